@@ -1,0 +1,1 @@
+"""What the processes share; it knows none of them."""

@@ -1,0 +1,1 @@
+"""Event types ⇄ bytes, subjects, ids. Pure."""

@@ -1,0 +1,85 @@
+"""Requests to the syncer over NATS (request/reply, JSON): start a sync run, ask for its result, ask for live states.
+
+Subjects: `mozzart.sync.start` (SyncStart → SyncRun), `mozzart.sync.result` (SyncResult → SyncRun), `mozzart.sync.states`
+(empty → MailboxStates). A refused request is answered by a Refusal.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+START: Final = "mozzart.sync.start"
+RESULT: Final = "mozzart.sync.result"
+STATES: Final = "mozzart.sync.states"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SyncStart(_Model):
+    """Which mailboxes: all (both None), all of one account, or one."""
+
+    account: str | None = None
+    mailbox: str | None = None
+
+
+class SyncResult(_Model):
+    """Ask for a run; the answer comes when it has ended, or after `wait` seconds as it stands then."""
+
+    run_id: str
+    wait: Annotated[float, Field(ge=0, le=300)] = 0
+
+
+class Refusal(_Model):
+    """`code`: `unknown-mailbox`, `unknown-run`, `not-configured`, `bad-request`."""
+
+    code: Literal["unknown-mailbox", "unknown-run", "not-configured", "bad-request"]
+    message: str
+
+
+class Totals(_Model):
+    """`found`: messages on the server that were not stored; `published`: of those, put into JetStream; `stored`: of
+    those, committed; `expunged`: stored ones no longer on the server."""
+
+    found: int = 0
+    published: int = 0
+    stored: int = 0
+    expunged: int = 0
+
+
+class MailboxResult(Totals):
+    account: str
+    mailbox: str
+    status: Literal["running", "ok", "failed"] = "running"
+    error: str = ""
+    duration_ms: int = 0
+
+
+class SyncRun(Totals):
+    """`status`: `ok` every mailbox, `partial` some, `failed` none."""
+
+    run_id: str
+    status: Literal["running", "ok", "partial", "failed"]
+    started_at: AwareDatetime
+    duration_ms: int = 0
+    results: tuple[MailboxResult, ...] = ()
+
+
+class MailboxLive(_Model):
+    """What only the syncer knows of a mailbox at this moment. `connection` names the session state of the live connection
+    ("idling", "connecting", "backing off", "polling", …)."""
+
+    account: str
+    mailbox: str
+    connection: str
+    since: AwareDatetime
+    in_flight: int
+    in_flight_bytes: int
+    error: str = ""
+
+
+class MailboxStates(_Model):
+    mailboxes: tuple[MailboxLive, ...] = ()

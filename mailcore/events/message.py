@@ -1,0 +1,134 @@
+"""The events that carry a message: CloudEvents 1.0 in binary mode, metadata in the headers, RFC 5322 bytes as payload."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+from urllib.parse import quote, unquote
+
+from mailcore.errors import EventError
+from mailcore.events.identity import Identity
+from mailcore.events.subject import subject
+
+SPEC_VERSION: Final = "1.0"
+BODY_BUCKET: Final = "mail-bodies"
+_DATAREF: Final = f"nats-object://{BODY_BUCKET}/"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Kind(StrEnum):
+    """`new` arrived since the mailbox was first seen, `backfill` was there before."""
+
+    NEW = "new"
+    BACKFILL = "backfill"
+
+
+class FoundBy(StrEnum):
+    """What made us look."""
+
+    PUSH = "push"
+    SWEEP = "sweep"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEvent:
+    """One message found on the server.
+
+    `size` and `sha256` are those of the whole RFC 5322 bytes. `body` is those bytes, or empty when they lie in the
+    object store under `object_name` (claim check). `pushed_at` is when the server's hint came (or the look that found it
+    began), `published_at` when the event was made. Times are aware, in UTC.
+    """
+
+    identity: Identity
+    kind: Kind
+    found_by: FoundBy
+    size: int
+    sha256: str
+    received_at: datetime
+    pushed_at: datetime
+    published_at: datetime
+    flags: tuple[str, ...] = ()
+    body: bytes = b""
+    object_name: str = ""
+
+    @property
+    def subject(self) -> str:
+        return subject(self.identity.key, self.kind.value)
+
+    def headers(self) -> dict[str, str]:
+        """NATS headers; every value is printable ASCII."""
+        key = self.identity.key
+        out = {
+            "Nats-Msg-Id": str(self.identity),
+            "ce-specversion": SPEC_VERSION,
+            "ce-id": str(self.identity),
+            "ce-type": f"mozzart.mail.{self.kind.value}.v1",
+            "ce-source": key.source,
+            "ce-subject": f"{self.identity.uidvalidity}/{self.identity.uid}",
+            "ce-time": stamp(self.published_at),
+            "content-type": "message/rfc822",
+            "ce-foundby": self.found_by.value,
+            "ce-size": str(self.size),
+            "ce-sha256": self.sha256,
+            "ce-receivedat": stamp(self.received_at),
+            "ce-pushedat": stamp(self.pushed_at),
+            "ce-flags": " ".join(quote(flag, safe="\\$") for flag in self.flags),
+        }
+        if self.object_name:
+            out["ce-dataref"] = _DATAREF + quote(self.object_name, safe="")
+        return out
+
+    @classmethod
+    def decode(cls, headers: Mapping[str, str], body: bytes) -> MessageEvent:
+        """The inverse of `headers()` and `body`; raises EventError that names the header at fault."""
+        kind = _required(headers, "ce-type").removeprefix("mozzart.mail.").removesuffix(".v1")
+        dataref = headers.get("ce-dataref", "")
+        if dataref and not dataref.startswith(_DATAREF):
+            raise EventError(f"ce-dataref names no object of ours: {dataref[:200]!r}")
+        sha256 = _required(headers, "ce-sha256")
+        if not _SHA256.fullmatch(sha256):
+            raise EventError(f"ce-sha256 is no SHA-256: {sha256[:80]!r}")
+        try:
+            event = cls(
+                identity=Identity.parse(_required(headers, "ce-id")),
+                kind=Kind(kind),
+                found_by=FoundBy(_required(headers, "ce-foundby")),
+                size=int(_required(headers, "ce-size")),
+                sha256=sha256,
+                received_at=parse_stamp(_required(headers, "ce-receivedat")),
+                pushed_at=parse_stamp(_required(headers, "ce-pushedat")),
+                published_at=parse_stamp(_required(headers, "ce-time")),
+                flags=tuple(unquote(flag) for flag in headers.get("ce-flags", "").split()),
+                body=body,
+                object_name=unquote(dataref.removeprefix(_DATAREF)),
+            )
+        except ValueError as error:
+            raise EventError(f"not a message event: {error}") from error
+        if not event.object_name and event.size != len(body):
+            raise EventError(f"{event.identity}: ce-size says {event.size} bytes, the payload has {len(body)}")
+        return event
+
+
+def stamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with microseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def parse_stamp(text: str) -> datetime:
+    """The inverse of `stamp`; raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"a time without a zone: {text!r}")
+    return moment.astimezone(UTC)
+
+
+def _required(headers: Mapping[str, str], name: str) -> str:
+    try:
+        return headers[name]
+    except KeyError:
+        raise EventError(f"not a message event: the header {name} is missing") from None

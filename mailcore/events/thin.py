@@ -1,0 +1,162 @@
+"""The thin events of the stream MAIL_EVENTS, and `rebind`, the one thin event of the stream MAIL.
+
+Their JSON Schemas in docs/schemas/ are made from these classes and a test holds them together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from mailcore.errors import EventError
+from mailcore.events.identity import MAX_UID, Identity, MailboxKey
+from mailcore.events.message import SPEC_VERSION, FoundBy, Kind, stamp
+from mailcore.events.subject import subject
+
+Number = Annotated[int, Field(gt=0, le=MAX_UID)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class ThinEvent(BaseModel):
+    """What all thin events share: where it happened and when."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    type: ClassVar[str]
+
+    account: str
+    mailbox: str
+    at: AwareDatetime
+
+    @property
+    def key(self) -> MailboxKey:
+        return MailboxKey(self.account, self.mailbox)
+
+    @property
+    def id(self) -> str:
+        """The stable event id: the identity with the type appended."""
+        raise NotImplementedError
+
+    @property
+    def subject(self) -> str:
+        return subject(self.key, self.type)
+
+    def headers(self) -> dict[str, str]:
+        return {
+            "Nats-Msg-Id": self.id,
+            "ce-specversion": SPEC_VERSION,
+            "ce-id": self.id,
+            "ce-type": f"mozzart.mail.{self.type}.v1",
+            "ce-source": self.key.source,
+            "ce-time": stamp(self.at),
+            "content-type": "application/json",
+        }
+
+    def payload(self) -> bytes:
+        return self.model_dump_json().encode()
+
+
+class _MessageFact(ThinEvent):
+    uidvalidity: Number
+    uid: Number
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.account, self.mailbox, self.uidvalidity, self.uid)
+
+    @property
+    def id(self) -> str:
+        return f"{self.identity}/{self.type}"
+
+
+class Origin(BaseModel):
+    """Where a message was before its mailbox got a new UIDVALIDITY."""
+
+    model_config = ConfigDict(frozen=True)
+    uidvalidity: Number
+    uid: Number
+
+
+class Stored(_MessageFact):
+    """The row is committed and its files are on disk. `at` is that moment. `rebound_from` is set when no new mail
+    arrived: an old row was bound to the identity that a UIDVALIDITY change gave it."""
+
+    type: ClassVar[str] = "stored"
+    row_id: int
+    sha256: str
+    size: Count
+    attachments: Count
+    defects: tuple[str, ...] = ()
+    kind: Kind | None = None
+    found_by: FoundBy | None = None
+    pushed_at: AwareDatetime | None = None
+    published_at: AwareDatetime | None = None
+    rebound_from: Origin | None = None
+
+
+class Expunged(_MessageFact):
+    """The message is no longer on the server; its row stays, with `expunged_at`."""
+
+    type: ClassVar[str] = "expunged"
+
+
+class Dead(_MessageFact):
+    """The message could not be stored; its bytes and this error are in the stream MAIL_DEAD."""
+
+    type: ClassVar[str] = "dead"
+    error: str
+    deliveries: Count = 0
+
+
+class Rebind(_MessageFact):
+    """Bind the row of `origin` to this identity: the same bytes under a new UIDVALIDITY (I7)."""
+
+    type: ClassVar[str] = "rebind"
+    origin: Origin
+    sha256: str
+
+
+class Reset(ThinEvent):
+    """The mailbox has a new UIDVALIDITY (RFC 9051 §2.3.1.1): a new generation of UIDs begins."""
+
+    type: ClassVar[str] = "reset"
+    old_uidvalidity: Number
+    uidvalidity: Number
+
+    @property
+    def id(self) -> str:
+        return f"{self.key}/{self.uidvalidity}/{self.type}"
+
+
+class Synced(ThinEvent):
+    """One reconciliation of one mailbox ended."""
+
+    type: ClassVar[str] = "synced"
+    run_id: str
+    status: Literal["ok", "failed"]
+    found_by: FoundBy
+    found: Count = 0
+    published: Count = 0
+    stored: Count = 0
+    expunged: Count = 0
+    duration_ms: Count = 0
+    error: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.key}/{self.run_id}/{self.type}"
+
+
+TYPES: dict[str, type[ThinEvent]] = {cls.type: cls for cls in (Stored, Expunged, Dead, Rebind, Reset, Synced)}
+
+
+def decode_thin(kind: str, payload: bytes) -> ThinEvent:
+    """`kind` is the last token of the subject; raises EventError."""
+    try:
+        cls = TYPES[kind]
+    except KeyError:
+        raise EventError(f"no such event type: {kind[:80]!r}") from None
+    try:
+        return cls.model_validate_json(payload)
+    except ValidationError as error:
+        raise EventError(f"not a {kind} event: {error.errors(include_input=False, include_url=False)}") from error
