@@ -1,0 +1,140 @@
+"""Logs made for `docker logs -f`: one line per fact, to standard error, with every known secret struck out.
+
+`log = structlog.get_logger(__name__)`; event names are short words (`stored`, `swept`), facts are keywords. What the
+standard library's `logging` carries (aiohttp, nats, alembic, asyncio) comes out in the same shape.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+import sys
+from typing import Any, Final, TextIO
+from urllib.parse import quote
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from mailcore.settings import Settings
+
+STRUCK_OUT: Final = "[secret]"
+# A shorter secret would strike out half of every line; it is still struck out where it stands as a whole value.
+_SHORTEST: Final = 5
+_PLAIN: Final = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
+# They tell at INFO what only their own developers need.
+_CHATTY: Final = ("aiosqlite", "aioimaplib", "alembic.runtime.migration", "asyncio", "nats", "aiohttp.access")
+
+_secrets: set[str] = set()
+
+
+def hide(secret: str) -> None:
+    """From now on `secret`, also quoted for a URL, JSON or Python or in base64, is struck out of every line."""
+    if secret:
+        raw = secret.encode(errors="surrogatepass")
+        _secrets.update((secret, quote(raw, safe=""), base64.b64encode(raw).decode(), repr(secret)[1:-1]))
+        _secrets.update((json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]))
+
+
+def strike_out(line: str) -> str:
+    """The line without any secret that `hide` was told."""
+    # The longest first: a secret may be part of another one.
+    for secret in sorted(_secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST:
+            line = line.replace(secret, STRUCK_OUT)
+    return line
+
+
+def configure(settings: Settings, process: str, *, stream: TextIO | None = None) -> None:
+    """Set up structlog and logging for this process; `process` is the word that stands in each line (`syncer`)."""
+    stream = stream or sys.stderr
+    for secret in settings.secrets():
+        hide(secret)
+    for account in settings.accounts:
+        plain = f"\0{account.user}\0{account.password.get_secret_value()}"  # AUTHENTICATE PLAIN, RFC 4616 §2
+        _secrets.add(base64.b64encode(plain.encode()).decode())
+
+    def name_the_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event.setdefault("process", process)
+        return event
+
+    as_json = settings.log_format == "json"
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        name_the_process,
+        _strike_out_short_values,
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    render = _render_json if as_json else _render_console(colours=stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _strike_out_short_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for key, value in event.items():
+        if isinstance(value, str) and value in _secrets:
+            event[key] = STRUCK_OUT
+    return event
+
+
+def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    first = {key: event.pop(key) for key in ("time", "level", "process", "event") if key in event}
+    return strike_out(json.dumps({**first, **event}, default=str, ensure_ascii=True))
+
+
+def _render_console(*, colours: bool) -> Processor:
+    def render(_: WrappedLogger, __: str, event: EventDict) -> str:
+        time = str(event.pop("time", ""))[:23].replace("T", " ") + "Z"
+        level = str(event.pop("level", "info"))
+        process = str(event.pop("process", ""))
+        name = one_line(str(event.pop("event", "")))
+        trace = event.pop("exception", None)
+        facts = "  ".join(f"{key}={value_text(value)}" for key, value in event.items())
+        head = f"{level.upper():<8}"
+        if colours:
+            head, time, name = (
+                f"\x1b[{_COLOURS.get(level, '0')}m{head}\x1b[0m",
+                f"\x1b[2m{time}\x1b[0m",
+                f"\x1b[1m{name}\x1b[0m",
+            )
+        line = f"{time} {head} {process:<9} {name}" + (f"  {facts}" if facts else "")
+        if trace is not None:
+            line = "\n".join((line, *(one_line(part) for part in str(trace).split("\n"))))
+        return strike_out(line)
+
+    return render
+
+
+def one_line(text: str) -> str:
+    """`text` with what could forge a second line, or move the cursor of a terminal, escaped."""
+    return re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", lambda found: found[0].encode("unicode_escape").decode(), text
+    )
+
+
+def value_text(value: Any) -> str:
+    """A value as it stands after `key=`: bare when that is unambiguous, quoted as JSON otherwise."""
+    text = str(value)
+    if _PLAIN.fullmatch(text):
+        return text
+    return one_line(json.dumps(text, ensure_ascii=False))

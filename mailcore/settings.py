@@ -1,0 +1,337 @@
+"""Settings from the environment, from `.env` and from secret files.
+
+Precedence: environment variable, then `.env` in the working directory, then the default; an empty value counts as not
+set. docs/configuration.md lists them all and a test holds it to this module.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mailcore.errors import SettingsError
+
+NOT_CONFIGURED: Final = "IMAP settings not configured; skipping sync."
+DEFAULT_ACCOUNT: Final = "default"
+IMAPS_PORT: Final = 993  # RFC 8314 §7.3
+IMAP_PORT: Final = 143  # RFC 9051 §2.1
+
+# Their values are never shown in an error, and NAME_FILE may hold them.
+SECRETS: Final = ("imap_user", "imap_password", "nats_url", "database_url", "api_token", "admin_password")
+
+
+def _split(value: object) -> object:
+    """`a, b` → ("a", "b"), each once; anything that is no string passes through."""
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(part for part in (piece.strip() for piece in value.split(",")) if part))
+
+
+def _backfill(value: object) -> object:
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word in ("all", "none"):
+        return word
+    try:
+        days = int(str(word))
+    except ValueError:
+        days = 0
+    if days <= 0:
+        raise ValueError("must be `all`, `none` or a number of days")
+    return days
+
+
+def _database_url(value: object) -> object:
+    """The async driver is ours to choose: a plain postgresql:// or sqlite:// is understood."""
+    if not isinstance(value, str) or not value:
+        return value
+    scheme, separator, rest = value.partition("://")
+    scheme = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}.get(
+        scheme, scheme
+    )
+    if not separator or scheme not in ("postgresql+asyncpg", "sqlite+aiosqlite"):
+        raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+    return f"{scheme}://{rest}"
+
+
+def _nats_url(value: object) -> object:
+    if not isinstance(value, str) or not value:
+        return value
+    if "://" not in value:
+        value = f"nats://{value}"
+    if urlsplit(value).scheme not in ("nats", "tls", "ws", "wss") or not urlsplit(value).hostname:
+        raise ValueError("must look like nats://host:4222 (or tls://, ws://, wss://)")
+    return value
+
+
+def _folded(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
+Backfill = Annotated[Literal["all", "none"] | int, BeforeValidator(_backfill)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Account(BaseModel):
+    """One IMAP account.
+
+    `mailboxes` are names or LIST patterns (`*`, `%`); `backfill` is `all`, `none` or a number of days.
+    `port` follows the way of connecting when it is not given: 993 with TLS from the start, 143 otherwise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    host: Annotated[str, Field(min_length=1)]
+    port: Port = IMAPS_PORT
+    user: Annotated[str, Field(min_length=1)]
+    password: SecretStr
+    use_ssl: bool = True
+    starttls: bool = False
+    ca_file: Path | None = None
+    mailboxes: Names = ("INBOX",)
+    backfill: Backfill = "all"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_the_way_of_connecting(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if "password_file" in data:
+            if "password" in data:
+                raise ValueError("password and password_file are both set; keep one of them")
+            data["password"] = _read_secret("password_file", Path(str(data.pop("password_file"))))
+        starttls = data.get("starttls", False)
+        if starttls and data.setdefault("use_ssl", False):
+            raise ValueError("use_ssl and starttls exclude each other; keep the one that your server offers")
+        data.setdefault("port", IMAPS_PORT if data.get("use_ssl", True) else IMAP_PORT)
+        return data
+
+    @model_validator(mode="after")
+    def _password_is_set(self) -> Self:
+        if not self.password.get_secret_value():
+            raise ValueError("the password is empty; set password or password_file")
+        return self
+
+
+class Settings(BaseSettings):
+    """Every setting; the environment name is the field's name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    imap_host: str = ""
+    imap_port: Port = IMAPS_PORT
+    imap_user: str = ""
+    imap_password: SecretStr = SecretStr("")
+    imap_use_ssl: bool = True
+    imap_starttls: bool = False
+    imap_ca_file: Path | None = None
+    imap_mailbox: Names = ("INBOX",)
+    imap_backfill: Backfill = "all"
+    accounts_file: Path | None = None
+
+    nats_url: Annotated[str, BeforeValidator(_nats_url), Field(repr=False)] = ""
+    database_url: Annotated[str, BeforeValidator(_database_url), Field(repr=False)] = ""
+    data_dir: Path = Path("data")
+    media_root: Path = Path("media")
+    sync_interval: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    api_token: SecretStr = SecretStr("")
+    admin_user: str = "admin"
+    admin_password: SecretStr = SecretStr("")
+    allowed_hosts: Names = ("localhost", "127.0.0.1", "[::1]")
+
+    log_format: Annotated[Literal["console", "json"], BeforeValidator(_folded)] = "console"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "INFO"
+
+    imap_user_file: Path | None = None
+    imap_password_file: Path | None = None
+    nats_url_file: Path | None = None
+    database_url_file: Path | None = None
+    api_token_file: Path | None = None
+    admin_password_file: Path | None = None
+
+    _accounts: tuple[Account, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        for name in SECRETS:
+            if path := data.get(f"{name}_file"):
+                if data.get(name):
+                    raise ValueError(f"{name.upper()} and {name.upper()}_FILE are both set; keep one of them")
+                data[name] = _read_secret(f"{name.upper()}_FILE", Path(path))
+        return data
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.database_url:
+            self._put("database_url", f"sqlite+aiosqlite:///{self.data_dir / 'mozzart.db'}")
+        if self.imap_starttls and "imap_use_ssl" in self.model_fields_set and self.imap_use_ssl:
+            raise ValueError("IMAP_USE_SSL and IMAP_STARTTLS exclude each other; set IMAP_USE_SSL=False for STARTTLS")
+        if self.imap_starttls:
+            self._put("imap_use_ssl", False)
+        if "imap_port" not in self.model_fields_set and not self.imap_use_ssl:
+            self._put("imap_port", IMAP_PORT)
+        self._accounts = (*self._account_of_imap_settings(), *self._accounts_of_file())
+        names = [account.name for account in self.accounts]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"ACCOUNTS_FILE: account names must differ, found twice: {', '.join(sorted(twice))}")
+        return self
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """The account of IMAP_* (named `default`) if it is complete, then those of ACCOUNTS_FILE."""
+        return self._accounts
+
+    @property
+    def imap_configured(self) -> bool:
+        """False: say NOT_CONFIGURED, keep the api up."""
+        return bool(self.accounts)
+
+    @property
+    def nats_url_path(self) -> Path:
+        """Where `mozzart up` leaves the address of its embedded nats-server for commands in other terminals."""
+        return self.data_dir / "nats.url"
+
+    @property
+    def api_token_path(self) -> Path:
+        """Where the api leaves the token that it made because none was configured."""
+        return self.data_dir / "api.token"
+
+    def with_nats_url(self) -> Settings:
+        """These settings with an empty `nats_url` filled in from DATA_DIR; raises SettingsError if nobody left one."""
+        if self.nats_url:
+            return self
+        try:
+            url = self.nats_url_path.read_text().strip()
+        except OSError:
+            raise SettingsError(
+                f"No NATS server is known: NATS_URL is empty and {self.nats_url_path} does not exist. "
+                "Start `mozzart up` in this directory (or with the same DATA_DIR), or set NATS_URL."
+            ) from None
+        return self.model_copy(update={"nats_url": url})
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that no log line may hold."""
+        found = [self.imap_password, self.api_token, self.admin_password, *(a.password for a in self.accounts)]
+        values = [secret.get_secret_value() for secret in found]
+        for url in (self.nats_url, self.database_url):
+            values += url_secrets(url)
+        return tuple(dict.fromkeys(value for value in values if value))
+
+    def _put(self, name: str, value: object) -> None:
+        # Frozen for everybody else; the validator completes what was left open.
+        self.__dict__[name] = value
+
+    def _account_of_imap_settings(self) -> Iterable[Account]:
+        if not (self.imap_host and self.imap_user and self.imap_password.get_secret_value()):
+            return ()
+        return (
+            Account(
+                name=DEFAULT_ACCOUNT,
+                host=self.imap_host,
+                port=self.imap_port,
+                user=self.imap_user,
+                password=self.imap_password,
+                use_ssl=self.imap_use_ssl,
+                starttls=self.imap_starttls,
+                ca_file=self.imap_ca_file,
+                mailboxes=self.imap_mailbox,
+                backfill=self.imap_backfill,
+            ),
+        )
+
+    def _accounts_of_file(self) -> Iterable[Account]:
+        if self.accounts_file is None:
+            return ()
+        where = f"ACCOUNTS_FILE {self.accounts_file}"
+        try:
+            document = tomllib.loads(self.accounts_file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ValueError(f"{where}: cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            raise ValueError(f"{where}: not valid TOML ({error})") from None
+        tables = document.get("account")
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise ValueError(f"{where}: expected one [[account]] table per account")
+        accounts = []
+        for number, table in enumerate(tables, 1):
+            try:
+                accounts.append(Account.model_validate(table))
+            except ValidationError as error:
+                raise ValueError(f"{where}: [[account]] {number}: {'; '.join(_lines(error, upper=False))}") from None
+        return accounts
+
+
+def load_settings() -> Settings:
+    """Raises SettingsError: the variable's name, what is wrong, what to do; never the value of a secret."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(
+            f"Settings: {'; '.join(_lines(error, upper=True))}. docs/configuration.md explains each one."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"Settings: .env cannot be read: {error}") from None
+
+
+def url_secrets(url: str) -> list[str]:
+    """The password (or the token, which NATS puts in the user's place) in a URL, as written and as decoded."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return []
+    found = parts.password or (parts.username if parts.scheme in ("nats", "tls", "ws", "wss") else None)
+    return [found, unquote(found)] if found else []
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"{name}: {path} cannot be read ({error.strerror}); check path and permissions") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{name}: {path} is not UTF-8 text") from None
+
+
+def _lines(error: ValidationError, *, upper: bool) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        place = str(fault["loc"][0]) if fault["loc"] else ""
+        message = fault["msg"].removeprefix("Value error, ")
+        name = place.upper() if upper else place
+        lines.append(f"{name}: {message[:1].lower()}{message[1:]}" if name else message)
+    return list(dict.fromkeys(lines))
