@@ -1,0 +1,329 @@
+"""A private Dovecot: own directory, own ports, plain and TLS on loopback, any user name with one password."""
+
+from __future__ import annotations
+
+import base64
+import grp
+import imaplib
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.support.programs import answers, bound_to_us, find_program, free_port, need_program, wait_until
+
+_ACCOUNT = "dovecot"  # the Debian package makes this user; Dovecot refuses to serve mail as root
+
+_CERTIFICATE = """req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost
+-keyout key.pem -out cert.pem -addext subjectAltName=DNS:localhost,IP:127.0.0.1"""
+
+_CONFIG = """
+base_dir = {home}/run
+state_dir = {home}/run
+log_path = {home}/log
+protocols = imap
+listen = 127.0.0.1
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+auth_mechanisms = plain login
+auth_failure_delay = 0
+disable_plaintext_auth = no
+mail_max_userip_connections = 200
+mail_location = {store}:~/mail
+mail_fsync = never
+first_valid_uid = 1
+ssl = yes
+ssl_cert = <{home}/cert.pem
+ssl_key = <{home}/key.pem
+ssl_dh =
+# Without hibernation Dovecot waits half a second before it tells of mail after a quiet spell; with it, about 20 ms.
+imap_hibernate_timeout = {hibernate}
+imap_capability = +IDLE
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={user} gid={group} home={home}/users/%u
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+service imap-login {{
+  chroot =
+  client_limit = 1000
+  process_min_avail = 1
+  service_count = 0
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+service imap {{
+  process_limit = 500
+  client_limit = 1
+  unix_listener imap-master {{
+    mode = 0600
+    user = {user}
+  }}
+}}
+service imap-hibernate {{
+  unix_listener imap-hibernate {{
+    mode = 0600
+    user = {user}
+  }}
+}}
+service anvil {{
+  chroot =
+  client_limit = 5000
+}}
+service auth {{
+  client_limit = 5000
+}}
+service stats {{
+  chroot =
+  client_limit = 5000
+  unix_listener stats-writer {{
+    mode = 0600
+    user = {user}
+  }}
+}}
+"""
+
+
+def _ids() -> tuple[str, str]:
+    """User and group that the server runs as."""
+    if os.geteuid() == 0:
+        return _ACCOUNT, _ACCOUNT
+    return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+
+
+@dataclass
+class Dovecot:
+    """Call `start()` before use, `close()` after it. `store` is `maildir` or `sdbox`."""
+
+    store: str = "maildir"
+    hibernate: str = "1s"
+    host: str = "127.0.0.1"
+    user: str = "anna"
+    password: str = "correct-horse-7"
+    port: int = field(default_factory=free_port)
+    tls_port: int = field(default_factory=free_port)
+    home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="mz-dovecot-", dir="/tmp")))
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate, self-signed: its own authority. Valid for 127.0.0.1 and localhost."""
+        return self.home / "cert.pem"
+
+    @property
+    def config(self) -> Path:
+        return self.home / "dovecot.conf"
+
+    def start(self) -> Dovecot:
+        """Start (again) on the same ports with the same mail."""
+        program = find_program("dovecot", "dovecot-imapd")
+        if not self.config.exists():
+            self._write()
+        command = [*bound_to_us(_ids()[0]), program, "-F", "-c", str(self.config)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            wait_until(self._ready, "Dovecot answers", within=20)
+        except TimeoutError as error:
+            self.stop()
+            raise RuntimeError(f"Dovecot did not start: {self.log_text()[-2000:]}") from error
+        return self
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            assert self._process.stderr is not None
+            raise RuntimeError(f"Dovecot ended: {self._process.stderr.read().decode()} {self.log_text()[-2000:]}")
+        return answers(self.port)
+
+    def _write(self) -> None:
+        user, group = _ids()
+        (self.home / "users").mkdir()
+        subprocess.run(
+            [find_program("openssl", "openssl"), *_CERTIFICATE.split()],
+            cwd=self.home,
+            check=True,
+            capture_output=True,
+        )
+        self.config.write_text(
+            _CONFIG.format(
+                home=self.home,
+                user=user,
+                group=group,
+                store=self.store,
+                hibernate=self.hibernate,
+                password=self.password,
+                port=self.port,
+                tls_port=self.tls_port,
+            )
+        )
+        if os.geteuid() == 0:
+            for path in (self.home, *self.home.rglob("*")):
+                shutil.chown(path, user, group)
+
+    def stop(self) -> None:
+        """End the server and every connection; the mail stays."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        self._process = None
+
+    def restart(self) -> None:
+        """Every connection is lost; the same mail on the same ports afterwards."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """End it and remove its directory."""
+        self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def log_text(self) -> str:
+        log = self.home / "log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def connect(self, mailbox: str | None = None) -> imaplib.IMAP4:
+        """A logged-in stdlib connection, with `mailbox` selected if given. Use it in a `with`."""
+        connection = imaplib.IMAP4(self.host, self.port, timeout=60)
+        connection.login(self.user, self.password)
+        if mailbox is not None:
+            _ok(connection.select(_quoted(mailbox)))
+        return connection
+
+    def append(self, raw: bytes, mailbox: str = "INBOX", flags: str = "", internaldate: datetime | None = None) -> int:
+        """Put a message there; its UID (APPENDUID, RFC 4315)."""
+        with self.connect() as connection:
+            return append(connection, raw, mailbox, flags, internaldate)
+
+    def append_many(self, messages: Iterator[bytes] | list[bytes], mailbox: str = "INBOX") -> list[int]:
+        """The same for many over one connection."""
+        with self.connect() as connection:
+            return [append(connection, raw, mailbox) for raw in messages]
+
+    def expunge(self, *uids: int, mailbox: str = "INBOX") -> None:
+        with self.connect(mailbox) as connection:
+            numbers = ",".join(map(str, uids))
+            _ok(connection.uid("STORE", numbers, "+FLAGS.SILENT", r"(\Deleted)"))
+            _ok(connection.uid("EXPUNGE", numbers))
+
+    def set_flags(self, uid: int, flags: str, mailbox: str = "INBOX") -> None:
+        """Replace the flags of a message; `flags` as in `\\Seen \\Flagged`."""
+        with self.connect(mailbox) as connection:
+            _ok(connection.uid("STORE", str(uid), "FLAGS.SILENT", f"({flags})"))
+
+    def uids(self, mailbox: str = "INBOX") -> list[int]:
+        with self.connect(mailbox) as connection:
+            return [int(uid) for uid in _ok(connection.uid("SEARCH", "ALL"))[0].split()]
+
+    def fetch(self, uid: int, mailbox: str = "INBOX") -> bytes:
+        """The whole message, without setting \\Seen."""
+        with self.connect(mailbox) as connection:
+            found = _ok(connection.uid("FETCH", str(uid), "(BODY.PEEK[])"))[0]
+            assert isinstance(found, tuple), f"no message {uid}"
+            return bytes(found[1])
+
+    def uidvalidity(self, mailbox: str = "INBOX") -> int:
+        with self.connect() as connection:
+            answer = _ok(connection.status(_quoted(mailbox), "(UIDVALIDITY)"))[0]
+            match = re.search(rb"UIDVALIDITY (\d+)", answer)
+            assert match, answer
+            return int(match[1])
+
+    def change_uidvalidity(self, mailbox: str = "INBOX") -> int:
+        """A new UIDVALIDITY (RFC 9051 §2.3.1.1) with the same messages; returns it."""
+        new = self.uidvalidity(mailbox) + 1
+        self.doveadm("mailbox", "update", "--uid-validity", str(new), mailbox)
+        return new
+
+    def create(self, mailbox: str) -> None:
+        with self.connect() as connection:
+            _ok(connection.create(_quoted(mailbox)))
+
+    def delete(self, mailbox: str) -> None:
+        with self.connect() as connection:
+            _ok(connection.delete(_quoted(mailbox)))
+
+    def doveadm(self, command: str, *arguments: str) -> str:
+        """`doveadm` for this server and user; its output."""
+        program = find_program("doveadm", "dovecot-core")
+        words = [command, *arguments]
+        split = 2 if command == "mailbox" else 1
+        found = subprocess.run(
+            [*bound_to_us(_ids()[0]), program, "-c", str(self.config), *words[:split], "-u", self.user, *words[split:]],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if found.returncode:
+            raise RuntimeError(f"doveadm {command}: {found.stderr}")
+        return found.stdout
+
+
+def append(
+    connection: imaplib.IMAP4, raw: bytes, mailbox: str = "INBOX", flags: str = "", internaldate: datetime | None = None
+) -> int:
+    """APPEND over an open connection; the UID."""
+    date = imaplib.Time2Internaldate(internaldate) if internaldate else None
+    # imaplib's own append() turns lone CR and LF into CRLF, which would change the bytes under test.
+    connection.literal = raw  # type: ignore[attr-defined]  # the attribute that its _command() sends
+    words = [_quoted(mailbox), f"({flags})" if flags else None, date]
+    answer = _ok(connection._simple_command("APPEND", *[word for word in words if word]))[0]  # type: ignore[attr-defined]  # see above
+    match = re.search(rb"APPENDUID \d+ (\d+)", answer)
+    assert match, f"no APPENDUID: {answer!r}"
+    return int(match[1])
+
+
+def _quoted(mailbox: str) -> str:
+    """Modified UTF-7 (RFC 3501 §5.1.3) in quotes."""
+
+    def encode(match: re.Match[str]) -> str:
+        if match[0] == "&":
+            return "&-"
+        packed = base64.b64encode(match[0].encode("utf-16-be")).rstrip(b"=").replace(b"/", b",")
+        return f"&{packed.decode()}-"
+
+    name = re.sub(r"&|[^\x20-\x7e]+", encode, mailbox)
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _ok(answer: tuple[str, list]) -> list:  # type: ignore[type-arg]  # imaplib's own looseness
+    assert answer[0] == "OK", answer
+    return answer[1]
+
+
+@pytest.fixture
+def dovecot() -> Iterator[Dovecot]:
+    """An empty private Dovecot (Maildir) for one test."""
+    need_program("dovecot", "dovecot-imapd")
+    server = Dovecot()
+    try:
+        yield server.start()
+    finally:
+        server.close()
