@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import grp
 import imaplib
 import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -141,7 +143,9 @@ class Dovecot:
         if not self.config.exists():
             self._write()
         command = [*bound_to_us(_ids()[0]), program, "-F", "-c", str(self.config)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
         try:
             wait_until(self._ready, "Dovecot answers", within=20)
         except TimeoutError as error:
@@ -181,16 +185,18 @@ class Dovecot:
             for path in (self.home, *self.home.rglob("*")):
                 shutil.chown(path, user, group)
 
-    def stop(self) -> None:
-        """End the server and every connection; the mail stays."""
+    def stop(self, *, gently: bool = True) -> None:
+        """End the server and every connection; the mail stays. Gently takes a second."""
         if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
+        group = self._process.pid  # start_new_session made it the leader of its own group
+        if gently:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        self._process.wait(10)
         if self._process.stderr is not None:
             self._process.stderr.close()
         self._process = None
@@ -202,7 +208,7 @@ class Dovecot:
 
     def close(self) -> None:
         """End it and remove its directory."""
-        self.stop()
+        self.stop(gently=False)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def log_text(self) -> str:
