@@ -1,0 +1,77 @@
+# The front door. Every target installs what it needs and is quick when it is already there.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
+TESTS ?= tests
+PYTEST_ARGS ?=
+
+.PHONY: help install dev system demo run test check format bench bench-full lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+install: $(VENV)/.runtime ## the program and its pinned requirements, into .venv
+
+dev: $(VENV)/.dev ## what checks and tests need besides
+
+demo: install ## everything on this machine, with an IMAP server that receives mail; no credentials needed
+	@exec $(BIN)/mozzart demo
+
+run: install ## everything on this machine, with the settings of .env
+	@exec $(BIN)/mozzart up
+
+test: dev system ## all tests, on real servers; TESTS=tests/pure for some
+	@$(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)
+
+check: dev ## lint, format, types, one-way imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: dev ## let ruff format and mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: dev system ## latency, backfill and sweep against a raw socket and mbsync; some minutes
+	@exec $(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-full: BENCH_ARGS = --messages 20000 --megabytes 1500
+bench-full: bench ## the same with 20,000 messages, 1.5 GB
+
+lock: $(VENV)/.dev ## recompile requirements/*.txt; UPGRADE=1 for newer versions
+	@$(PIP) install --require-hashes -r requirements/lock.txt
+	@$(UV_COMPILE) pyproject.toml -o requirements/runtime.txt
+	@$(UV_COMPILE) pyproject.toml --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(UV_COMPILE) requirements/build.in -o requirements/build.txt
+	@$(UV_COMPILE) requirements/lock.in -o requirements/lock.txt
+
+clean: ## remove what was installed and made here, never data/ or media/
+	@rm -rf $(VENV) bench/results *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+system: ## the Debian packages that tests and bench need (Dovecot, PostgreSQL, isync)
+	@.ci/system dovecot postgres mbsync
+
+# A Python that the project supports; Debian keeps venv in a package of its own.
+$(BIN)/python:
+	@python=$$(.ci/find-python) && "$$python" -m venv $(VENV)
+
+# The project itself is installed with the pinned setuptools that is already there, so that nothing unpinned is fetched.
+$(VENV)/.runtime: pyproject.toml requirements/runtime.txt requirements/build.txt | $(BIN)/python
+	@echo "installing into $(VENV) …"
+	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) install --no-index --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	@echo "installing what checks and tests need …"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
