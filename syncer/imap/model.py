@@ -1,0 +1,99 @@
+"""What the IMAP connection takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+
+from mailcore.errors import CommandFailed, Retry, Scope
+from mailcore.imap.response import Response
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where and as whom. Timeouts are seconds; `ca_file` (PEM) replaces the system's authorities.
+
+    `connect_timeout` bounds TCP, TLS and the greeting together; `command_timeout` is how long the server may stay silent
+    while it owes an answer.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: SecretStr
+    use_ssl: bool = True
+    starttls: bool = False
+    ca_file: Path | None = None
+    connect_timeout: float = 15.0
+    command_timeout: float = 60.0
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What SELECT told (RFC 9051 §6.3.2). `uidnext` and `highestmodseq` are None where the server does not say."""
+
+    uidvalidity: int
+    uidnext: int | None
+    exists: int
+    highestmodseq: int | None
+
+
+@dataclass(frozen=True)
+class MailboxStatus:
+    """What STATUS told (RFC 9051 §6.3.11); `highestmodseq` is None without CONDSTORE."""
+
+    uidvalidity: int
+    uidnext: int
+    messages: int
+    highestmodseq: int | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One mailbox of LIST. `name` is decoded; `flags` as the server wrote them (`\\HasNoChildren`, `\\Sent`)."""
+
+    name: str
+    flags: frozenset[str]
+    selectable: bool
+
+
+@dataclass
+class FetchedMessage:
+    """One message of a UID FETCH. `internaldate` is in UTC (1970-01-01 when the server's was no date), `size` is RFC822.SIZE.
+
+    `body` is None when it was not asked for or the message is gone (NIL). `complete` says that `body` is the whole message: it
+    goes by the bytes that came, as some servers' RFC822.SIZE is an estimate.
+    """
+
+    uid: int
+    flags: tuple[str, ...]
+    internaldate: datetime
+    size: int
+    body: bytes | None = field(default=None, repr=False)
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class Push:
+    """Why idle() ended, and every hint (Exists, Expunge, Vanished, Fetch with flags) since the last one, in order.
+
+    `at` is when the first hint came (aware, UTC); None without hints.
+    """
+
+    hints: tuple[Response, ...]
+    reason: Literal["push", "refresh", "interrupted"]
+    at: datetime | None = None
+
+
+class MessageGone(CommandFailed):
+    """The message was expunged before we had all of it."""
+
+    scope = Scope.MESSAGE
+    retry = Retry.NEVER
