@@ -1,0 +1,25 @@
+"""The database: SQLite or PostgreSQL through SQLAlchemy Core."""
+
+from mailcore.store.row import (
+    AttachmentRow,
+    MailboxColumns,
+    MailboxState,
+    MessageRow,
+    Move,
+    Slot,
+    StoredMessage,
+    StoredOrigin,
+)
+from mailcore.store.store import Store
+
+__all__ = [
+    "AttachmentRow",
+    "MailboxColumns",
+    "MailboxState",
+    "MessageRow",
+    "Move",
+    "Slot",
+    "Store",
+    "StoredMessage",
+    "StoredOrigin",
+]

@@ -1,0 +1,257 @@
+"""Statements on messages and attachments: the consumers' tables. Each may run twice (redelivery, a cancelled
+commit)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mailcore.store.dialect import insert
+from mailcore.store.row import MessageRow, Move, Slot, StoredMessage, StoredOrigin
+from mailcore.store.schema import attachments, formers, messages
+
+# Both databases take some 32,000 parameters in a statement.
+_UIDS_A_STATEMENT: Final = 10_000
+
+_present: Final = messages.c.expunged_at.is_(None)
+_facts: Final = (
+    messages.c.id,
+    messages.c.size,
+    messages.c.sha256,
+    messages.c.stored_at,
+    messages.c.expunged_at,
+    messages.c.defects,
+    select(func.count()).where(attachments.c.message_id == messages.c.id).scalar_subquery(),
+)
+
+
+async def stored_uids(connection: AsyncConnection, mailbox_id: int, uidvalidity: int) -> list[int]:
+    query = (
+        select(messages.c.uid)
+        .where(messages.c.mailbox_id == mailbox_id, messages.c.uidvalidity == uidvalidity, _present)
+        .order_by(messages.c.uid)
+    )
+    return list((await connection.execute(query)).scalars().all())
+
+
+async def stored_among(connection: AsyncConnection, slots: Iterable[Slot]) -> set[int]:
+    found: set[int] = set()
+    for condition in _conditions(messages, slots):
+        found.update((await connection.execute(select(messages.c.uid).where(condition, _present))).scalars())
+    return found
+
+
+async def other_generations(connection: AsyncConnection, mailbox_id: int, uidvalidity: int) -> list[StoredOrigin]:
+    query = (
+        select(messages.c.sha256, messages.c.uidvalidity, messages.c.uid)
+        .where(messages.c.mailbox_id == mailbox_id, messages.c.uidvalidity != uidvalidity, _present)
+        .order_by(messages.c.uidvalidity, messages.c.uid)
+    )
+    return [StoredOrigin(*row) for row in await connection.execute(query)]
+
+
+async def count(connection: AsyncConnection, mailbox_id: int | None) -> int:
+    query = select(func.count()).select_from(messages).where(_present)
+    if mailbox_id is not None:
+        query = query.where(messages.c.mailbox_id == mailbox_id)
+    return (await connection.execute(query)).scalar_one()
+
+
+async def known(connection: AsyncConnection, slots: Iterable[Slot]) -> dict[Slot, StoredMessage]:
+    """Those that have a row, under this identity or, if it is a former one, under their present one."""
+    wanted = set(slots)
+    found: dict[Slot, StoredMessage] = {}
+    for table, query in ((messages, select(*_facts)), (formers, _facts_of_formers())):
+        for condition in _conditions(table, wanted - found.keys()):
+            rows = await connection.execute(
+                query.add_columns(table.c.mailbox_id, table.c.uidvalidity, table.c.uid).where(condition)
+            )
+            found.update((Slot(*row[-3:]), _stored(row)) for row in rows)
+    return found
+
+
+def _facts_of_formers() -> Select[Any]:
+    return select(*_facts).select_from(formers.join(messages, formers.c.message_id == messages.c.id))
+
+
+async def add(connection: AsyncConnection, rows: Sequence[MessageRow]) -> list[int]:
+    """Insert those that are not there; the ids of all, in order."""
+    statement = (
+        insert(connection, messages)
+        .on_conflict_do_nothing(index_elements=[messages.c.mailbox_id, messages.c.uidvalidity, messages.c.uid])
+        .returning(messages.c.id, messages.c.mailbox_id, messages.c.uidvalidity, messages.c.uid)
+    )
+    inserted = await connection.execute(statement, [_message_values(row) for row in rows])
+    fresh = {Slot(*row[1:]): row[0] for row in inserted}
+    # After the insert, not before: a rebind that committed in between has left the former identity here, and the row
+    # that was just made would be its double.
+    doubles = await _formers(connection, fresh)
+    if doubles:
+        await connection.execute(delete(messages).where(messages.c.id.in_([fresh.pop(slot) for slot in doubles])))
+    # The last row of an identity that the batch holds twice is as good as the first: they are the same message.
+    by_slot = {row.slot: row for row in rows}
+    parts = [values for slot, row_id in fresh.items() for values in _attachment_values(row_id, by_slot[slot])]
+    if parts:
+        await connection.execute(insert(connection, attachments), parts)
+    ids = fresh | doubles
+    absent = by_slot.keys() - ids.keys()
+    if absent:
+        ids |= {slot: stored.id for slot, stored in (await known(connection, absent)).items()}
+    return [ids[row.slot] for row in rows]
+
+
+async def set_expunged(connection: AsyncConnection, marks: Iterable[tuple[Slot, datetime]]) -> None:
+    """The first time that is told stays."""
+    statement = (
+        update(messages)
+        .where(
+            messages.c.mailbox_id == bindparam("in_mailbox"),
+            messages.c.uidvalidity == bindparam("in_generation"),
+            messages.c.uid == bindparam("with_uid"),
+            _present,
+        )
+        .values(expunged_at=bindparam("at"))
+    )
+    values = [
+        {"in_mailbox": slot.mailbox_id, "in_generation": slot.uidvalidity, "with_uid": slot.uid, "at": at}
+        for slot, at in marks
+    ]
+    if values:
+        await connection.execute(statement, values)
+
+
+async def set_present(connection: AsyncConnection, row_ids: Sequence[int]) -> None:
+    """The server has them after all."""
+    await connection.execute(update(messages).where(messages.c.id.in_(row_ids)).values(expunged_at=None))
+
+
+async def move(connection: AsyncConnection, moves: Sequence[Move]) -> list[int | None]:
+    """I7. The row ids in order; None where neither identity has a row."""
+    ids = await _ids(connection, {slot for each in moves for slot in (each.origin, each.target)})
+    ids |= await _formers(connection, {each.origin for each in moves} - ids.keys())
+    changes: dict[int, Move] = {}
+    out: list[int | None] = []
+    for each in moves:
+        row_id = ids.get(each.target)
+        if row_id is None:
+            row_id = ids.get(each.origin)
+            if row_id is not None and row_id not in changes:
+                changes[row_id] = each
+        out.append(row_id)
+    if changes:
+        await _apply(connection, changes)
+    return out
+
+
+async def _apply(connection: AsyncConnection, changes: dict[int, Move]) -> None:
+    # The server has the message, or nobody would rebind it: it is not expunged.
+    statement = (
+        update(messages)
+        .where(messages.c.id == bindparam("row_id"))
+        .values(uidvalidity=bindparam("to_generation"), uid=bindparam("to_uid"), expunged_at=None)
+    )
+    await connection.execute(
+        statement,
+        [
+            {"row_id": row_id, "to_generation": each.target.uidvalidity, "to_uid": each.target.uid}
+            for row_id, each in changes.items()
+        ],
+    )
+    await connection.execute(
+        insert(connection, formers).on_conflict_do_nothing(),
+        [{**_slot_values(each.origin), "message_id": row_id} for row_id, each in changes.items()],
+    )
+
+
+async def _ids(connection: AsyncConnection, slots: Iterable[Slot]) -> dict[Slot, int]:
+    return await _pairs(connection, messages, messages.c.id, slots)
+
+
+async def _formers(connection: AsyncConnection, slots: Iterable[Slot]) -> dict[Slot, int]:
+    return await _pairs(connection, formers, formers.c.message_id, slots)
+
+
+async def _pairs(
+    connection: AsyncConnection, table: Table, value: ColumnElement[int], slots: Iterable[Slot]
+) -> dict[Slot, int]:
+    found: dict[Slot, int] = {}
+    for condition in _conditions(table, slots):
+        query = select(table.c.mailbox_id, table.c.uidvalidity, table.c.uid, value).where(condition)
+        found.update((Slot(*row[:3]), row[3]) for row in await connection.execute(query))
+    return found
+
+
+def _conditions(table: Table, slots: Iterable[Slot]) -> Iterator[ColumnElement[bool]]:
+    """WHERE clauses that name all of them, each short enough for one statement and served by the UNIQUE index."""
+    groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for slot in slots:
+        groups[slot.mailbox_id, slot.uidvalidity].append(slot.uid)
+    for (mailbox_id, uidvalidity), uids in groups.items():
+        for start in range(0, len(uids), _UIDS_A_STATEMENT):
+            yield (
+                (table.c.mailbox_id == mailbox_id)
+                & (table.c.uidvalidity == uidvalidity)
+                & table.c.uid.in_(uids[start : start + _UIDS_A_STATEMENT])
+            )
+
+
+def _stored(row: Sequence[Any]) -> StoredMessage:
+    return StoredMessage(
+        id=row[0],
+        size=row[1],
+        sha256=row[2],
+        stored_at=row[3],
+        expunged_at=row[4],
+        defects=tuple(row[5]),
+        attachments=row[6],
+    )
+
+
+def _slot_values(slot: Slot) -> dict[str, int]:
+    return {"mailbox_id": slot.mailbox_id, "uidvalidity": slot.uidvalidity, "uid": slot.uid}
+
+
+def _message_values(row: MessageRow) -> dict[str, object]:
+    return {
+        **_slot_values(row.slot),
+        "size": row.size,
+        "sha256": row.sha256,
+        "has_attachments": bool(row.attachments),
+        "received_at": row.received_at,
+        "sent_at": row.sent_at,
+        "stored_at": row.stored_at,
+        "message_id": row.message_id,
+        "subject": row.subject,
+        "from_name": row.from_name,
+        "from_email": row.from_email,
+        "to_emails": row.to_emails,
+        "cc_emails": row.cc_emails,
+        "reply_to": row.reply_to,
+        "in_reply_to": row.in_reply_to,
+        "references_ids": row.references,
+        "flags": row.flags,
+        "defects": row.defects,
+        "headers": row.headers,
+        "body_text": row.body_text,
+        "body_html": row.body_html,
+    }
+
+
+def _attachment_values(row_id: int, row: MessageRow) -> Iterator[dict[str, object]]:
+    for part in row.attachments:
+        yield {
+            "message_id": row_id,
+            "part_id": part.part_id,
+            "filename": part.filename,
+            "content_type": part.content_type,
+            "size": part.size,
+            "sha256": part.sha256,
+            "content_id": part.content_id,
+            "inline": part.inline,
+            "file": part.file,
+        }

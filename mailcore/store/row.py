@@ -1,0 +1,136 @@
+"""What goes into the database and what comes out of it. Times are aware, in UTC; sizes are bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict
+
+
+class MailboxColumns(TypedDict, total=False):
+    """The columns that `Store.save_mailbox` can set."""
+
+    uidvalidity: int | None
+    uidnext: int | None
+    highestmodseq: int | None
+    last_uid: int | None
+    message_count: int
+    stored_count: int
+    sweep_found_missed: int
+    first_seen_at: datetime | None
+    first_uidnext: int | None
+    last_push_at: datetime | None
+    last_sync_at: datetime | None
+    last_sync_status: str
+    last_error: str
+    last_error_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxState:
+    """One mailbox. `first_seen_at` and `first_uidnext` belong to the generation `uidvalidity`: UIDs from
+    `first_uidnext` on arrived since we first saw it (`new`), those below were there before (`backfill`)."""
+
+    id: int
+    account: str
+    mailbox: str
+    uidvalidity: int | None = None
+    uidnext: int | None = None
+    highestmodseq: int | None = None
+    last_uid: int | None = None
+    message_count: int = 0
+    stored_count: int = 0
+    sweep_found_missed: int = 0
+    first_seen_at: datetime | None = None
+    first_uidnext: int | None = None
+    last_push_at: datetime | None = None
+    last_sync_at: datetime | None = None
+    last_sync_status: str = ""
+    last_error: str = ""
+    last_error_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOrigin:
+    """A message that is stored under another UIDVALIDITY than the present one (I7)."""
+
+    sha256: str
+    uidvalidity: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentRow:
+    """`file` is the path below MEDIA_ROOT, with slashes."""
+
+    part_id: str
+    filename: str
+    content_type: str
+    size: int
+    sha256: str
+    content_id: str
+    inline: bool
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message as it is to be stored. No string holds NUL or a lone surrogate (PostgreSQL takes neither)."""
+
+    mailbox_id: int
+    uidvalidity: int
+    uid: int
+    size: int
+    sha256: str
+    received_at: datetime
+    stored_at: datetime
+    sent_at: datetime | None = None
+    message_id: str = ""
+    subject: str = ""
+    from_name: str = ""
+    from_email: str = ""
+    to_emails: tuple[str, ...] = ()
+    cc_emails: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    body_text: str = ""
+    body_html: str = ""
+    defects: tuple[str, ...] = ()
+    attachments: tuple[AttachmentRow, ...] = ()
+
+    @property
+    def slot(self) -> Slot:
+        return Slot(self.mailbox_id, self.uidvalidity, self.uid)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """The identity (I1) as the database has it: the mailbox is its row id."""
+
+    mailbox_id: int
+    uidvalidity: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """What a `stored` event tells of a row that is committed. `attachments` is their number."""
+
+    id: int
+    size: int
+    sha256: str
+    stored_at: datetime
+    expunged_at: datetime | None
+    defects: tuple[str, ...]
+    attachments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Give the row of `origin` the identity `target`; both are in one mailbox."""
+
+    origin: Slot
+    target: Slot

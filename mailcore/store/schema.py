@@ -1,0 +1,190 @@
+"""The tables. Their names and column kinds are those of the Django application that they replace, so that it can read
+them.
+
+`alembic` migrations make them; a test holds the migrations to this module.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in Python; naive UTC text on SQLite and `timestamptz` on PostgreSQL, as Django keeps them with
+    USE_TZ."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without a zone: {value!r}")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_ESCAPE: Final = "\ufffd"
+_TO_ESCAPE: Final = re.compile("[\x00\ud800-\udfff\ufffd]")
+_ESCAPED: Final = re.compile("\ufffd([0-9a-f]{4})")
+
+
+class NameText(TypeDecorator[str]):
+    """Any name at all, also one with NUL or lone surrogates (a mailbox name that is no modified UTF-7), reversibly:
+    such a character becomes U+FFFD and four hexadecimal digits, and so does U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return _TO_ESCAPE.sub(lambda found: f"{_ESCAPE}{ord(found[0]):04x}", value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+
+
+# Django's BigAutoField. SQLite autoincrements nothing but INTEGER PRIMARY KEY.
+BigId: Final[TypeEngine[int]] = BigInteger().with_variant(Integer(), "sqlite")
+Json: Final[TypeEngine[Any]] = JSON().with_variant(JSONB(), "postgresql")
+
+metadata = MetaData()
+
+
+def _id() -> Column[int]:
+    return Column("id", BigId, Identity(always=False), primary_key=True)
+
+
+# Written by the syncer alone (I6). A row is one mailbox; its generation is its UIDVALIDITY.
+mailboxes: Final = Table(
+    "mailbox_app_mailboxstate",
+    metadata,
+    _id(),
+    Column("account", NameText, nullable=False),
+    Column("mailbox", NameText, nullable=False),
+    Column("uidvalidity", BigInteger),
+    Column("uidnext", BigInteger),
+    Column("highestmodseq", BigInteger),
+    Column("last_uid", BigInteger),
+    Column("message_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("stored_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("sweep_found_missed", BigInteger, nullable=False, server_default=text("0")),
+    Column("first_seen_at", UtcDateTime),
+    Column("first_uidnext", BigInteger),
+    Column("last_push_at", UtcDateTime),
+    Column("last_sync_at", UtcDateTime),
+    Column("last_sync_status", String(20), nullable=False, server_default=text("''")),
+    Column("last_error", Text, nullable=False, server_default=text("''")),
+    Column("last_error_at", UtcDateTime),
+    UniqueConstraint("account", "mailbox", name="mailbox_app_mailboxstate_account_mailbox_uniq"),
+    sqlite_autoincrement=True,
+)
+
+# Written by the consumers alone (I6). The small columns stand first: SQLite walks the overflow pages of a long row to
+# reach what stands behind its text. Whatever a sender can make long is Text, so that no length is an error.
+messages: Final = Table(
+    "mailbox_app_mailmessage",
+    metadata,
+    _id(),
+    Column("mailbox_id", BigInteger, ForeignKey(mailboxes.c.id), nullable=False),
+    Column("uidvalidity", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("has_attachments", Boolean, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("stored_at", UtcDateTime, nullable=False),
+    Column("expunged_at", UtcDateTime),
+    Column("message_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("from_name", Text, nullable=False),
+    Column("from_email", Text, nullable=False),
+    Column("to_emails", Json, nullable=False),
+    Column("cc_emails", Json, nullable=False),
+    Column("reply_to", Json, nullable=False),
+    Column("in_reply_to", Text, nullable=False),
+    Column("references_ids", Json, nullable=False),
+    Column("flags", Json, nullable=False),
+    Column("defects", Json, nullable=False),
+    Column("headers", Json, nullable=False),
+    Column("body_text", Text, nullable=False),
+    Column("body_html", Text, nullable=False),
+    # I1, I4: the identity is the key; this constraint, not the stream's duplicate window, is what makes "once".
+    UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailmessage_identity_uniq"),
+    sqlite_autoincrement=True,
+)
+# What a sweep reads: 200,000 UIDs come from this index alone, without touching the rows.
+Index(
+    "mailbox_app_mailmessage_present_idx",
+    messages.c.mailbox_id,
+    messages.c.uidvalidity,
+    messages.c.uid,
+    sqlite_where=messages.c.expunged_at.is_(None),
+    postgresql_where=messages.c.expunged_at.is_(None),
+)
+
+attachments: Final = Table(
+    "mailbox_app_mailattachment",
+    metadata,
+    _id(),
+    Column("message_id", BigInteger, ForeignKey(messages.c.id, ondelete="CASCADE"), nullable=False),
+    Column("part_id", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content_id", Text, nullable=False),
+    Column("inline", Boolean, nullable=False),
+    Column("file", Text, nullable=False),
+    UniqueConstraint("message_id", "part_id", name="mailbox_app_mailattachment_part_uniq"),
+    sqlite_autoincrement=True,
+)
+
+# The identities that a row had before UIDVALIDITY changed (I7). A late redelivery under a former identity finds its row
+# here and does not become a second one.
+formers: Final = Table(
+    "mailbox_app_mailformeridentity",
+    metadata,
+    _id(),
+    Column("mailbox_id", BigInteger, ForeignKey(mailboxes.c.id), nullable=False),
+    Column("uidvalidity", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("message_id", BigInteger, ForeignKey(messages.c.id, ondelete="CASCADE"), nullable=False),
+    UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailformeridentity_uniq"),
+    Index("mailbox_app_mailformeridentity_message_idx", "message_id"),
+    sqlite_autoincrement=True,
+)
