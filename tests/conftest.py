@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 
+import pytest
 import trio_asyncio  # noqa: F401  # first, so that no test sees asyncio before the patch and another one after it
 from hypothesis import HealthCheck, settings
 
 # trio_asyncio's patch gives `asyncio.new_event_loop()` a trio loop until this thread has set a policy of its own.
 asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
 
+pytest.register_assert_rewrite("tests.support")
 pytest_plugins = [
     f"tests.support.{name}"
-    for name in ("dovecot", "postgres", "nats", "processes", "mail", "proxy")
+    for name in ("dovecot", "postgres", "nats", "processes", "proxy")
     if importlib.util.find_spec(f"tests.support.{name}")
 ]
 

@@ -13,10 +13,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ ssl_key = <{home}/key.pem
 ssl_dh =
 # Without hibernation Dovecot waits half a second before it tells of mail after a quiet spell; with it, about 20 ms.
 imap_hibernate_timeout = {hibernate}
-imap_capability = +IDLE
+{extra}
 passdb {{
   driver = static
   args = password={password}
@@ -116,10 +117,12 @@ def _ids() -> tuple[str, str]:
 
 @dataclass
 class Dovecot:
-    """Call `start()` before use, `close()` after it. `store` is `maildir` or `sdbox`."""
+    """Call `start()` before use, `close()` after it. `store` is `maildir` or `sdbox`, `extra` more lines
+    of configuration."""
 
     store: str = "maildir"
     hibernate: str = "1s"
+    extra: str = ""
     host: str = "127.0.0.1"
     user: str = "anna"
     password: str = "correct-horse-7"
@@ -179,6 +182,7 @@ class Dovecot:
                 password=self.password,
                 port=self.port,
                 tls_port=self.tls_port,
+                extra=self.extra,
             )
         )
         if os.geteuid() == 0:
@@ -297,10 +301,11 @@ def append(
 ) -> int:
     """APPEND over an open connection; the UID."""
     date = imaplib.Time2Internaldate(internaldate) if internaldate else None
-    # imaplib's own append() turns lone CR and LF into CRLF, which would change the bytes under test.
-    connection.literal = raw  # type: ignore[attr-defined]  # the attribute that its _command() sends
+    # imaplib's own append() turns lone CR and LF into CRLF, which would change the bytes under test; this is its core.
+    sender: Any = connection
+    sender.literal = raw
     words = [_quoted(mailbox), f"({flags})" if flags else None, date]
-    answer = _ok(connection._simple_command("APPEND", *[word for word in words if word]))[0]  # type: ignore[attr-defined]  # see above
+    answer = _ok(sender._simple_command("APPEND", *[word for word in words if word]))[0]
     match = re.search(rb"APPENDUID \d+ (\d+)", answer)
     assert match, f"no APPENDUID: {answer!r}"
     return int(match[1])
@@ -319,17 +324,27 @@ def _quoted(mailbox: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _ok(answer: tuple[str, list]) -> list:  # type: ignore[type-arg]  # imaplib's own looseness
+def _ok(answer: tuple[str, list[Any]]) -> list[Any]:
     assert answer[0] == "OK", answer
     return answer[1]
 
 
 @pytest.fixture
-def dovecot() -> Iterator[Dovecot]:
-    """An empty private Dovecot (Maildir) for one test."""
+def make_dovecot() -> Iterator[Callable[..., Dovecot]]:
+    """`make_dovecot(store="sdbox", …)`: a started, empty private Dovecot; ended after the test."""
     need_program("dovecot", "dovecot-imapd")
-    server = Dovecot()
-    try:
-        yield server.start()
-    finally:
+    made: list[Dovecot] = []
+
+    def make(**options: str) -> Dovecot:
+        made.append(Dovecot(**options))  # type: ignore[arg-type]  # only the fields that are text
+        return made[-1].start()
+
+    yield make
+    for server in made:
         server.close()
+
+
+@pytest.fixture
+def dovecot(make_dovecot: Callable[..., Dovecot]) -> Dovecot:
+    """An empty private Dovecot (Maildir) for one test."""
+    return make_dovecot()

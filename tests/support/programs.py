@@ -57,7 +57,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], T], what: str, *, within: float = 10.0, every: float = 0.01) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, *, within: float = 10.0, every: float = 0.01) -> T:
     """The first true value of `condition`; raises TimeoutError that names `what`."""
     deadline = time.monotonic() + within
     while not (value := condition()):

@@ -1,0 +1,50 @@
+"""The server's mailbox changes under us: expunges, a new UIDVALIDITY."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.support.dovecot import Dovecot
+from tests.support.mail import make_mail
+from tests.support.processes import Mozzart
+from tests.support.programs import wait_until
+
+
+def test_expunged_messages_keep_their_row_with_the_time_it_was_noticed(
+    dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
+) -> None:
+    mails = [make_mail(number, files=(100,)) for number in range(5)]
+    sent = dict(zip(dovecot.append_many([mail.raw for mail in mails]), mails, strict=True))
+    mozzart = make_mozzart(SYNC_INTERVAL="2").use(dovecot).start().wait_ready()
+    mozzart.wait_stored(5)
+    gone = sorted(sent)[1:3]
+
+    dovecot.expunge(*gone)
+    wait_until(lambda: mozzart.stored() == 3, "two rows are marked expunged", within=20)
+
+    assert len(mozzart.rows("SELECT id FROM mailbox_app_mailmessage")) == 5
+    for uid in gone:
+        del sent[uid]
+    mozzart.check_complete(sent)
+
+
+def test_a_new_uidvalidity_rebinds_the_rows_and_doubles_nothing(
+    dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
+) -> None:
+    mails = [make_mail(number, files=(100,)) for number in range(6)]
+    sent = dict(zip(dovecot.append_many([mail.raw for mail in mails]), mails, strict=True))
+    mozzart = make_mozzart(SYNC_INTERVAL="2").use(dovecot).start().wait_ready()
+    mozzart.wait_stored(6)
+    ids = [row["id"] for row in mozzart.rows("SELECT id FROM mailbox_app_mailmessage ORDER BY id")]
+
+    uidvalidity = dovecot.change_uidvalidity()
+    late = make_mail(99, files=(100,))
+    sent[dovecot.append(late.raw)] = late
+    query = "SELECT id FROM mailbox_app_mailmessage WHERE uidvalidity = ? AND expunged_at IS NULL ORDER BY id"
+    wait_until(lambda: len(mozzart.rows(query, uidvalidity)) == 7, "seven rows of the new generation", within=40)
+
+    assert dovecot.uids() == sorted(sent)
+    mozzart.check_complete(sent)
+    assert [row["id"] for row in mozzart.rows(query, uidvalidity)][:6] == ids, "the same rows, under new identities"
+    state = mozzart.rows("SELECT uidvalidity FROM mailbox_app_mailboxstate")
+    assert [row["uidvalidity"] for row in state] == [uidvalidity]

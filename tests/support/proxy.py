@@ -1,0 +1,118 @@
+"""A TCP proxy on loopback that can go silent: what a stateful firewall does to a long IDLE connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+
+class Proxy:
+    """Forwards connections to 127.0.0.1:`target`.
+
+    `go_silent()` makes every connection of that moment a black hole: open for both ends, and no byte passes ever again.
+    Connections made later work.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._lock = threading.Lock()
+        self._connections: list[_Connection] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def go_silent(self) -> int:
+        """How many connections that struck."""
+        with self._lock:
+            alive = [connection for connection in self._connections if connection.open and not connection.silent]
+            for connection in alive:
+                connection.silent = True
+            return len(alive)
+
+    @property
+    def accepted(self) -> int:
+        """Connections so far."""
+        with self._lock:
+            return len(self._connections)
+
+    def cut(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            for connection in self._connections:
+                connection.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+        self.cut()
+        for connection in self._connections:
+            connection.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                client.close()
+                continue
+            with self._lock:
+                self._connections.append(_Connection(client, server))
+
+
+class _Connection:
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.silent = False
+        self.open = True
+        self._ends = (client, server)
+        for end in self._ends:
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._threads = [
+            threading.Thread(target=self._pump, args=pair, daemon=True) for pair in ((client, server), (server, client))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if not self.silent:
+                    sink.sendall(data)
+        if not self.silent:
+            self.close()
+
+    def close(self) -> None:
+        self.open = False
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(5)
+        for end in self._ends:
+            end.close()
+
+
+@pytest.fixture
+def make_proxy() -> Iterator[Callable[[int], Proxy]]:
+    """`make_proxy(port)`: a Proxy in front of that port of 127.0.0.1."""
+    made: list[Proxy] = []
+
+    def make(target: int) -> Proxy:
+        made.append(Proxy(target))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
