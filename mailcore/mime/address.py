@@ -1,0 +1,113 @@
+"""Address lists (RFC 5322 §3.4), as tolerant as people need. Never raises; linear."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from mailcore.mime.charset import Defects
+from mailcore.mime.encodedword import decode_words
+
+# Nearly all there is: one address, with or without a display name.
+_SIMPLE: Final = re.compile(r'\s*+(?:"([^"\\]*+)"\s*+|([^"\\<>,;:()@]*+))<\s*+([^\s<>,;:()"\\]++)\s*+>\s*+')
+_BARE: Final = re.compile(r'\s*+([^\s<>,;:()"\\]++@[^\s<>,;:()"\\]++)\s*+')
+_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\\.|[<>(),;:]|[^"\\<>(),;:]++|\\', re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+
+
+def parse_addresses(value: str, defects: Defects) -> list[tuple[str, str]]:
+    """[(display name, address)], groups dissolved, names decoded. An entry without `@` is kept as it stands when it is
+    all there is to the entry. Defect: `bad-address`."""
+    out: list[tuple[str, str]] = []
+    position, length = 0, len(value)
+    while position < length:
+        found = _SIMPLE.match(value, position)
+        if found is not None and (found.end() == length or value[found.end()] == ","):
+            out.append((_name(found[1] if found[1] is not None else found[2], defects), found[3]))
+        else:
+            found = _BARE.match(value, position)
+            if found is None or (found.end() < length and value[found.end()] != ","):
+                break
+            out.append(("", found[1]))
+        position = found.end() + 1
+    if position < length:
+        out += _slow(value[position:], defects)
+    return out
+
+
+def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
+    """The rest of the grammar: comments, groups, routes, and what breaks it."""
+    out: list[tuple[str, str]] = []
+    phrase: list[str] = []
+    comment: list[str] = []
+    address: list[str] | None = None
+    in_angle = False
+    depth = 0
+
+    def finish() -> None:
+        nonlocal address, in_angle
+        words = "".join(phrase)
+        if address is not None:
+            found = "".join("".join(address).split())
+            if ":" in found:  # obs-route (RFC 5322 §4.4)
+                found = found.rpartition(":")[2]
+            name = _name(words, defects) or _name("".join(comment), defects)
+            if found or name:
+                out.append((name, found))
+        elif words.strip():
+            out.append(_without_angle(words, "".join(comment), defects))
+        phrase.clear()
+        comment.clear()
+        address, in_angle = None, False
+
+    for found in _TOKEN.finditer(value):
+        token = found.group()
+        if depth:
+            depth += (token == "(") - (token == ")")
+            if depth:
+                comment.append(token)
+        elif token == "(":
+            depth = 1
+        elif token == "<":
+            if address is not None:
+                defects["bad-address"] = None
+            address, in_angle = [], True
+        elif token == ">":
+            in_angle = False
+        elif in_angle and token != "," and token != ";":
+            if address is not None:
+                address.append(token)
+        elif in_angle and token == "," and address is not None and not "".join(address).strip(" \t"):
+            continue  # obs-route begins with a comma
+        elif token == "," or token == ";":
+            finish()
+        elif token == ":" and "@" not in "".join(phrase[-3:]):
+            phrase.clear()  # the name of a group
+            comment.clear()
+        else:
+            phrase.append(token)
+    finish()
+    return out
+
+
+def _without_angle(words: str, comment: str, defects: Defects) -> tuple[str, str]:
+    decoded = decode_words(words, defects).strip()
+    if "@" not in words and "@" in decoded and "<" in decoded:  # a whole address inside an encoded word
+        name, _, rest = decoded.rpartition("<")
+        return _name(name, defects), rest.partition(">")[0].strip()
+    tokens = decoded.split()
+    with_at = [token for token in tokens if "@" in token]
+    if len(tokens) > 1 and len(with_at) == 1:
+        defects["bad-address"] = None
+        return _name(" ".join(token for token in tokens if "@" not in token), defects), with_at[0]
+    if "@" in decoded:
+        return _name(comment, defects), "".join(tokens)
+    defects["bad-address"] = None
+    return _name(comment, defects), decoded
+
+
+def _name(text: str, defects: Defects) -> str:
+    text = text.strip()
+    if '"' in text:
+        text = text.replace('"', "") if "\\" not in text else _ESCAPED.sub(r"\1", text.strip('"'))
+    return " ".join(decode_words(text, defects).split())

@@ -1,0 +1,202 @@
+"""Bytes in any charset, declared or not, as text that can be stored. Never raises."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable
+from encodings.aliases import aliases
+from typing import Final
+
+Defects = dict[str, None]
+"""Defect names, each once, in the order in which they were met."""
+
+_NOT_A_WORD: Final = re.compile(r"[^a-z0-9]+")
+_DETECT: Final = ("",)
+# Codecs that are no charset, and those whose cost or output is unsafe on hostile bytes.
+_REFUSED: Final = frozenset(
+    {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
+)
+# What mail says ⇒ what it means: the superset that mailers write under the name of the subset (as in the WHATWG Encoding
+# Standard). Tried in turn.
+_MEANT: Final = {
+    "ascii": _DETECT,
+    "latin_1": ("windows",),
+    "cp1252": ("windows",),
+    "iso8859_9": ("cp1254", "iso8859_9"),
+    "iso8859_11": ("cp874",),
+    "tis_620": ("cp874",),
+    "gb2312": ("gb18030",),
+    "gbk": ("gb18030",),
+    "euc_kr": ("cp949",),
+    "johab": ("johab",),
+    "big5": ("cp950", "big5hkscs"),
+    "cp950": ("cp950", "big5hkscs"),
+    "shift_jis": ("cp932", "shift_jis_2004"),
+    "iso2022_jp": ("iso2022_jp", "iso2022_jp_ext", "iso2022_jp_2004"),
+    "euc_jp": ("euc_jp", "euc_jis_2004"),
+}
+_NAMES: Final = {
+    "iso_8859_8_i": "iso8859_8",
+    "iso_8859_8_e": "iso8859_8",
+    "iso_8859_6_i": "iso8859_6",
+    "unicode_1_1_utf_7": "utf_7",
+    "unicode_1_1_utf_8": "utf_8",
+    "utf8mb4": "utf_8",
+    "utf_8_mac": "utf_8",
+    "x_sjis": "shift_jis",
+    "x_gbk": "gbk",
+    "x_euc_jp": "euc_jp",
+    "x_mac_roman": "mac_roman",
+    "macintosh": "mac_roman",
+    "x_mac_cyrillic": "mac_cyrillic",
+    "dos_874": "cp874",
+    "windows_874": "cp874",
+    "windows_31j": "cp932",
+    "windows_949": "cp949",
+    "ks_c_5601": "cp949",
+    "koi8": "koi8_r",
+    "koi8_ru": "koi8_u",
+    "cn_gb": "gb18030",
+    "x_cp1251": "cp1251",
+    "x_cp1252": "cp1252",
+    "latin1": "latin_1",
+}
+_SEVEN_BIT: Final = (
+    "utf_7",
+    "iso2022",
+    "hz",
+    "utf_16",
+    "utf_32",
+    "cp037",
+    "cp1026",
+    "cp1140",
+    "cp500",
+    "cp273",
+    "cp424",
+    "cp875",
+)
+_SNIFFED_META: Final = re.compile(
+    rb"<meta[^>]{1,200}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE
+)
+
+
+def _windows_table() -> str:
+    """windows-1252 with its five holes filled by the code points of latin-1, so that any byte decodes."""
+    return "".join(codecs.decode(bytes([i]), "cp1252", "ignore") or chr(i) for i in range(256))
+
+
+_WINDOWS: Final = _windows_table()
+
+
+def _fold(name: str) -> str:
+    return _NOT_A_WORD.sub("_", name.lower()).strip("_")
+
+
+def _table() -> dict[str, tuple[str, ...]]:
+    """Every charset name that we know. Our own table: a codec lookup of an unknown name searches the disk, and a hostile
+    header may hold 100,000 of them."""
+    names = {_fold(alias): codec for alias, codec in aliases.items()}
+    names |= {_fold(codec): codec for codec in aliases.values()}
+    names |= {_fold(f"cp{codec[2:]}"): codec for codec in aliases.values() if codec.startswith("cp")}
+    names |= {f"x_{alias}": codec for alias, codec in list(names.items())}
+    names |= {codec: codec for codec in ("koi8_r", "koi8_u", "utf_8", "utf_7", "cp874", "cp856", "cp737", "cp1006")}
+    names |= _NAMES
+    out: dict[str, tuple[str, ...]] = {}
+    for name, codec in names.items():
+        if codec in _REFUSED:
+            continue
+        try:
+            if not codecs.lookup(codec)._is_text_encoding:
+                continue
+        except LookupError:  # a codec of another platform
+            continue
+        out[name] = _MEANT.get(codec, (codec,))
+    return out
+
+
+_KNOWN: Final = _table()
+
+
+def is_known(charset: str) -> bool:
+    return charset.lower() in _KNOWN or _fold(charset[:64]) in _KNOWN
+
+
+def _codecs(charset: str) -> tuple[str, ...] | None:
+    name = charset.lower()
+    return _KNOWN.get(name) or _KNOWN.get(_fold(name[:64]))
+
+
+def decode(data: bytes, charset: str, defects: Defects, hints: Iterable[str] = ()) -> str:
+    """`data` as text without NUL or lone surrogates. `charset` is the declared name ("" when there is none); when it is
+    missing, unknown or wrong, UTF-8, then `hints`, then windows-1252 are tried. Defects: `unknown-charset`, `bad-charset`
+    (the bytes are not in the declared charset), `undeclared-8bit`, `nul`."""
+    candidates = _codecs(charset) if charset else _DETECT
+    if candidates is None:
+        defects["unknown-charset"] = None
+        candidates = _DETECT
+    if data.isascii() and not candidates[0].startswith(_SEVEN_BIT):
+        text = str(data, "ascii")
+        return text if "\0" not in text else storable(text, defects)
+    if candidates is not _DETECT:
+        for codec in candidates:
+            text_or_none = _strict(data, codec)
+            if text_or_none is not None:
+                return storable(text_or_none, defects)
+        defects["bad-charset"] = None
+        if candidates[0].startswith(_SEVEN_BIT) or not candidates[0].startswith("utf_8"):
+            guess = _strict(data, "utf_8") if not data.isascii() else None
+            return storable(guess if guess is not None else str(data, candidates[0], "replace"), defects)
+        return storable(_mended_utf8(data), defects)
+    return storable(_detect(data, defects, hints), defects)
+
+
+def _strict(data: bytes, codec: str) -> str | None:
+    if codec == "windows":
+        return codecs.charmap_decode(data, "strict", _WINDOWS)[0]
+    try:
+        return str(data, codec)
+    except (UnicodeError, ValueError):
+        return None
+
+
+def _detect(data: bytes, defects: Defects, hints: Iterable[str]) -> str:
+    text = _strict(data, "utf_8")
+    if text is not None:
+        return text
+    defects["undeclared-8bit"] = None
+    for hint in hints:
+        for codec in _codecs(hint) or ():
+            found = _strict(data, codec) if codec and not codec.startswith(("utf", "windows")) else None
+            if found is not None:
+                return found
+    return _mended_utf8(data)
+
+
+def _mended_utf8(data: bytes) -> str:
+    """Not valid UTF-8. If some sequences are, the rest is damage; if none is, it was windows-1252 all along."""
+    text = data.decode(errors="replace")
+    if any(char > "\x7f" and char != "\ufffd" for char in set(text)):
+        return text
+    return codecs.charmap_decode(data, "strict", _WINDOWS)[0]
+
+
+def storable(text: str, defects: Defects) -> str:
+    """Without NUL (defect `nul`); surrogate pairs joined, lone ones replaced (defect `bad-charset`)."""
+    if "\0" in text:
+        defects["nul"] = None
+        text = text.replace("\0", "")
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        defects["bad-charset"] = None
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def html_charset(data: bytes) -> str:
+    """What a `<meta>` at the head of HTML declares, or ""."""
+    found = _SNIFFED_META.search(data[:2048])
+    return found[1].decode("ascii") if found else ""

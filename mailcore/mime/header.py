@@ -1,0 +1,105 @@
+"""The header section of a message or part: bytes ⇒ fields in order. Never raises; linear."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from mailcore.mime.charset import Defects, decode
+from mailcore.mime.encodedword import decode_words
+
+MAX_BYTES: Final = 8 << 20
+"""Of one header section; what is beyond is not read (defect `header-too-large`)."""
+
+Fields = list[tuple[str, str]]
+"""(name as written, value unfolded with its encoded words still encoded), in order, with repetition."""
+
+_FOLD: Final = re.compile(r"\n[ \t]+")
+_NAME: Final = re.compile(r"[!-9;-~]+[ \t]*:")
+_NAME_BYTES: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
+_CHARSET: Final = re.compile(r"charset\s{0,9}\*?\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+
+
+def starts_header(raw: bytes, start: int, end: int) -> bool:
+    """Whether a header field, or an mbox `From ` line, begins at `start`."""
+    return (
+        raw.startswith((b"From ", b">From "), start, end)
+        or _NAME_BYTES.match(raw, start, min(end, start + 1000)) is not None
+    )
+
+
+def read_fields(block: bytes, defects: Defects) -> Fields:
+    """The fields of a header section. Lines that are none are left out (defect `bad-header`; a leading mbox line is no
+    defect). 8-bit values are UTF-8 (RFC 6532) or, with a defect, guessed."""
+    if len(block) > MAX_BYTES:
+        defects["header-too-large"] = None
+        block = block[:MAX_BYTES]
+    mixed = False
+    try:
+        text = block.decode()
+    except UnicodeDecodeError:
+        mixed = True
+        text = block.decode("utf-8", "surrogateescape")
+    if "\0" in text:
+        defects["nul"] = None
+        text = text.replace("\0", "")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    fields: Fields = []
+    for number, line in enumerate(text.split("\n")):
+        name, colon, value = line.partition(":")
+        if colon and " " not in name and "\t" not in name and name:
+            fields.append((name, value.strip(" \t")))
+        elif line and not line.isspace():
+            found = _NAME.match(line)
+            if found is not None:
+                fields.append((name.rstrip(" \t"), value.strip(" \t")))
+            elif number or not line.startswith(("From ", ">From ")):
+                defects["bad-header"] = None
+    if mixed:
+        fields = _repaired(fields, defects)
+    return fields
+
+
+def _repaired(fields: Fields, defects: Defects) -> Fields:
+    """Values that are not UTF-8, by the charset that the message declares for its body, else by windows-1252."""
+    hints = [found[1] for name, value in fields if name.lower() == "content-type" and (found := _CHARSET.search(value))]
+    out: Fields = []
+    for name, value in fields:
+        if not value.isascii():
+            value = _guess(value, hints, defects)
+        if not name.isascii():
+            name = _guess(name, hints, defects)
+        out.append((name, value))
+    return out
+
+
+def _guess(text: str, hints: list[str], defects: Defects) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        defects["8bit-header"] = None
+        return decode(text.encode("utf-8", "surrogateescape"), "", {}, hints)
+    return text
+
+
+class Header:
+    """First values by lower-case name."""
+
+    __slots__ = ("fields", "first")
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+        self.first: dict[str, str] = {}
+        for name, value in fields:
+            self.first.setdefault(name.lower(), value)
+
+    def get(self, name: str) -> str:
+        """The raw value of the first field of this (lower-case) name, or ""."""
+        return self.first.get(name, "")
+
+    def text(self, name: str, defects: Defects) -> str:
+        """The same with encoded words decoded."""
+        return decode_words(self.first.get(name, ""), defects)

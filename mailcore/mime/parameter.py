@@ -1,0 +1,113 @@
+"""Values with parameters: Content-Type and Content-Disposition (RFC 2045 §5.1, RFC 2183, RFC 2231). Never raises; linear."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from mailcore.mime.charset import Defects, decode
+from mailcore.mime.encodedword import decode_words
+
+_MAIN: Final = re.compile(r"[^;\s]*+")
+# A parameter begins at the start of a token; what precedes it need not be a semicolon. Values: quoted (perhaps never
+# closed), an unquoted encoded word, or anything up to the next semicolon.
+_PARAMETER: Final = re.compile(
+    r"""(?<![^\s;"])([^\s;="]++)\s*+=\s*+("(?:[^"\\]++|\\.)*+"?|=\?[^?\s]*+\?[bBqQ]\?[^?]*+\?=[^;]*+|[^;]*+)""",
+    re.DOTALL,
+)
+_QUOTE_END: Final = re.compile(r'"\s*+(?:;|\Z)')
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+
+
+def parse_parameters(value: str, defects: Defects) -> tuple[str, dict[str, str]]:
+    """(main value in lower case, parameters by lower-case name, decoded). The first of two of one name counts; the
+    extended form of RFC 2231 counts before the plain one. Defect: `bad-parameter`."""
+    main_match = _MAIN.match(value.strip())
+    main = main_match.group().lower() if main_match else ""
+    if "=" not in value:
+        return main, {}
+    plain: dict[str, str] = {}
+    pieces: dict[str, dict[int, tuple[bool, str]]] = {}
+    for name, text in _pairs(value):
+        if "*" not in name:
+            plain.setdefault(name, text)
+            continue
+        base, _, rest = name.partition("*")
+        extended = rest.endswith("*") or not rest
+        digits = rest.removesuffix("*")
+        if not digits:
+            number = -1  # `name*=`: complete in itself
+        elif digits.isascii() and digits.isdigit() and len(digits) < 7:
+            number = int(digits)
+        else:
+            defects["bad-parameter"] = None
+            continue
+        pieces.setdefault(base, {}).setdefault(number, (extended, text))
+    out = {
+        name: (decode_words(text, defects) if "=?" in text else text)
+        for name, text in plain.items()
+        if name not in pieces
+    }
+    for name, parts in pieces.items():
+        out[name] = _joined(parts, defects)
+    return main, out
+
+
+def _pairs(value: str) -> list[tuple[str, str]]:
+    out: list[tuple[str, str]] = []
+    position = 0
+    hopeless = False  # no further quote ends a value: do not look again
+    while (found := _PARAMETER.search(value, position)) is not None:
+        name, text = found[1].lower(), found[2]
+        position = max(found.end(), position + 1)
+        if text.startswith('"'):
+            if not hopeless and not _ends_well(value, position):
+                # A quote inside the quotes that was not escaped: the value ends where a quote meets a semicolon.
+                end = _QUOTE_END.search(value, max(position - 1, found.start(2) + 1))
+                if end is None:
+                    hopeless = True
+                elif "=" not in value[position : end.start()]:
+                    text = value[found.start(2) : end.start() + 1]
+                    position = end.start() + 1
+            text = text[1:-1] if len(text) > 1 and text.endswith('"') else text[1:]
+            if "\\" in text:
+                text = _ESCAPED.sub(r"\1", text)
+        else:
+            text = text.strip()
+        out.append((name, text))
+    return out
+
+
+def _ends_well(value: str, position: int) -> bool:
+    return position >= len(value) or value[position] == ";" or value[position].isspace()
+
+
+def _joined(parts: dict[int, tuple[bool, str]], defects: Defects) -> str:
+    """RFC 2231 §3 and §4: pieces in the order of their numbers, joined as bytes, for a character may be split. Holes are
+    closed: half a name is better than none."""
+    if -1 in parts:
+        parts = {-1: parts[-1]}
+    ordered = [parts[number] for number in sorted(parts)]
+    if not any(extended for extended, _ in ordered):
+        return decode_words("".join(text for _, text in ordered), defects)
+    charset = ""
+    chunks: list[bytes] = []
+    for index, (extended, text) in enumerate(ordered):
+        if not extended:
+            chunks.append(text.encode("utf-8", "surrogatepass"))
+            continue
+        if index == 0:
+            found = text.split("'", 2)
+            if len(found) == 3:
+                charset, _, text = found
+            else:
+                defects["bad-parameter"] = None
+        chunks.append(unquote_to_bytes(text.encode("utf-8", "surrogatepass")))
+    return decode_words(decode(b"".join(chunks), charset, defects), defects)
+
+
+def first_token(text: str) -> str:
+    """A parameter value that is a token: what follows (a comment, rubbish) is cut off."""
+    parts = text.split(None, 1)
+    return parts[0].strip("\"'") if parts else ""

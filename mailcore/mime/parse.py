@@ -1,0 +1,210 @@
+"""Bytes ⇒ ParsedMessage: what a message says, with its defects named."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import unquote
+
+from mailcore.mime.address import parse_addresses
+from mailcore.mime.charset import Defects, decode, html_charset, storable
+from mailcore.mime.encodedword import decode_words
+from mailcore.mime.header import Header
+from mailcore.mime.model import ParsedAttachment, ParsedMessage
+from mailcore.mime.parameter import first_token, parse_parameters
+from mailcore.mime.structure import Leaf, Walker
+from mailcore.mime.tnef import is_tnef, tnef_files
+from mailcore.mime.transfer import decode_part, uu_blocks
+
+MAX_BODY_BYTES: Final = 4 << 20
+"""A longer text is kept as an attachment, and its beginning as the body."""
+
+_MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,998}>")
+_CID: Final = re.compile(r"""cid:([^"'<>\s)]{1,500})""", re.IGNORECASE)
+
+
+def parse(raw: bytes) -> ParsedMessage:
+    """What an RFC 5322 message says. Never raises; linear in the size of `raw`, at any depth of nesting.
+
+    `body_text` and `body_html` are the text parts of each kind that are not attachments, in their order, with an empty line
+    (in HTML a line break) between them. A text part is an attachment when its disposition says so or it has a file name.
+    An attached message is one attachment with its exact bytes. Files inside winmail.dat and uuencoded files in the text
+    become attachments of their own (part ids `2.tnef.1`, `1.uu.1`); winmail.dat is kept as well.
+    """
+    defects: Defects = {}
+    if not isinstance(raw, bytes):
+        raw = bytes(raw)
+    if b"\r" in raw and b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")  # line ends of old Macs
+        defects["bare-cr"] = None
+    walker = Walker(raw, defects)
+    collected = _Collector(raw, defects)
+    for leaf in walker.leaves:
+        collected.take(leaf)
+    body_html = "\n<br>\n".join(collected.html)
+    return _message(walker.header, "\n\n".join(collected.text), body_html, collected.marked_inline(), defects)
+
+
+class _Collector:
+    """Leaves ⇒ bodies and attachments."""
+
+    def __init__(self, raw: bytes, defects: Defects) -> None:
+        self.raw = raw
+        self.defects = defects
+        self.text: list[str] = []
+        self.html: list[str] = []
+        self.attachments: list[ParsedAttachment] = []
+
+    def take(self, leaf: Leaf) -> None:
+        disposition, filename = "", ""
+        value = leaf.header.get("content-disposition")
+        if value:
+            disposition, parameters = parse_parameters(value, self.defects)
+            filename = parameters.get("filename", "")
+        filename = filename or leaf.parameters.get("name", "")
+        content = decode_part(
+            self.raw, leaf.start, leaf.end, leaf.header.get("content-transfer-encoding"), self.defects
+        )
+        is_text = leaf.content_type in ("text/plain", "text/html")
+        if is_text and disposition != "attachment" and not filename:
+            self._take_text(leaf, content)
+            return
+        self._attach(leaf.part_id, leaf, filename, content, disposition == "inline")
+        if is_tnef(leaf.content_type, content):
+            self._take_tnef(leaf, content)
+
+    def _attach(self, part_id: str, leaf: Leaf, filename: str, content: bytes, inline: bool) -> None:
+        content_id = leaf.header.text("content-id", self.defects).strip().removeprefix("<").removesuffix(">")
+        self.attachments.append(
+            ParsedAttachment(
+                part_id=part_id,
+                filename=storable(filename, self.defects),
+                content_type=storable(leaf.content_type, self.defects),
+                content_id=storable(content_id, self.defects),
+                inline=inline,
+                content=content,
+            )
+        )
+
+    def _take_text(self, leaf: Leaf, content: bytes) -> None:
+        if len(content) > MAX_BODY_BYTES:
+            self.defects["body-too-large"] = None
+            self._attach(leaf.part_id, leaf, "", content, True)
+            content = content[:MAX_BODY_BYTES]
+        charset = first_token(leaf.parameters.get("charset", ""))
+        is_html = leaf.content_type == "text/html"
+        if is_html and not charset:
+            charset = html_charset(content)
+        elif not is_html and b"begin" in content:
+            content = self._take_uu(leaf, content)
+        text = decode(content, charset, self.defects).removeprefix("\ufeff")
+        if text and not text.isspace():
+            (self.html if is_html else self.text).append(text)
+
+    def _take_uu(self, leaf: Leaf, content: bytes) -> bytes:
+        blocks = uu_blocks(content)
+        if not blocks:
+            return content
+        kept: list[bytes] = []
+        position = 0
+        for number, (start, end, name, data) in enumerate(blocks, 1):
+            kept.append(content[position:start])
+            position = end
+            self.attachments.append(
+                ParsedAttachment(
+                    part_id=f"{leaf.part_id}.uu.{number}",
+                    filename=storable(name, self.defects),
+                    content_type="application/octet-stream",
+                    content_id="",
+                    inline=False,
+                    content=data,
+                )
+            )
+        kept.append(content[position:])
+        self.defects["uuencode"] = None
+        return b"".join(kept)
+
+    def _take_tnef(self, leaf: Leaf, content: bytes) -> None:
+        self.defects["tnef"] = None
+        for number, (name, data) in enumerate(tnef_files(content, self.defects), 1):
+            self.attachments.append(
+                ParsedAttachment(
+                    part_id=f"{leaf.part_id}.tnef.{number}",
+                    filename=storable(name, self.defects),
+                    content_type="application/octet-stream",
+                    content_id="",
+                    inline=False,
+                    content=data,
+                )
+            )
+
+    def marked_inline(self) -> tuple[ParsedAttachment, ...]:
+        """With `inline` set also on what the HTML refers to by `cid:` (RFC 2392)."""
+        if not any(attachment.content_id for attachment in self.attachments):
+            return tuple(self.attachments)
+        wanted = {unquote(found) for html in self.html for found in _CID.findall(html)}
+        return tuple(
+            ParsedAttachment(a.part_id, a.filename, a.content_type, a.content_id, True, a.content)
+            if a.content_id in wanted and not a.inline
+            else a
+            for a in self.attachments
+        )
+
+
+def _message(
+    header: Header, body_text: str, body_html: str, attachments: tuple[ParsedAttachment, ...], defects: Defects
+) -> ParsedMessage:
+    headers = tuple(
+        [
+            (storable(name, defects), storable(decode_words(value, defects) if "=?" in value else value, defects))
+            for name, value in header.fields
+        ]
+    )
+    sender = _addresses(header, "from", defects) or _addresses(header, "sender", defects)
+    from_name, from_email = sender[0] if sender else ("", "")
+    message_id = _ids(header.get("message-id"))
+    in_reply_to = _ids(header.get("in-reply-to"))
+    subject = " ".join(storable(header.text("subject", defects), defects).split())
+    return ParsedMessage(
+        message_id=storable(message_id[0] if message_id else "", defects),
+        subject=subject,
+        from_name=from_name,
+        from_email=from_email,
+        to_emails=tuple([email for _, email in _addresses(header, "to", defects)]),
+        cc_emails=tuple([email for _, email in _addresses(header, "cc", defects)]),
+        reply_to=tuple([email for _, email in _addresses(header, "reply-to", defects)]),
+        in_reply_to=storable(in_reply_to[0] if in_reply_to else "", defects),
+        references=tuple([storable(item, defects) for item in _ids(header.get("references"))]),
+        sent_at=_date(header.get("date"), defects),
+        headers=headers,
+        body_text=body_text,
+        body_html=body_html,
+        attachments=attachments,
+        defects=tuple(defects),
+    )
+
+
+def _addresses(header: Header, name: str, defects: Defects) -> list[tuple[str, str]]:
+    value = header.get(name)
+    if not value:
+        return []
+    return [(storable(n, defects), storable(e, defects)) for n, e in parse_addresses(value, defects)]
+
+
+def _ids(value: str) -> list[str]:
+    return _MESSAGE_ID.findall(value) or value.split()
+
+
+def _date(value: str, defects: Defects) -> datetime | None:
+    if not value:
+        return None
+    try:
+        moment = parsedate_to_datetime(value[:200])
+        if moment.tzinfo is None:  # "-0000", or no zone at all: RFC 5322 §3.3 and §4.3 say UTC
+            moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        defects["bad-date"] = None
+        return None

@@ -1,0 +1,159 @@
+"""Content-Transfer-Encodings (RFC 2045 §6), as broken as they come. Never raises; linear."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import Final
+
+from mailcore.mime.charset import Defects
+
+_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NOT_ALPHABET: Final = bytes(set(range(256)) - set(_ALPHABET))
+_NOT_BASE64: Final = bytes(set(range(256)) - set(_ALPHABET + b"="))
+_BLANK: Final = b" \t\r\n"
+_QP_TRAILING: Final = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
+_QP_BROKEN: Final = re.compile(rb"=(?:[^0-9A-Fa-f\r\n]|[0-9A-Fa-f](?:[^0-9A-Fa-f]|\Z))")
+_QP_BARE_CR: Final = re.compile(rb"=\r(?!\n)")
+_QP_CHUNK: Final = 1 << 20
+_UU_BEGIN: Final = re.compile(rb"(?m)^begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,255})\r?\n")
+
+_IDENTITY: Final = frozenset(
+    {"", "7bit", "8bit", "binary", "none", "7-bit", "8-bit", "7bits", "8bits", "utf-8", "us-ascii"}
+)
+_UU: Final = frozenset({"x-uuencode", "uuencode", "x-uue", "uue", "x-uu"})
+
+
+def decode_part(raw: bytes, start: int, end: int, encoding: str, defects: Defects) -> bytes:
+    """`raw[start:end]` decoded by the value of a Content-Transfer-Encoding header. Defects: `bad-base64`,
+    `bad-quoted-printable`, `bad-uuencode`, `unknown-transfer-encoding` (the bytes are then kept as they are)."""
+    encoding = encoding.lower()
+    if encoding not in ("base64", "quoted-printable"):
+        encoding = encoding.partition(";")[0].partition("(")[0].strip(" \t\"'.").removesuffix("-encoding")
+    if encoding == "base64":
+        return decode_base64(raw, start, end, defects)
+    if encoding == "quoted-printable":
+        return decode_quoted_printable(raw, start, end, defects)
+    if encoding in _UU:
+        return _decode_uu_part(raw[start:end], defects)
+    if encoding not in _IDENTITY:
+        defects["unknown-transfer-encoding"] = None
+    return raw[start:end]
+
+
+def decode_base64(raw: bytes, start: int, end: int, defects: Defects) -> bytes:
+    """Everything that decodes: foreign bytes are skipped, a missing end is forgiven, padded pieces are joined. No copy of
+    the encoded text is made when it is clean."""
+    padding = raw.find(b"=", start, end)
+    stop = end if padding < 0 else padding
+    try:
+        data = binascii.a2b_base64(memoryview(raw)[start:end])
+    except binascii.Error:
+        defects["bad-base64"] = None
+        return _salvage(raw[start:end])
+    if padding >= 0 and raw[padding : padding + 200].strip(b"= \t\r\n") + raw[padding + 200 : end].strip(b"= \t\r\n"):
+        rest = raw[padding:end]
+        if not rest.translate(None, _ALPHABET + b"=" + _BLANK):  # more base64 after padding: pieces were joined
+            defects["bad-base64"] = None
+            return _salvage(raw[start:end])
+        # A footer that a list or a gateway put below the end: not ours.
+        defects["bad-base64"] = None
+        return data
+    letters = stop - start - raw.count(b"\n", start, stop) - raw.count(b"\r", start, stop)
+    if len(data) != letters * 3 // 4:
+        letters -= raw.count(b" ", start, stop) + raw.count(b"\t", start, stop)
+        if len(data) != letters * 3 // 4:
+            defects["bad-base64"] = None
+    return data
+
+
+def decode_base64_word(payload: bytes) -> tuple[bytes, bool]:
+    """The payload of an encoded word and whether it was clean (missing padding counts as clean: it is common)."""
+    try:
+        return binascii.a2b_base64(payload, strict_mode=True), True
+    except binascii.Error:
+        clean = not payload.translate(None, _ALPHABET + b"=") and len(payload.rstrip(b"=")) % 4 != 1
+        return _salvage(payload), clean
+
+
+def _salvage(text: bytes) -> bytes:
+    pieces = text.translate(None, _NOT_BASE64).split(b"=")
+    return b"".join([binascii.a2b_base64(_padded(piece)) for piece in pieces if len(piece) > 1])
+
+
+def _padded(piece: bytes) -> bytes:
+    left = len(piece) % 4
+    if left == 1:  # six bits are no byte
+        return piece[:-1]
+    return piece + b"=" * (4 - left) if left else piece
+
+
+def decode_quoted_printable(raw: bytes, start: int, end: int, defects: Defects) -> bytes:
+    if end - start <= _QP_CHUNK:
+        return _decode_qp(raw[start:end], defects)
+    chunks: list[bytes] = []
+    while start < end:
+        cut = end if end - start <= _QP_CHUNK else raw.find(b"\n", start + _QP_CHUNK, end) + 1 or end
+        chunks.append(_decode_qp(raw[start:cut], defects))
+        start = cut
+    return b"".join(chunks)
+
+
+def _decode_qp(text: bytes, defects: Defects) -> bytes:
+    # RFC 2045 §6.7 (3): white space at the end of a line was put there on the way and must be deleted.
+    if any(blank in text for blank in (b" \n", b" \r\n", b"\t\n", b"\t\r\n")) or text.endswith((b" ", b"\t")):
+        text = _QP_TRAILING.sub(b"", text)
+    if text.count(b"=\r") != text.count(b"=\r\n"):
+        text = _QP_BARE_CR.sub(b"=\r\n", text)
+    if _QP_BROKEN.search(text) is not None:
+        defects["bad-quoted-printable"] = None
+    return binascii.a2b_qp(text)
+
+
+def _decode_uu_part(text: bytes, defects: Defects) -> bytes:
+    found = uu_blocks(text)
+    if not found:
+        defects["bad-uuencode"] = None
+        return text
+    return found[0][3]
+
+
+def uu_blocks(text: bytes) -> list[tuple[int, int, str, bytes]]:
+    """The uuencoded files in a text: (start, end, name, content), in order. A block without its `end`, or with a line that
+    does not decode before anything did, is no block."""
+    out: list[tuple[int, int, str, bytes]] = []
+    position = 0
+    while (begin := _UU_BEGIN.search(text, position)) is not None:
+        content, end = _decode_uu(text, begin.end(), b"begin-base64" in begin[0][:12])
+        position = max(end, begin.end())
+        if content is not None:
+            out.append((begin.start(), end, begin[1].decode("utf-8", "surrogateescape").strip(), content))
+    return out
+
+
+def _decode_uu(text: bytes, position: int, is_base64: bool) -> tuple[bytes | None, int]:
+    chunks: list[bytes] = []
+    while position < len(text):
+        eol = text.find(b"\n", position)
+        eol = len(text) if eol < 0 else eol
+        line = text[position:eol].rstrip(b"\r")
+        position = eol + 1
+        if is_base64:
+            if line.strip() == b"====":
+                return b"".join(chunks), min(position, len(text))
+            chunks.append(_salvage(line))
+            continue
+        if line.strip() == b"end":
+            return (b"".join(chunks) or None), min(position, len(text))
+        if not line.strip() or line in (b"`", b" "):
+            continue
+        try:
+            chunks.append(binascii.a2b_uu(line))
+        except binascii.Error:
+            # Encoders that leave rubbish behind the last group: keep as many bytes as the first character says.
+            length = ((line[0] - 32) & 63) * 4 + 5
+            try:
+                chunks.append(binascii.a2b_uu(line[: length // 3]))
+            except binascii.Error:
+                return None, position
+    return None, position
