@@ -1,0 +1,1 @@
+"""What the syncer decides: set differences, generations, retries. Pure: the clock and chance are arguments."""

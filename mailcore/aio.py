@@ -1,0 +1,67 @@
+"""The only module that imports trio_asyncio: how trio code calls asyncio code.
+
+Rules (measured, see docs/design.md): cross once per unit of work; never hold an asyncio context manager across the
+boundary; the loop has an exception handler of ours, because trio-asyncio's own ends the whole loop for one stray future;
+a library's own CancelledError becomes an Exception here, because as a BaseException it would cancel its siblings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, TypeVarTuple
+
+import structlog
+import trio
+import trio_asyncio
+
+from mailcore.errors import MozzartError
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+
+class LibraryCancelled(MozzartError):
+    """An asyncio library cancelled its own task: the operation did not happen as far as we know."""
+
+
+@asynccontextmanager
+async def open_loop() -> AsyncIterator[asyncio.AbstractEventLoop]:
+    """An asyncio loop inside trio for the time of the block."""
+    async with trio_asyncio.open_loop() as loop:
+        loop.set_exception_handler(_log_stray)
+        yield loop
+
+
+async def aio(function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
+    """One crossing (50–60 µs): run `function(*args)` on the asyncio side. A trio cancellation cancels it."""
+    try:
+        result: T = await trio_asyncio.aio_as_trio(function)(*args)
+    except asyncio.CancelledError as error:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        name = getattr(function, "__qualname__", repr(function))
+        raise LibraryCancelled(f"{name} was cancelled by its own library") from error
+    return result
+
+
+async def aio_bounded(seconds: float, function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T | None:
+    """For clean-up: shielded from cancellation, bounded in time, and an error is logged instead of raised (R5)."""
+    with trio.move_on_after(seconds, shield=True):
+        try:
+            return await aio(function, *args)
+        except (MozzartError, OSError) as error:
+            log.debug("clean-up failed", what=getattr(function, "__qualname__", ""), error=str(error))
+    return None
+
+
+def _log_stray(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    log.error("stray error in the event loop", what=context.get("message", ""), error=repr(error))
+
+
+async def trio_side(function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
+    """The other way: asyncio code (a request that came over NATS) waits for trio code."""
+    result: T = await trio_asyncio.trio_as_aio(function)(*args)
+    return result

@@ -1,0 +1,80 @@
+"""What a UIDVALIDITY means for the messages under it (I7), and what counts as new."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailcore.events.message import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """When we first saw the mailbox, and UIDNEXT at the start of this generation.
+
+    `first` says whether this is the generation under which we first saw the mailbox.
+    """
+
+    seen_at: datetime
+    uidnext: int
+    first: bool = True
+
+    def kind(self, uid: int, received_at: datetime) -> Kind:
+        """`new` arrived since the mailbox was first seen. A later generation renumbers old mail from 1, so there the
+        server's INTERNALDATE decides below UIDNEXT."""
+        if uid >= self.uidnext or (not self.first and received_at >= self.seen_at):
+            return Kind.NEW
+        return Kind.BACKFILL
+
+
+@dataclass(frozen=True, slots=True)
+class OldPlace:
+    """Where the same bytes were stored before."""
+
+    uidvalidity: int
+    uid: int
+
+
+class OldGenerations:
+    """The stored, not expunged messages of earlier UIDVALIDITYs by the SHA-256 of their bytes.
+
+    Two mails with equal bytes are two entries: each is given out once, the oldest first.
+    """
+
+    def __init__(self, places: Iterable[tuple[str, int, int]] = ()) -> None:
+        self._by_hash: defaultdict[str, list[OldPlace]] = defaultdict(list)
+        self._settled: set[OldPlace] = set()
+        for sha256, uidvalidity, uid in sorted(places, key=lambda place: place[1:], reverse=True):
+            self._by_hash[sha256].append(OldPlace(uidvalidity, uid))
+
+    def __bool__(self) -> bool:
+        return bool(self._by_hash)
+
+    def take(self, sha256: str) -> OldPlace | None:
+        """The place to rebind from, or None: the mail is unknown."""
+        places = self._by_hash.get(sha256, [])
+        found = None
+        while places and found is None:
+            place = places.pop()
+            if place not in self._settled:
+                found = place
+        if not places:
+            self._by_hash.pop(sha256, None)
+        return found
+
+    def give_back(self, sha256: str, place: OldPlace) -> None:
+        """The rebinding failed; it may be tried again."""
+        self._by_hash[sha256].append(place)
+
+    def settled(self, place: OldPlace) -> None:
+        """The row of `place` is bound to its new identity, perhaps by a rebinding from before this process began."""
+        self._settled.add(place)
+
+    def rest(self) -> list[OldPlace]:
+        """What no message of the new generation has claimed."""
+        return sorted(
+            (place for places in self._by_hash.values() for place in places if place not in self._settled),
+            key=lambda place: (place.uidvalidity, place.uid),
+        )

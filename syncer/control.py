@@ -1,0 +1,89 @@
+"""Answers to what others ask the syncer over NATS: start a sync run, tell its result, tell the live states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mailcore.aio import trio_side
+from mailcore.bus import Bus
+from mailcore.events import control
+from mailcore.events.control import MailboxStates, Refusal, SyncResult, SyncStart
+from mailcore.events.identity import MailboxKey
+from mailcore.settings import NOT_CONFIGURED
+from syncer.account import AccountTasks
+from syncer.mailbox import Mailbox
+from syncer.runs import Runs
+
+Request = TypeVar("Request", bound=BaseModel)
+
+
+class Control:
+    """Runs on the asyncio side, in the same thread."""
+
+    def __init__(self, bus: Bus, accounts: Sequence[AccountTasks]) -> None:
+        self._bus = bus
+        self._accounts = accounts
+        self._runs = Runs()
+
+    async def listen(self) -> None:
+        """Begin to answer."""
+        await self._bus.respond(control.START, self._start)
+        await self._bus.respond(control.RESULT, self._result)
+        await self._bus.respond(control.STATES, self._states)
+
+    async def _start(self, payload: bytes) -> bytes:
+        request = _parse(SyncStart, payload)
+        if isinstance(request, Refusal):
+            return _bytes(request)
+        if not self._accounts:
+            return _bytes(Refusal(code="not-configured", message=NOT_CONFIGURED))
+        accounts = [tasks for tasks in self._accounts if request.account in (None, tasks.account.name)]
+        if request.mailbox is not None:
+            name = "INBOX" if request.mailbox.upper() == "INBOX" else request.mailbox
+            mailboxes = {key: box for tasks in accounts for key, box in tasks.mailboxes.items() if key.mailbox == name}
+            if not mailboxes:
+                return _bytes(_unknown(request))
+            return _bytes(self._runs.start(mailboxes).result())
+        if not accounts:
+            return _bytes(_unknown(request))
+        every: Mapping[MailboxKey, Mailbox] = {key: box for tasks in accounts for key, box in tasks.mailboxes.items()}
+        hopeless = tuple(result for tasks in accounts for result in tasks.hopeless())
+        return _bytes(self._runs.start(every, hopeless).result())
+
+    async def _result(self, payload: bytes) -> bytes:
+        request = _parse(SyncResult, payload)
+        if isinstance(request, Refusal):
+            return _bytes(request)
+        run = self._runs.get(request.run_id)
+        if run is None:
+            return _bytes(Refusal(code="unknown-run", message=f"This syncer knows no run {request.run_id[:80]!r}."))
+        await trio_side(run.wait, request.wait)
+        return _bytes(run.result())
+
+    async def _states(self, payload: bytes) -> bytes:
+        return _bytes(
+            MailboxStates(mailboxes=tuple(box.live_state() for t in self._accounts for box in t.mailboxes.values()))
+        )
+
+
+def _parse(model: type[Request], payload: bytes) -> Request | Refusal:
+    try:
+        return model.model_validate_json(payload or b"{}")
+    except ValidationError as error:
+        return Refusal(code="bad-request", message=str(error.errors(include_input=False, include_url=False)))
+
+
+def _unknown(request: SyncStart) -> Refusal:
+    what = " ".join(
+        f"{name} {value[:80]!r}"
+        for name, value in (("account", request.account), ("mailbox", request.mailbox))
+        if value
+    )
+    return Refusal(code="unknown-mailbox", message=f"This syncer holds no {what}.")
+
+
+def _bytes(model: BaseModel) -> bytes:
+    return model.model_dump_json().encode()

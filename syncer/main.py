@@ -1,0 +1,148 @@
+"""The syncer process."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+
+import structlog
+import trio
+
+from mailcore import aio as bridge
+from mailcore.aio import aio, aio_bounded
+from mailcore.bus import Bus
+from mailcore.errors import EventError, MozzartError
+from mailcore.events.subject import parse_subject
+from mailcore.events.thin import Dead, Stored, decode_thin
+from mailcore.settings import NOT_CONFIGURED, Settings
+from mailcore.store import Store
+from syncer.account import AccountTasks
+from syncer.attempt import keep_trying
+from syncer.audit import watch
+from syncer.control import Control
+from syncer.credit import Credit
+from syncer.mailbox import Mailbox, Shared
+
+log = structlog.get_logger(__name__)
+CREDIT = 64 << 20  # bytes published and not yet stored, before bulk work waits
+
+
+def run(settings: Settings) -> None:
+    """Until SIGINT or SIGTERM. `settings.nats_url` must be set."""
+    trio.run(_main, settings, restrict_keyboard_interrupt_to_checkpoints=True)
+
+
+async def _main(settings: Settings) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_serve, settings)
+            async for received in signals:
+                log.info("stopping", signal=signal.Signals(received).name)
+                nursery.cancel_scope.cancel()
+                break
+
+
+async def _serve(settings: Settings) -> None:
+    async with bridge.open_loop():
+        bus = await _connect(settings)
+        store = await aio(Store.open, settings.database_url)
+        try:
+            await _sync(settings, bus, store)
+        finally:
+            await aio_bounded(2.0, bus.close)
+            await aio_bounded(2.0, store.close)
+
+
+async def _connect(settings: Settings) -> Bus:
+    found: list[Bus] = []
+
+    async def connect() -> Bus:
+        return await Bus.connect(settings.nats_url, name="syncer")
+
+    async def once() -> None:
+        bus = await aio(connect)
+        try:
+            await aio(bus.ensure)
+        except BaseException:
+            await aio_bounded(2.0, bus.close)
+            raise
+        found.append(bus)
+
+    await keep_trying("nats", once, _waiting_for("NATS"))
+    return found[0]
+
+
+def _waiting_for(what: str) -> Callable[[str, float], None]:
+    def failed(text: str, seconds: float) -> None:
+        log.warning(f"waiting for {what}", error=text, next_try_s=round(seconds, 1))
+
+    return failed
+
+
+async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
+    spool = settings.data_dir / "spool"
+    spool.mkdir(parents=True, exist_ok=True)
+    for left_over in spool.glob("*.eml"):
+        left_over.unlink(missing_ok=True)
+    shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval)
+    accounts = [AccountTasks(account, shared) for account in settings.accounts]
+
+    def mailboxes() -> Iterator[Mailbox]:
+        for tasks in accounts:
+            yield from tasks.mailboxes.values()
+
+    def heard(subject: str, data: bytes, headers: Mapping[str, str]) -> None:
+        try:
+            key, kind = parse_subject(subject)
+            event = decode_thin(kind, data)
+        except EventError as error:
+            log.warning("event not understood", subject=subject[:200], error=str(error)[:500])
+            return
+        for tasks in accounts:
+            mailbox = tasks.mailboxes.get(key)
+            if mailbox is not None and isinstance(event, Stored | Dead):
+                mailbox.heard(event)
+
+    async def listen() -> None:
+        await bus.listen(["mail.*.*.stored", "mail.*.*.dead"], heard)
+        await Control(bus, accounts).listen()
+
+    async def recall() -> None:
+        shared.dead.update(await bus.dead_identities())
+        async for identity, seq, size in bus.unsettled():
+            shared.unsettled[identity] = (seq, size)
+
+    async def begin() -> None:
+        await aio(recall)
+
+    # In this order: what is stored after we listen is heard, what was stored before is in the database when a mailbox
+    # reads it.
+    await aio(listen)
+    await keep_trying("recall what is in flight", begin, _waiting_for("JetStream"))
+    if not accounts:
+        log.warning(NOT_CONFIGURED)
+    log.info("syncing", accounts=len(accounts), in_flight=len(shared.unsettled), interval_s=settings.sync_interval)
+    try:
+        async with trio.open_nursery() as nursery:
+            for tasks in accounts:
+                nursery.start_soon(tasks.run)
+            nursery.start_soon(watch, _Each(mailboxes), shared)
+            if not accounts:
+                nursery.start_soon(trio.sleep_forever)
+    finally:
+        with trio.move_on_after(2, shield=True):
+            for mailbox in mailboxes():
+                try:
+                    await mailbox.flush()
+                except MozzartError as error:
+                    mailbox.log.warning("mailbox state not saved at the end", error=str(error))
+
+
+class _Each:
+    """An iterable that asks anew each time it is iterated."""
+
+    def __init__(self, iterate: Callable[[], Iterator[Mailbox]]) -> None:
+        self._iterate = iterate
+
+    def __iter__(self) -> Iterator[Mailbox]:
+        return self._iterate()
