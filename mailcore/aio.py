@@ -1,7 +1,7 @@
 """The only module that imports trio_asyncio: how trio code calls asyncio code.
 
 Rules (measured, see docs/design.md): cross once per unit of work; never hold an asyncio context manager across the
-boundary; the loop has an exception handler of ours, because trio-asyncio's own ends the whole loop for one stray future;
+boundary; the loop has an exception handler of ours, because trio-asyncio's own ends the loop for one stray future;
 a library's own CancelledError becomes an Exception here, because as a BaseException it would cancel its siblings.
 """
 
