@@ -18,6 +18,7 @@ class MailboxColumns(TypedDict, total=False):
     stored_count: int
     sweep_found_missed: int
     first_seen_at: datetime | None
+    first_uidvalidity: int | None
     first_uidnext: int | None
     last_push_at: datetime | None
     last_sync_at: datetime | None
@@ -28,8 +29,8 @@ class MailboxColumns(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class MailboxState:
-    """One mailbox. `first_seen_at` and `first_uidnext` belong to the generation `uidvalidity`: UIDs from
-    `first_uidnext` on arrived since we first saw it (`new`), those below were there before (`backfill`)."""
+    """One mailbox. `first_seen_at` and `first_uidvalidity` tell when and in which generation we first saw it;
+    `first_uidnext` is UIDNEXT at the start of the generation `uidvalidity`: UIDs from there on have arrived since."""
 
     id: int
     account: str
@@ -42,6 +43,7 @@ class MailboxState:
     stored_count: int = 0
     sweep_found_missed: int = 0
     first_seen_at: datetime | None = None
+    first_uidvalidity: int | None = None
     first_uidnext: int | None = None
     last_push_at: datetime | None = None
     last_sync_at: datetime | None = None

@@ -103,6 +103,7 @@ mailboxes: Final = Table(
     Column("stored_count", BigInteger, nullable=False, server_default=text("0")),
     Column("sweep_found_missed", BigInteger, nullable=False, server_default=text("0")),
     Column("first_seen_at", UtcDateTime),
+    Column("first_uidvalidity", BigInteger),
     Column("first_uidnext", BigInteger),
     Column("last_push_at", UtcDateTime),
     Column("last_sync_at", UtcDateTime),

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("stored_count", sa.BigInteger, nullable=False, server_default=sa.text("0")),
         sa.Column("sweep_found_missed", sa.BigInteger, nullable=False, server_default=sa.text("0")),
         sa.Column("first_seen_at", _TIME),
+        sa.Column("first_uidvalidity", sa.BigInteger),
         sa.Column("first_uidnext", sa.BigInteger),
         sa.Column("last_push_at", _TIME),
         sa.Column("last_sync_at", _TIME),
