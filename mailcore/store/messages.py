@@ -132,8 +132,11 @@ async def set_present(connection: AsyncConnection, row_ids: Sequence[int]) -> No
 
 async def move(connection: AsyncConnection, moves: Sequence[Move]) -> list[int | None]:
     """I7. The row ids in order; None where neither identity has a row."""
-    ids = await _ids(connection, {slot for each in moves for slot in (each.origin, each.target)})
-    ids |= await _formers(connection, {each.origin for each in moves} - ids.keys())
+    slots = {slot for each in moves for slot in (each.origin, each.target)}
+    ids = await _ids(connection, slots)
+    # A redelivery may come after the next rebind: then its target is a former identity, and moving the row would be
+    # going back.
+    ids |= await _formers(connection, slots - ids.keys())
     changes: dict[int, Move] = {}
     out: list[int | None] = []
     for each in moves:

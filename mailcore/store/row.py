@@ -136,3 +136,11 @@ class Move:
 
     origin: Slot
     target: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message belongs, and what is there already."""
+
+    slot: Slot
+    stored: StoredMessage | None

@@ -15,7 +15,7 @@ from mailcore.events.identity import Identity, MailboxKey
 from mailcore.store import mailboxes, messages, migration
 from mailcore.store.engine import WRITE, is_memory, make_engine, parse_url
 from mailcore.store.failure import FAILURES, store_error
-from mailcore.store.row import MailboxColumns, MailboxState, MessageRow, Move, Slot, StoredMessage, StoredOrigin
+from mailcore.store.row import MailboxColumns, MailboxState, MessageRow, Move, Place, Slot, StoredOrigin
 
 
 class Store:
@@ -80,11 +80,6 @@ class Store:
         async with self._read("loading the mailboxes") as connection:
             return await mailboxes.load_all(connection)
 
-    async def mailbox_ids(self, keys: Iterable[MailboxKey]) -> dict[MailboxKey, int]:
-        """The row ids of those that have a row."""
-        async with self._read("looking up mailboxes") as connection:
-            return await mailboxes.ids(connection, keys)
-
     async def stored_uids(self, mailbox_id: int, uidvalidity: int) -> list[int]:
         """The UIDs that are stored and not expunged, ascending."""
         async with self._read("loading stored UIDs") as connection:
@@ -105,10 +100,15 @@ class Store:
         async with self._read("counting messages") as connection:
             return await messages.count(connection, mailbox_id)
 
-    async def known_messages(self, slots: Iterable[Slot]) -> dict[Slot, StoredMessage]:
-        """Those that have a row (expunged or not), also where the identity is one that a rebind replaced."""
+    async def locate(self, identities: Iterable[Identity]) -> dict[Identity, Place]:
+        """Where they belong and whether they have a row (expunged or not), also where the identity is one that a rebind
+        replaced. Those whose mailbox has no row are left out."""
         async with self._read("looking up messages") as connection:
-            return await messages.known(connection, slots)
+            wanted = set(identities)
+            ids = await mailboxes.ids(connection, {each.key for each in wanted})
+            slots = {each: Slot(ids[each.key], each.uidvalidity, each.uid) for each in wanted if each.key in ids}
+            known = await messages.known(connection, slots.values())
+            return {each: Place(slot, known.get(slot)) for each, slot in slots.items()}
 
     async def insert_messages(self, rows: Sequence[MessageRow]) -> list[int]:
         """One transaction: all rows with their attachments, or none. The ids in order. A row whose identity is there
