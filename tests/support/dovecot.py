@@ -140,6 +140,12 @@ class Dovecot:
     def config(self) -> Path:
         return self.home / "dovecot.conf"
 
+    @property
+    def pid(self) -> int:
+        """Of the master process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> Dovecot:
         """Start (again) on the same ports with the same mail."""
         program = find_program("dovecot", "dovecot-imapd")
@@ -185,9 +191,13 @@ class Dovecot:
                 extra=self.extra,
             )
         )
+        self.own(self.home)
+
+    def own(self, root: Path) -> None:
+        """Give what was written there to the account that the server runs as."""
         if os.geteuid() == 0:
-            for path in (self.home, *self.home.rglob("*")):
-                shutil.chown(path, user, group)
+            for path in (root, *root.rglob("*")):
+                shutil.chown(path, *_ids())
 
     def stop(self, *, gently: bool = True) -> None:
         """End the server and every connection; the mail stays. Gently takes a second."""

@@ -40,6 +40,12 @@ class Proxy:
         with self._lock:
             return len(self._connections)
 
+    @property
+    def octets(self) -> int:
+        """Bytes passed on so far, both ways together."""
+        with self._lock:
+            return sum(connection.octets for connection in self._connections)
+
     def cut(self) -> None:
         """Close every connection."""
         with self._lock:
@@ -73,6 +79,7 @@ class Proxy:
 class _Connection:
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.silent = False
+        self.octets = 0
         self.open = True
         self._ends = (client, server)
         for end in self._ends:
@@ -88,6 +95,7 @@ class _Connection:
             while data := source.recv(1 << 16):
                 if not self.silent:
                     sink.sendall(data)
+                    self.octets += len(data)
         if not self.silent:
             self.close()
 
