@@ -1,0 +1,26 @@
+"""JetStream and core NATS behind one facade; the only package that imports nats-py."""
+
+from mailcore.bus.bodies import BodyMissing
+from mailcore.bus.bus import Bus, StreamPosition, Unsettled
+from mailcore.bus.dead import DeadLetter
+from mailcore.bus.delivery import Delivery
+from mailcore.bus.layout import ACK_WAIT, MAIL, MAIL_DEAD, MAIL_EVENTS
+from mailcore.bus.publish import PubAck
+from mailcore.bus.pull import Pull
+from mailcore.bus.service import Subscription
+
+__all__ = [
+    "ACK_WAIT",
+    "MAIL",
+    "MAIL_DEAD",
+    "MAIL_EVENTS",
+    "BodyMissing",
+    "Bus",
+    "DeadLetter",
+    "Delivery",
+    "PubAck",
+    "Pull",
+    "StreamPosition",
+    "Subscription",
+    "Unsettled",
+]

@@ -1,0 +1,53 @@
+"""What `NATS_URL` says, with the credentials kept apart so that no address we print can hold them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from mailcore.errors import Retry, SettingsError
+
+_SCHEMES: Final = ("nats", "tls", "ws", "wss")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`servers` are URLs without user information. Either `user` and `password` are set, or `token`, or nothing."""
+
+    servers: tuple[str, ...]
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return ",".join(self.servers)
+
+
+def parse_address(url: str) -> Address:
+    """Read `nats://[user:password@|token@]host[:port]`, or several of them with commas; the first user information
+    counts for all. Percent-encoded user information is decoded. Raises SettingsError, which never shows the URL."""
+    servers: list[str] = []
+    user = password = token = ""
+    for number, text in enumerate((part.strip() for part in url.split(",")), start=1):
+        try:
+            split = urlsplit(text if "://" in text else f"nats://{text}")
+            host, port = split.hostname, split.port or 4222
+        except ValueError as error:
+            raise _wrong(number) from error
+        if not host or split.scheme not in _SCHEMES:
+            raise _wrong(number)
+        if split.username and not (user or token):
+            if split.password is None:
+                token = unquote(split.username)
+            else:
+                user, password = unquote(split.username), unquote(split.password)
+        servers.append(f"{split.scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+    return Address(tuple(servers), user, password, token)
+
+
+def _wrong(number: int) -> SettingsError:
+    return SettingsError(
+        f"NATS_URL: server {number} is not of the form nats://[user:password@]host[:port] (or tls://, ws://, wss://)",
+        retry=Retry.NEVER,
+    )

@@ -1,0 +1,240 @@
+"""The bus: JetStream and core NATS for one process, in the words of the mailbox sync."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from mailcore.bus.bodies import Bodies
+from mailcore.bus.dead import DeadLetters, identity_of
+from mailcore.bus.delivery import Delivery
+from mailcore.bus.jetstream import JetStream
+from mailcore.bus.layout import DEAD_BUCKET, DURABLES, MAIL, MAIL_EVENTS, SUBJECTS, Limits, filters_by_stream
+from mailcore.bus.link import Link, end_tasks
+from mailcore.bus.publish import PubAck, Publisher
+from mailcore.bus.pull import Pull
+from mailcore.bus.reader import Reader, Since
+from mailcore.bus.service import Answerer, Callback, Service, Subscription
+from mailcore.errors import BusError, EventError, Retry
+from mailcore.events.identity import Identity
+from mailcore.events.message import BODY_BUCKET, MessageEvent
+from mailcore.events.thin import ThinEvent
+
+_CLOSE_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPosition:
+    """`first_seq` and `last_seq` of what the stream holds (an empty one: `first_seq` is `last_seq` + 1). `created` is
+    another one when somebody deleted the stream and it was made anew, with sequences from 1."""
+
+    first_seq: int
+    last_seq: int
+    messages: int
+    size: int
+    created: str
+
+
+class Unsettled(NamedTuple):
+    identity: Identity
+    seq: int
+    size: int
+
+
+class Bus:
+    """One per process. Every method may be cancelled; `connect` and all others raise BusError."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._jetstream = JetStream(link)
+        self._publisher = Publisher(link, self._jetstream)
+        self._reader = Reader(link, self._jetstream)
+        self._bodies = Bodies(BODY_BUCKET, link, self._jetstream, self._publisher, self._reader)
+        self._dead_bodies = Bodies(DEAD_BUCKET, link, self._jetstream, self._publisher, self._reader)
+        self._dead = DeadLetters(link, self._jetstream, self._publisher, self._reader, self._dead_bodies)
+        self._service = Service(link)
+        self._pulls: list[Pull] = []
+        self._tails: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def connect(cls, url: str, *, name: str, connect_timeout: float = 10) -> Bus:
+        """Connect as `name`. Once connected, a lost connection is made again, for ever."""
+        return cls(await Link.open(url, name=name, connect_timeout=connect_timeout))
+
+    async def close(self) -> None:
+        """Give back what was pulled and not taken, send what is queued (within three seconds), disconnect."""
+        await end_tasks(self._tails)
+        await self._service.close()
+        await self._reader.close()
+        for pull in self._pulls:
+            await pull.close()
+        self._jetstream.close()
+        await self._link.close(_CLOSE_SECONDS)
+
+    @property
+    def connected(self) -> bool:
+        return self._link.connected
+
+    @property
+    def server(self) -> str:
+        """The servers' URLs without credentials."""
+        return str(self._link.address)
+
+    @property
+    def max_inline(self) -> int:
+        """The largest body in bytes that `publish` takes; a larger one goes through `put_body`."""
+        return self._publisher.max_inline
+
+    def watch(self, callback: Callable[[bool], None]) -> None:
+        """Call `callback(connected)` at each change of the connection. Core messages (`listen`) that passed in
+        between are lost: reconcile after each True."""
+        self._link.watchers.append(callback)
+
+    async def ensure(self, *, max_age: timedelta = timedelta(days=3), max_bytes: int = 4 << 30) -> None:
+        """Make or update the streams MAIL, MAIL_EVENTS, MAIL_DEAD, the buckets and the durables `store` and `expunge`.
+
+        `max_bytes` bounds MAIL and the body bucket each; where the server has less space, less is asked for. What is
+        deleted by hand later on is made again, with a warning in the log.
+        """
+        await self._jetstream.ensure(Limits(max_age, max_bytes))
+
+    async def publish(self, event: MessageEvent | ThinEvent) -> PubAck:
+        """Publish and await the PubAck. Attempts are repeated for 30 s, over reconnects and restarts, under the same
+        Nats-Msg-Id, so that the stream has it once. Concurrent calls share a window of 1,024 messages and 64 MB."""
+        payload = event.body if isinstance(event, MessageEvent) else event.payload()
+        return await self._publisher.publish(event.subject, event.headers(), payload)
+
+    async def _last_before(self, stream: str, since: Since) -> int:
+        """The sequence after which `tail` begins."""
+        if since == "all" or isinstance(since, datetime):
+            return 0
+        last = (await self.position(stream)).last_seq
+        return last if since is None else max(last - since, 0)
+
+    async def put_body(self, name: str, path: Path) -> None:
+        """Put the file `path` into the bucket `mail-bodies` as `name`; the same bytes again change nothing."""
+        await self._bodies.put(name, path)
+
+    async def get_body(self, name: str, path: Path) -> None:
+        """Write the object `name` into the file `path`. Raises BodyMissing (a BusError) when it is gone."""
+        await self._bodies.get(name, path)
+
+    async def pull(self, durable: str) -> Pull:
+        """Deliveries of the durable `store` or `expunge`."""
+        stream, _ = DURABLES[durable]
+
+        async def born() -> str:
+            info = await self._jetstream.call(f"CONSUMER.INFO.{stream}.{durable}")
+            return str(info["created"])
+
+        async def restore() -> str:
+            await self._jetstream.restore()
+            return await born()
+
+        try:
+            first = await born()
+        except BusError:
+            first = await restore()
+        pull = Pull(self._link, stream, durable, born=first, restore=restore)
+        self._pulls.append(pull)
+        return pull
+
+    async def listen(self, subjects: Sequence[str], callback: Callback) -> Subscription:
+        """Call `callback(subject, data, headers)` in the event loop for each core message; it must not block. What it
+        raises is logged. Lasts over reconnects; what passes while the connection is down is not heard (`watch`)."""
+        return await self._service.listen(subjects, callback)
+
+    async def request(self, subject: str, payload: bytes, timeout: float) -> bytes:
+        """The answer of whoever responds to `subject`; BusError when nobody does, or not in `timeout` seconds."""
+        return await self._service.request(subject, payload, timeout)
+
+    async def gather(self, subject: str, payload: bytes, timeout: float) -> list[bytes]:
+        """The answers of all who respond to `subject` within `timeout` seconds."""
+        return await self._service.gather(subject, payload, timeout)
+
+    async def respond(self, subject: str, handler: Answerer) -> Subscription:
+        """Answer requests to `subject` by `handler`, each in a task of its own. What it raises is logged, and the
+        asker gets a BusError with the exception's class name."""
+        return await self._service.respond(subject, handler)
+
+    async def tail(
+        self, subject_filter: str, *, since: Since = None, bodies: bool = False
+    ) -> AsyncGenerator[Delivery, None]:
+        """Events as they come, from `since` on: None (now), "all", a time, or the last N. Message events come without
+        their bodies unless `bodies`. With several streams the order between them is that of arrival. Close it with
+        `contextlib.aclosing` when leaving early."""
+        filters = filters_by_stream(subject_filter)
+        if not filters:
+            raise BusError(f"no stream of ours has subjects like {subject_filter!r}", retry=Retry.NEVER)
+        queue: asyncio.Queue[Delivery | BusError] = asyncio.Queue(64)
+
+        async def feed(stream: str, patterns: list[str]) -> None:
+            try:
+                after = await self._last_before(stream, since)
+                read = self._reader.read(
+                    stream,
+                    patterns,
+                    after=after,
+                    since=since if isinstance(since, datetime) else None,
+                    headers_only=stream != MAIL_EVENTS and not bodies,
+                    follow=True,
+                )
+                async with aclosing(read):
+                    async for delivery in read:
+                        await queue.put(delivery)
+            except BusError as error:
+                await queue.put(error)
+
+        tasks = [asyncio.ensure_future(feed(stream, patterns)) for stream, patterns in filters.items()]
+        self._tails.update(tasks)
+        try:
+            while True:
+                item = await queue.get()
+                if isinstance(item, BusError):
+                    raise item
+                yield item
+        finally:
+            self._tails.difference_update(tasks)
+            await end_tasks(tasks)
+
+    async def position(self, stream: str) -> StreamPosition:
+        """Where the stream (`MAIL`, `MAIL_EVENTS`, `MAIL_DEAD`) begins and ends."""
+        info = await self._jetstream.call(f"STREAM.INFO.{stream}")
+        state = info["state"]
+        return StreamPosition(
+            state["first_seq"], state["last_seq"], state["messages"], state["bytes"], str(info["created"])
+        )
+
+    async def ack_floor(self, durable: str = "store") -> int:
+        """All messages of the durable's stream up to this sequence are settled."""
+        stream, _ = DURABLES[durable]
+        info = await self._jetstream.call(f"CONSUMER.INFO.{stream}.{durable}")
+        return int(info["ack_floor"]["stream_seq"])
+
+    async def unsettled(self) -> AsyncGenerator[Unsettled, None]:
+        """The messages of MAIL after the ack floor of `store`: each one that is in flight, and some that were settled
+        out of order. Headers only; `size` is that of the whole message (0 for a rebind)."""
+        floor = await self.ack_floor("store")
+        read = self._reader.read(MAIL, SUBJECTS[MAIL], after=floor, headers_only=True)
+        async with aclosing(read):
+            async for delivery in read:
+                with suppress(EventError, ValueError):
+                    yield Unsettled(
+                        identity_of(delivery.headers), delivery.seq, int(delivery.headers.get("ce-size", "0"))
+                    )
+
+    async def publish_dead(
+        self, delivery_headers: Mapping[str, str], body: bytes | Path, error: str, deliveries: int
+    ) -> None:
+        """Put what could not be stored into MAIL_DEAD: the event's headers, its raw bytes (`body`, or the file that
+        holds them) and `error`. The same message again within two minutes changes nothing."""
+        await self._dead.publish(delivery_headers, body, error, deliveries)
+
+    async def dead_identities(self) -> set[Identity]:
+        """The messages that lie in MAIL_DEAD."""
+        return {letter.identity async for letter in self._dead.letters()}

@@ -1,0 +1,163 @@
+"""JetStream's administration by JSON requests, and the making of what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final
+
+import structlog
+
+from mailcore.bus.layout import DURABLES, Limits, streams
+from mailcore.bus.link import NO_RESPONDERS, Link
+from mailcore.errors import BusError, Retry
+
+log = structlog.get_logger(__name__)
+
+_ATTEMPT: Final = 5.0
+_TOTAL: Final = 20.0
+_SMALLEST: Final = 64 << 20  # bytes; a stream that may not even have this cannot do its work
+
+# err_code of the JetStream API (nats-server, server/errors.json)
+STREAM_NOT_FOUND: Final = 10059
+CONSUMER_NOT_FOUND: Final = 10014
+NO_MESSAGE: Final = 10037
+_STREAM_NAME_IN_USE: Final = 10058
+_NO_SPACE: Final = (10023, 10028, 10047)
+_NOT_ENABLED: Final = (10039, 10076)
+
+
+class ApiError(BusError):
+    """The JetStream API said no; `err_code` is its number."""
+
+    def __init__(self, message: str, *, err_code: int, code: int) -> None:
+        super().__init__(message, retry=Retry.LATER)
+        self.err_code = err_code
+        self.code = code
+
+
+class JetStream:
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._limits: Limits | None = None
+        self._restoring: asyncio.Task[None] | None = None
+
+    async def call(
+        self, subject: str, request: dict[str, Any] | None = None, *, total: float = _TOTAL
+    ) -> dict[str, Any]:
+        """One API request, repeated while the connection is down or JetStream starts, for `total` seconds.
+
+        Raises ApiError when the server refused it, BusError when it did not answer.
+        """
+        payload = json.dumps(request).encode() if request is not None else b""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + total
+        why = "the connection is down"
+        pause = 0.05
+        while (left := end - loop.time()) > 0:
+            try:
+                reply = await self._link.ask(f"$JS.API.{subject}", payload, min(_ATTEMPT, left))
+            except TimeoutError:
+                why = "no answer" if self._link.connected else "the connection is down"
+                continue
+            if reply is None:
+                continue
+            if reply.status != NO_RESPONDERS:
+                answer: dict[str, Any] = json.loads(reply.data)
+                error = answer.get("error")
+                if error is None:
+                    return answer
+                if error.get("code") != NO_RESPONDERS or error.get("err_code") in _NOT_ENABLED:
+                    raise ApiError(
+                        f"JetStream refused {subject}: {error.get('description', error)}",
+                        err_code=int(error.get("err_code", 0)),
+                        code=int(error.get("code", 0)),
+                    )
+                why = str(error.get("description", "JetStream is not ready"))
+            else:
+                why = "JetStream is not enabled, or not for this user"
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+        raise BusError(f"JetStream at {self._link.address} did not do {subject} within {total:g} s: {why}")
+
+    async def ensure(self, limits: Limits) -> None:
+        """Make or update every stream, bucket and durable of the layout."""
+        self._limits = limits
+        for config in streams(limits).values():
+            await self._ensure_stream(config)
+        for name, (stream, config) in DURABLES.items():
+            await self._ensure_consumer(name, stream, config)
+
+    async def restore(self) -> None:
+        """What is gone is made again, as `ensure` was told; several callers share one run.
+
+        Raises BusError when this process never called `ensure`.
+        """
+        if self._limits is None:
+            raise BusError(
+                "a stream or consumer of ours is missing in NATS: start the syncer or a consumer, which make them"
+            )
+        if self._restoring is None or self._restoring.done():
+            self._restoring = asyncio.ensure_future(self.ensure(self._limits))
+            self._restoring.add_done_callback(_look)
+        await asyncio.shield(self._restoring)
+
+    def close(self) -> None:
+        if self._restoring is not None:
+            self._restoring.cancel()
+
+    async def _ensure_stream(self, wanted: dict[str, Any]) -> None:
+        name = wanted["name"]
+        try:
+            found = await self.call(f"STREAM.INFO.{name}")
+        except ApiError as error:
+            if error.err_code != STREAM_NOT_FOUND:
+                raise
+            await self._create_stream(wanted)
+            return
+        config = found["config"]
+        merged = {**config, **wanted}
+        if merged == config:
+            return
+        try:
+            await self.call(f"STREAM.UPDATE.{name}", merged)
+        except ApiError as error:
+            # A limit that had to be lowered for want of space stays low until there is space.
+            if error.err_code not in _NO_SPACE:
+                raise
+            await self.call(f"STREAM.UPDATE.{name}", {**merged, "max_bytes": config["max_bytes"]})
+        log.info("stream-updated", stream=name)
+
+    async def _create_stream(self, wanted: dict[str, Any]) -> None:
+        size = wanted["max_bytes"]
+        while True:
+            try:
+                await self.call(f"STREAM.CREATE.{wanted['name']}", {**wanted, "max_bytes": size})
+            except ApiError as error:
+                if error.err_code == _STREAM_NAME_IN_USE:  # another process was faster, with other limits
+                    return
+                if error.err_code not in _NO_SPACE or size // 2 < _SMALLEST:
+                    raise
+                size //= 2
+            else:
+                break
+        log.warning("stream-created", stream=wanted["name"], max_bytes=size)
+
+    async def _ensure_consumer(self, name: str, stream: str, config: dict[str, Any]) -> None:
+        try:
+            found = await self.call(f"CONSUMER.INFO.{stream}.{name}")
+        except ApiError as error:
+            if error.err_code != CONSUMER_NOT_FOUND:
+                raise
+            log.warning("consumer-created", stream=stream, consumer=name)
+        else:
+            if {**found["config"], **config} == found["config"]:
+                return
+            log.info("consumer-updated", stream=stream, consumer=name)
+        await self.call(f"CONSUMER.DURABLE.CREATE.{stream}.{name}", {"stream_name": stream, "config": config})
+
+
+def _look(task: asyncio.Task[None]) -> None:
+    """A failure that every waiter has left must not reach the loop's exception handler."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,131 @@
+"""The streams, buckets and durables that the processes share, as JetStream's own JSON. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from mailcore.events.message import BODY_BUCKET
+
+MAIL: Final = "MAIL"
+MAIL_EVENTS: Final = "MAIL_EVENTS"
+MAIL_DEAD: Final = "MAIL_DEAD"
+DEAD_BUCKET: Final = "mail-dead-bodies"
+
+SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
+    MAIL: tuple(f"mail.*.*.{kind}" for kind in ("new", "backfill", "rebind")),
+    MAIL_EVENTS: tuple(f"mail.*.*.{kind}" for kind in ("stored", "flags", "expunged", "reset", "dead", "synced")),
+    MAIL_DEAD: ("dead.>",),
+}
+
+ACK_WAIT: Final = timedelta(seconds=60)
+MAX_ACK_PENDING: Final = 10_000
+# Dead letters wait for a person, not for a clock.
+_DEAD_AGE: Final = timedelta(days=365)
+# A body must outlive the event that names it, also when the event came later than the body.
+_BODY_GRACE: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`max_age` and `max_bytes` of MAIL; the other streams' limits follow from them."""
+
+    max_age: timedelta = timedelta(days=3)
+    max_bytes: int = 4 << 30
+
+
+def ns(span: timedelta) -> int:
+    """JetStream's durations are nanoseconds."""
+    return round(span.total_seconds() * 1_000_000) * 1_000
+
+
+def streams(limits: Limits) -> dict[str, dict[str, Any]]:
+    """Every stream's configuration by its name.
+
+    `discard: old` may drop an event that no consumer has seen when a stream is full; the sweep finds such a message
+    missing and publishes it again.
+    """
+    common = {"retention": "limits", "storage": "file", "discard": "old"}
+    plain = {name: {**common, "name": name, "subjects": list(subjects)} for name, subjects in SUBJECTS.items()}
+    return {
+        MAIL: {**plain[MAIL], "max_age": ns(limits.max_age), "max_bytes": limits.max_bytes},
+        MAIL_EVENTS: {
+            **plain[MAIL_EVENTS],
+            "max_age": ns(limits.max_age),
+            "max_bytes": max(limits.max_bytes // 8, 1 << 20),
+        },
+        MAIL_DEAD: {**plain[MAIL_DEAD], "max_age": ns(_DEAD_AGE), "max_bytes": max(limits.max_bytes // 4, 1 << 20)},
+        bucket_stream(BODY_BUCKET): _bucket(BODY_BUCKET, limits.max_age + _BODY_GRACE, limits.max_bytes),
+        bucket_stream(DEAD_BUCKET): _bucket(DEAD_BUCKET, _DEAD_AGE, max(limits.max_bytes // 4, 1 << 20)),
+    }
+
+
+def bucket_stream(bucket: str) -> str:
+    """The stream of an object store bucket (NATS ADR-20)."""
+    return f"OBJ_{bucket}"
+
+
+def _bucket(name: str, age: timedelta, size: int) -> dict[str, Any]:
+    return {
+        "name": bucket_stream(name),
+        "subjects": [f"$O.{name}.C.>", f"$O.{name}.M.>"],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "max_age": ns(age),
+        "max_bytes": size,
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
+    }
+
+
+# durable → (stream, what it is asked for)
+DURABLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    name: (
+        stream,
+        {
+            "name": name,
+            "durable_name": name,
+            "deliver_policy": "all",
+            "ack_policy": "explicit",
+            "ack_wait": ns(ACK_WAIT),
+            "max_ack_pending": MAX_ACK_PENDING,
+            "max_deliver": -1,
+            **filters,
+        },
+    )
+    for name, stream, filters in (
+        ("store", MAIL, {}),
+        ("expunge", MAIL_EVENTS, {"filter_subject": "mail.*.*.expunged"}),
+    )
+}
+
+
+def intersection(wanted: str, pattern: str) -> str | None:
+    """The subjects that match both, as one subject filter; None if there are none.
+
+    Each of the two may hold `*` and end with `>`.
+    """
+    out: list[str] = []
+    left, right = wanted.split("."), pattern.split(".")
+    while left and right:
+        if left[0] == ">":
+            return ".".join(out + right)
+        if right[0] == ">":
+            return ".".join(out + left)
+        a, b = left.pop(0), right.pop(0)
+        if a != b and "*" not in (a, b):
+            return None
+        out.append(b if a == "*" else a)
+    return None if left or right else ".".join(out)
+
+
+def filters_by_stream(wanted: str) -> dict[str, list[str]]:
+    """Which streams hold subjects that match `wanted`, and by which filters."""
+    out: dict[str, list[str]] = {}
+    for stream, patterns in SUBJECTS.items():
+        found = [both for pattern in patterns if (both := intersection(wanted, pattern)) is not None]
+        if found:
+            out[stream] = found
+    return out

@@ -1,0 +1,121 @@
+"""Publishing with a PubAck: pipelined by a window, repeated under the same Nats-Msg-Id until acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Final, NamedTuple
+
+import structlog
+
+from mailcore.bus.headers import encode_headers
+from mailcore.bus.jetstream import JetStream
+from mailcore.bus.link import NO_RESPONDERS, Link
+from mailcore.bus.window import Window
+from mailcore.errors import BusError, Retry, Scope
+
+log = structlog.get_logger(__name__)
+
+MAX_INLINE: Final = 8 << 20
+HEADER_ROOM: Final = 64 << 10  # bytes of max_payload kept for headers; JetStream takes no more than this either
+# nats-server closes the connection of whoever sends a longer control line (max_control_line, 4096).
+_MAX_SUBJECT: Final = 3_800
+_ATTEMPT: Final = 5.0
+_TOTAL: Final = 30.0
+_WINDOW_COUNT: Final = 1_024
+_WINDOW_BYTES: Final = 64 << 20
+_RETRY_CODES: Final = (429, 500, 503)
+
+
+class PubAck(NamedTuple):
+    """`seq` is the sequence in the stream; `duplicate` says that the stream had this id already, under that `seq`."""
+
+    seq: int
+    duplicate: bool
+
+
+class Publisher:
+    def __init__(self, link: Link, jetstream: JetStream) -> None:
+        self._link = link
+        self._jetstream = jetstream
+        self._window = Window(_WINDOW_COUNT, _WINDOW_BYTES)
+
+    @property
+    def max_inline(self) -> int:
+        return max(min(MAX_INLINE, self._link.wire.max_payload) - HEADER_ROOM, 1)
+
+    async def publish(self, subject: str, headers: dict[str, str], payload: bytes, *, total: float = _TOTAL) -> PubAck:
+        """Raises BusError: retry NEVER for what no attempt can mend (too large), LATER when no PubAck came in `total`
+        seconds. Cancelled or failed, the message may still reach the stream: a repetition must use the same id."""
+        block = encode_headers(headers)
+        what = headers.get("Nats-Msg-Id", subject)
+        self._check(subject, block, payload, what)
+        size = len(block) + len(payload)
+        await self._window.take(size)
+        try:
+            return await self._attempts(subject, block, payload, what, total)
+        finally:
+            self._window.give(size)
+
+    def _check(self, subject: str, block: bytes, payload: bytes, what: str) -> None:
+        limit = self._link.wire.max_payload
+        if len(block) + len(payload) > limit or len(block) > HEADER_ROOM:
+            raise BusError(
+                f"{what}: {len(payload)} bytes with {len(block)} of headers are more than NATS takes "
+                f"(max_payload {limit}, headers {HEADER_ROOM}): put the body into the object store",
+                scope=Scope.MESSAGE,
+                retry=Retry.NEVER,
+            )
+        if len(subject) > _MAX_SUBJECT:
+            raise BusError(
+                f"{what[:200]}…: a subject of {len(subject)} bytes is more than NATS takes ({_MAX_SUBJECT}): "
+                "the mailbox name is too long",
+                scope=Scope.MAILBOX,
+                retry=Retry.NEVER,
+            )
+
+    async def _attempts(self, subject: str, block: bytes, payload: bytes, what: str, total: float) -> PubAck:
+        link = self._link
+        loop = asyncio.get_running_loop()
+        end = loop.time() + total
+        why = "the connection is down"
+        pause = 0.02
+        while (now := loop.time()) < end:
+            try:
+                with link.asking() as (reply, answer):
+                    async with asyncio.timeout_at(min(now + _ATTEMPT, end)):
+                        if not link.connected:
+                            await link.up.wait()
+                        await link.wire.room()
+                        link.wire.publish_parts(subject, reply, block, payload)
+                        got = await answer
+            except TimeoutError:
+                why = "no PubAck" if link.connected else "the connection is down"
+                continue
+            if got is None:
+                why = "the connection was lost"
+            elif got.status == NO_RESPONDERS:
+                why = "no stream takes this subject"
+                if await self._restored(end - loop.time()):
+                    continue
+            else:
+                ack = json.loads(got.data)
+                error = ack.get("error")
+                if error is None:
+                    return PubAck(ack["seq"], ack.get("duplicate", False))
+                why = str(error.get("description", error))
+                if error.get("code") not in _RETRY_CODES:
+                    raise BusError(f"{what}: JetStream refused it: {why}", scope=Scope.MESSAGE)
+            await asyncio.sleep(min(pause, max(end - loop.time(), 0)))
+            pause = min(pause * 2, 1.0)
+        raise BusError(f"{what}: no PubAck from NATS at {link.address} within {total:g} s: {why}")
+
+    async def _restored(self, left: float) -> bool:
+        """After a 503: the stream is gone, or JetStream is starting. True when all streams are there again."""
+        try:
+            async with asyncio.timeout(max(left, 0)):
+                await self._jetstream.restore()
+        except (BusError, TimeoutError) as error:
+            log.warning("stream-missing", error=str(error))
+            return False
+        return True

@@ -1,0 +1,260 @@
+"""The bus against a real nats-server: what it makes, publishes, pulls, hears and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus
+from mailcore.errors import BusError, Retry, Scope
+from mailcore.events.identity import Identity
+from mailcore.events.message import FoundBy, Kind, MessageEvent
+from mailcore.events.thin import Expunged
+from tests.support.nats import NatsServer
+
+NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
+
+
+def message(uid: int, body: bytes = b"Subject: x\r\n\r\nhello\r\n", mailbox: str = "INBOX") -> MessageEvent:
+    return MessageEvent(
+        identity=Identity("default", mailbox, 7, uid),
+        kind=Kind.NEW,
+        found_by=FoundBy.PUSH,
+        size=len(body),
+        sha256=hashlib.sha256(body).hexdigest(),
+        received_at=NOW,
+        pushed_at=NOW,
+        published_at=NOW,
+        flags=("\\Seen", "$Forwarded"),
+        body=body,
+    )
+
+
+def expunged(uid: int) -> Expunged:
+    return Expunged(account="default", mailbox="INBOX", at=NOW, uidvalidity=7, uid=uid)
+
+
+@pytest_asyncio.fixture
+async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
+    bus = await Bus.connect(nats_server.url, name="test")
+    await bus.ensure(max_bytes=256 << 20)
+    yield bus
+    await bus.close()
+
+
+@pytest.mark.asyncio
+async def test_a_published_message_is_delivered_as_it_was(bus: Bus) -> None:
+    event = message(1)
+    pull = await bus.pull("store")
+    ack = await bus.publish(event)
+    assert ack == (1, False)
+    (delivery,) = await pull.next(timeout=5)
+    assert MessageEvent.decode(delivery.headers, delivery.data) == event
+    assert (delivery.subject, delivery.seq, delivery.deliveries, delivery.pending) == (event.subject, 1, 1, 0)
+    assert abs(delivery.published_at - datetime.now(UTC)) < timedelta(seconds=60)
+    await delivery.ack()
+
+
+@pytest.mark.asyncio
+async def test_a_second_publish_of_the_same_identity_is_a_duplicate(bus: Bus) -> None:
+    assert await bus.publish(message(1)) == (1, False)
+    assert await bus.publish(message(1)) == (1, True)
+    position = await bus.position(MAIL)
+    assert (position.first_seq, position.last_seq, position.messages) == (1, 1, 1)
+
+
+@pytest.mark.asyncio
+async def test_ensure_again_changes_nothing_and_other_limits_are_taken_over(bus: Bus, nats_server: NatsServer) -> None:
+    await bus.publish(message(1))
+    before = await bus.position(MAIL)
+    await bus.ensure(max_bytes=256 << 20)
+    await bus.ensure(max_bytes=128 << 20, max_age=timedelta(days=1))
+    assert await bus.position(MAIL) == before
+
+
+@pytest.mark.asyncio
+async def test_acked_is_settled_nak_comes_again_and_term_never(bus: Bus) -> None:
+    pull = await bus.pull("store")
+    for uid in (1, 2, 3):
+        await bus.publish(message(uid))
+    got = await pull.next(timeout=5)
+    while len(got) < 3:
+        got += await pull.next(timeout=5)
+    await got[0].ack()
+    await got[1].nak()
+    await got[2].term()
+    (again,) = await pull.next(timeout=5)
+    assert (again.seq, again.deliveries) == (2, 2)
+    await again.nak(delay=0.2)
+    (again,) = await pull.next(timeout=5)
+    assert (again.seq, again.deliveries) == (2, 3)
+    await again.in_progress()
+    await again.ack()
+    assert await pull.next(timeout=0.2) == []
+    assert await bus.ack_floor("store") == 3
+
+
+@pytest.mark.asyncio
+async def test_listeners_hear_thin_events_and_a_raising_callback_stops_nobody(bus: Bus) -> None:
+    heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+
+    def raises(subject: str, data: bytes, headers: Mapping[str, str]) -> None:
+        raise RuntimeError("of the test")
+
+    def takes(subject: str, data: bytes, headers: Mapping[str, str]) -> None:
+        heard.put_nowait((headers["ce-id"], data))
+
+    await bus.listen(["mail.*.*.expunged"], raises)
+    await bus.listen(["mail.*.*.expunged", "mail.*.*.dead"], takes)
+    for uid in (1, 2):
+        await bus.publish(expunged(uid))
+        async with asyncio.timeout(5):
+            assert (await heard.get())[0] == f"default/INBOX/7/{uid}/expunged"
+
+
+@pytest.mark.asyncio
+async def test_requests_are_answered_refused_and_given_up(bus: Bus) -> None:
+    async def double(data: bytes) -> bytes:
+        return data * 2
+
+    async def fail(data: bytes) -> bytes:
+        raise ValueError("a secret that must not travel")
+
+    async def never(data: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    await bus.respond("mozzart.test.double", double)
+    await bus.respond("mozzart.test.fail", fail)
+    await bus.respond("mozzart.test.never", never)
+    assert await bus.request("mozzart.test.double", b"ab", 5) == b"abab"
+    with pytest.raises(BusError, match=r"mozzart\.test\.fail failed where it was asked: ValueError$"):
+        await bus.request("mozzart.test.fail", b"", 5)
+    with pytest.raises(BusError, match=r"no answer to mozzart\.test\.never within 0\.1 s$"):
+        await bus.request("mozzart.test.never", b"", 0.1)
+    with pytest.raises(BusError, match=r"nobody answers mozzart\.test\.nobody"):
+        await bus.request("mozzart.test.nobody", b"", 5)
+
+
+@pytest.mark.asyncio
+async def test_gather_takes_all_answers(bus: Bus, nats_server: NatsServer) -> None:
+    async def one(data: bytes) -> bytes:
+        return b"1"
+
+    async def two(data: bytes) -> bytes:
+        return b"2"
+
+    await bus.respond("mozzart.test.many", one)
+    await bus.respond("mozzart.test.many", two)
+    assert sorted(await bus.gather("mozzart.test.many", b"", 0.3)) == [b"1", b"2"]
+    assert await bus.gather("mozzart.test.nobody", b"", 30) == []
+
+
+@pytest.mark.asyncio
+async def test_a_body_goes_through_the_object_store_and_again_changes_nothing(bus: Bus, tmp_path: Path) -> None:
+    source, copy = tmp_path / "in", tmp_path / "out"
+    source.write_bytes(bytes(range(256)) * 8_000)
+    await bus.put_body("default/INBOX/7/1", source)
+    size = (await bus.position("OBJ_mail-bodies")).last_seq
+    await bus.put_body("default/INBOX/7/1", source)
+    assert (await bus.position("OBJ_mail-bodies")).last_seq == size
+    await bus.get_body("default/INBOX/7/1", copy)
+    assert copy.read_bytes() == source.read_bytes()
+    source.write_bytes(b"")
+    await bus.put_body("default/INBOX/7/1", source)
+    await bus.get_body("default/INBOX/7/1", copy)
+    assert copy.read_bytes() == b""
+    with pytest.raises(BodyMissing, match="has no object 'nothing'"):
+        await bus.get_body("nothing", copy)
+
+
+@pytest.mark.asyncio
+async def test_what_is_too_large_or_badly_named_is_refused_at_once(bus: Bus) -> None:
+    with pytest.raises(BusError, match="max_payload 8388608") as caught:
+        await bus.publish(message(1, bytes(bus.max_inline + (64 << 10))))
+    assert (caught.value.scope, caught.value.retry) == (Scope.MESSAGE, Retry.NEVER)
+    await bus.publish(message(2, bytes(bus.max_inline)))
+    with pytest.raises(BusError, match="the mailbox name is too long") as caught:
+        await bus.publish(message(3, mailbox="ж" * 1_000))
+    assert (caught.value.scope, caught.value.retry) == (Scope.MAILBOX, Retry.NEVER)
+    assert bus.connected
+
+
+@pytest.mark.asyncio
+async def test_unsettled_tells_what_is_in_flight(bus: Bus) -> None:
+    assert [item async for item in bus.unsettled()] == []
+    for uid in range(1, 6):
+        await bus.publish(message(uid))
+    pull = await bus.pull("store")
+    got = await pull.next(max_messages=2, timeout=5)
+    while len(got) < 2:
+        got += await pull.next(max_messages=1, timeout=5)
+    for delivery in got:
+        await delivery.ack()
+    await pull.next(timeout=5)
+    found = [item async for item in bus.unsettled()]
+    assert [(item.identity.uid, item.seq, item.size) for item in found] == [(uid, uid, 21) for uid in (3, 4, 5)]
+
+
+@pytest.mark.asyncio
+async def test_dead_letters_keep_bytes_error_and_identity(bus: Bus, tmp_path: Path) -> None:
+    event = message(9)
+    await bus.publish_dead(event.headers(), event.body, "broken: \x00 100 % žž\r\nsecond line", 5)
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 3_000_000)
+    await bus.publish_dead(message(10).headers(), large, "too large", 6)
+    assert await bus.dead_identities() == {message(9).identity, message(10).identity}
+
+
+@pytest.mark.asyncio
+async def test_tail_shows_the_past_and_then_what_comes(bus: Bus) -> None:
+    for uid in (1, 2, 3):
+        await bus.publish(message(uid))
+    tail = bus.tail("mail.>", since=2)
+    first = [await anext(tail), await anext(tail)]
+    assert [(d.seq, d.data) for d in first] == [(2, b""), (3, b"")]
+    await bus.publish(expunged(1))
+    async with asyncio.timeout(5):
+        event = await anext(tail)
+    assert (event.stream, event.headers["ce-id"]) == (MAIL_EVENTS, "default/INBOX/7/1/expunged")
+    await tail.aclose()
+    everything = bus.tail("mail.*.*.new", since="all", bodies=True)
+    assert [(await anext(everything)).data for _ in range(3)] == [message(1).body] * 3
+    await everything.aclose()
+    with pytest.raises(BusError, match="no stream of ours"):
+        await anext(bus.tail("other.subject"))
+
+
+@pytest.mark.asyncio
+async def test_nothing_of_the_bus_is_left_after_close(nats_server: NatsServer) -> None:
+    before = asyncio.all_tasks()
+    bus = await Bus.connect(nats_server.url, name="test")
+    await bus.ensure(max_bytes=256 << 20)
+    pull = await bus.pull("store")
+    tail = bus.tail("mail.>", since="all")
+    waiting = asyncio.ensure_future(anext(tail))
+    await bus.publish(message(1))
+    await waiting
+    await pull.next(timeout=5)
+    await bus.close()
+    assert asyncio.all_tasks() == before
+    with pytest.raises(BusError, match="is closed"):
+        await pull.next()
+
+
+@pytest.mark.asyncio
+async def test_no_server_and_wrong_credentials_are_told_without_the_secret(nats_server: NatsServer) -> None:
+    wrong = nats_server.url.replace(nats_server.token, "sesame-secret")
+    with pytest.raises(BusError, match=r"refused the credentials: check NATS_URL$") as caught:
+        await Bus.connect(wrong, name="test", connect_timeout=5)
+    assert "sesame" not in str(caught.value)
+    nats_server.kill()
+    with pytest.raises(BusError, match=r"no NATS server answered at nats://127\.0\.0\.1:\d+ within 0\.3 s") as caught:
+        await Bus.connect(nats_server.url, name="test", connect_timeout=0.3)
+    assert nats_server.token not in str(caught.value)
