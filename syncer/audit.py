@@ -29,25 +29,40 @@ async def watch(mailboxes: Iterable[Mailbox], shared: Shared) -> None:
     """The task, for ever. `mailboxes` is asked anew each time."""
     while True:
         await trio.sleep(EVERY)
-        for mailbox in list(mailboxes):
-            try:
-                await _audit(mailbox, shared)
-            except MozzartError as error:
-                mailbox.log.debug("in flight not audited", error=str(error))
+        try:
+            made_anew = await _stream_made_anew(shared)
+            for mailbox in list(mailboxes):
+                await _audit(mailbox, shared, made_anew)
+        except MozzartError as error:  # NATS or the database is away; the next round asks again
+            log.debug("in flight not audited", error=str(error))
 
 
-async def _audit(mailbox: Mailbox, shared: Shared) -> None:
+async def _stream_made_anew(shared: Shared) -> bool:
+    """Whether somebody deleted the stream MAIL since the last round, and with it all that was in flight."""
+    made = (await aio(shared.bus.position, "MAIL")).created
+    before, shared.stream_made = shared.stream_made, made
+    return before not in ("", made)
+
+
+async def _audit(mailbox: Mailbox, shared: Shared, made_anew: bool) -> None:
     book = mailbox.book
     if book is None:
         return
-    old = book.ledger.older_than(time.monotonic() - OLD)
+    old = book.ledger.older_than(time.monotonic() - (0 if made_anew else OLD))
     if not old:
         return
     # In this order: what is acknowledged below this floor was committed before, so the database read shows it.
     floor = await aio(shared.bus.ack_floor, "store")
     position = await aio(shared.bus.position, "MAIL")
     stored = await aio(shared.store.stored_among, book.mailbox_id, book.ledger.uidvalidity, list(old))
-    found = audit(old, stored, ack_floor=floor, first_seq=position.first_seq, last_seq=position.last_seq)
+    found = audit(
+        old,
+        stored,
+        ack_floor=floor,
+        first_seq=position.first_seq,
+        last_seq=position.last_seq,
+        made_anew=made_anew,
+    )
     for uid in found.stored:
         book.settled(uid)
     if found.lost:

@@ -43,6 +43,7 @@ class Shared:
     interval: float
     unsettled: dict[Identity, tuple[int, int]] = field(default_factory=dict)
     dead: set[Identity] = field(default_factory=set)
+    stream_made: str = ""  # when the stream MAIL was created, as JetStream tells
 
 
 class Mailbox:

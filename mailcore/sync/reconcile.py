@@ -71,14 +71,20 @@ class Audit:
 
 
 def audit(
-    in_flight: Mapping[int, InFlight], stored: Set[int], *, ack_floor: int, first_seq: int, last_seq: int
+    in_flight: Mapping[int, InFlight],
+    stored: Set[int],
+    *,
+    ack_floor: int,
+    first_seq: int,
+    last_seq: int,
+    made_anew: bool = False,
 ) -> Audit:
     """`stored` are the UIDs of `in_flight` that the database holds, read after `ack_floor` (a stream sequence: all up
     to it is acknowledged). What the stream has acknowledged, dropped or never had, and the database does not hold, is
-    lost."""
+    lost; all of it when the stream was `made_anew` since, with sequences from 1."""
     gone = {
         uid
         for uid, entry in in_flight.items()
-        if uid not in stored and (entry.seq <= ack_floor or entry.seq < first_seq or entry.seq > last_seq)
+        if uid not in stored and (made_anew or entry.seq <= ack_floor or entry.seq < first_seq or entry.seq > last_seq)
     }
     return Audit(stored=frozenset(uid for uid in in_flight if uid in stored), lost=frozenset(gone))

@@ -98,3 +98,10 @@ def test_lost_is_only_what_the_stream_will_not_deliver_and_the_database_has_not(
     for uid, seq in seqs.items():
         deliverable = max(first, floor + 1) <= seq <= last
         assert (uid in found.lost) == (uid not in stored and not deliverable)
+
+
+def test_a_stream_made_anew_has_lost_whatever_its_new_sequences_say() -> None:
+    in_flight = {uid: InFlight(5, 1, 0.0) for uid in (1, 2)}
+    found = audit(in_flight, {1}, ack_floor=0, first_seq=1, last_seq=90, made_anew=True)
+    assert found.stored == {1}
+    assert found.lost == {2}
