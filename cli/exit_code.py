@@ -1,0 +1,27 @@
+"""Exit codes of `mozzart`; where sysexits.h has a name for it, its number. A test holds docs/configuration.md to it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+PARTIAL: Final = 3
+UNAVAILABLE: Final = 69  # EX_UNAVAILABLE
+SOFTWARE: Final = 70  # EX_SOFTWARE
+RUNNING: Final = 75  # EX_TEMPFAIL
+CONFIG: Final = 78  # EX_CONFIG
+INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
+
+MEANING: Final = {
+    OK: "done; for `up` and `demo`: stopped because somebody asked",
+    FAILED: "it ran and failed; stderr says what and where",
+    USAGE: "the command line was not understood",
+    PARTIAL: "`sync`: some mailboxes were synced, some failed",
+    UNAVAILABLE: "NATS, the syncer or the database did not answer",
+    SOFTWARE: "a fault of this program; the traceback is worth an issue",
+    RUNNING: "another `mozzart up` holds this data directory",
+    CONFIG: "a setting is missing or wrong",
+    INTERRUPTED: "Ctrl-C ended the command before it was done",
+}

@@ -1,0 +1,194 @@
+"""The `mozzart` command. Each command imports what it needs when it runs, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from cli import exit_code
+from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
+from mailcore.settings import Settings, load_settings
+
+
+def _settings(process: str) -> Settings:
+    from mailcore import log
+
+    settings = load_settings()
+    log.configure(settings, process)
+    return settings
+
+
+def _asyncio(main: Coroutine[Any, Any, int]) -> int:
+    # A loop of our own choosing: no policy that some import may have set decides it.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(main)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mozzart-mailbox-sync", prog_name="mozzart")
+def root() -> None:
+    """Mail out of IMAP mailboxes into NATS JetStream, a database and files: at once, completely, provably.
+
+    Settings come from the environment and from .env in the working directory; docs/configuration.md lists them.
+    New here? `mozzart demo` needs no settings at all.
+    """
+
+
+@root.command()
+def up() -> int:
+    """Run everything on this machine until Ctrl-C: nats-server, syncer, consumer, api."""
+    from cli.up import Plan, run
+
+    return run(Plan(_settings("up")))
+
+
+@root.command()
+@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the demo's data here.")
+@click.option("--every", type=click.FloatRange(min=0.05), default=3.0, show_default=True, help="Seconds between mails.")
+@click.option("--count", type=click.IntRange(min=1), help="End after so many mails (default: until Ctrl-C).")
+@click.option("--api-port", type=click.IntRange(0, 65535), help="Port of the HTTP api (default: 8000, or a free one).")
+def demo(data_dir: Path | None, every: float, count: int | None, api_port: int | None) -> int:
+    """See it work, without credentials: mail arrives in an embedded IMAP server, each one's way is shown."""
+    from cli.demo import run
+
+    return run(data_dir=data_dir, every=every, count=count, api_port=api_port)
+
+
+@root.command(hidden=True)
+@click.option("--every", type=float, required=True)
+@click.option("--count", type=int)
+def demo_story(every: float, count: int | None) -> int:
+    """A child of `demo`: deliver mail and tell its way."""
+    from cli.demo_story import tell
+
+    return _asyncio(tell(_settings("demo").with_nats_url(), every=every, count=count))
+
+
+@root.command(hidden=True)
+@click.option("--port", type=int, required=True)
+def demo_imap(port: int) -> int:
+    """A child of `demo`: the embedded IMAP server."""
+    from cli.demo_imap import serve
+
+    return _asyncio(serve(_settings("imap"), port))
+
+
+@root.command()
+def syncer() -> int:
+    """Run the syncer: IMAP to NATS."""
+    from syncer.main import run
+
+    run(_settings("syncer").with_nats_url())
+    return exit_code.OK
+
+
+@root.command()
+def consumer() -> int:
+    """Run one consumer: NATS to database and files. Several may run at once."""
+    from consumers.main import run
+
+    run(_settings("consumer").with_nats_url())
+    return exit_code.OK
+
+
+@root.command()
+def api() -> int:
+    """Run the HTTP api."""
+    from api.main import run
+
+    run(_settings("api").with_nats_url())
+    return exit_code.OK
+
+
+@root.command()
+@click.option("--account", help="Only this account.")
+@click.option("--mailbox", help="Only this mailbox (of the account given, or of the only one).")
+def sync(account: str | None, mailbox: str | None) -> int:
+    """Compare server and database once, now, and fetch what is missing; shows progress until it is stored."""
+    from cli.sync import run
+
+    return _asyncio(run(_settings("sync"), account, mailbox))
+
+
+@root.command()
+def status() -> int:
+    """What is running, what is connected, how many messages are where."""
+    from cli.status import run
+
+    return _asyncio(run(_settings("status")))
+
+
+@root.command()
+def doctor() -> int:
+    """Check settings, IMAP, NATS, database and media, one line each, with what to do about it."""
+    from cli.doctor import run
+
+    return run()
+
+
+@root.command()
+@click.option("--since", metavar="WHEN", help="Also older events: `all`, a number of events, or a time (ISO 8601).")
+@click.option("--subject", default="mail.>", show_default=True, help="NATS subject filter.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def tail(since: str | None, subject: str, as_json: bool) -> int:
+    """Live events, one line each, until Ctrl-C."""
+    from cli.tail import run
+
+    return _asyncio(run(_settings("tail"), since=since, subject=subject, as_json=as_json))
+
+
+@root.group()
+def db() -> None:
+    """The database's tables."""
+
+
+@db.command()
+def upgrade() -> int:
+    """Create the tables, or bring them to this version."""
+    from cli.database import upgrade as run
+
+    return _asyncio(run(_settings("db")))
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Never a traceback for what a person can mend; the exit codes are in cli/exit_code.py."""
+    try:
+        code = root.main(args=arguments, prog_name="mozzart", standalone_mode=False)
+    except click.exceptions.Abort:
+        code = exit_code.INTERRUPTED
+    except KeyboardInterrupt:
+        code = exit_code.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except MozzartError as error:
+        code = _tell(error)
+    except BrokenPipeError:
+        # The reader of our output has gone (`mozzart tail | head`); nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = exit_code.OK
+    sys.exit(code or exit_code.OK)
+
+
+def _tell(error: MozzartError) -> int:
+    from cli.data_lock import AlreadyRunning
+    from mailcore.log import strike_out
+
+    click.secho(strike_out(str(error)), fg="red", err=True)
+    if isinstance(error, SettingsError):
+        return exit_code.CONFIG
+    if isinstance(error, AlreadyRunning):
+        return exit_code.RUNNING
+    if isinstance(error, BusError | StoreError):
+        return exit_code.UNAVAILABLE
+    return exit_code.FAILED
+
+
+if __name__ == "__main__":
+    main()

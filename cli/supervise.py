@@ -1,0 +1,216 @@
+"""Child processes that are kept running: restarted with backoff, stopped in order, never left behind.
+
+Everything happens on trio's main thread: Linux ties the death signal of a child to the thread that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from cli.exit_code import CONFIG
+from mailcore.errors import MozzartError, SettingsError
+
+log = structlog.get_logger(__name__)
+
+FIRST_DELAY: Final = 0.1
+LONGEST_DELAY: Final = 10.0
+# A child that lived this long was healthy: its next death is a new story.
+HEALTHY_AFTER: Final = 10.0
+_TETHER: Final = Path(__file__).with_name("tether.py")
+
+
+@dataclass(frozen=True)
+class Child:
+    """One process to keep running.
+
+    `command` is asked before each start. `ready` returns when the process of that id serves (None: at once). `output`
+    takes its standard error, and its standard output unless `keep_stdout` (None: ours). `directory` is where it runs,
+    `inherit` are descriptors it keeps open. `once`: exit code 0 ends it for good.
+    """
+
+    name: str
+    command: Callable[[], Sequence[str]]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ready: Callable[[int], Awaitable[None]] | None = None
+    output: Path | None = None
+    keep_stdout: bool = False
+    directory: Path | None = None
+    inherit: tuple[int, ...] = ()
+    once: bool = False
+
+    def with_environment(self, environment: Mapping[str, str]) -> Child:
+        """The same child with more in its environment."""
+        return replace(self, environment={**self.environment, **environment})
+
+
+@dataclass
+class _Watched:
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    grace: float = 1.0
+    process: subprocess.Popen[bytes] | None = None
+    refused: bool = False
+    # Ready for the first time, or never going to be.
+    settled: trio.Event = field(default_factory=trio.Event)
+    gone: trio.Event = field(default_factory=trio.Event)
+
+
+class Supervisor:
+    """Keeps children running inside `nursery`; no task of it ever raises anything but a cancellation."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._watched: dict[str, _Watched] = {}
+
+    async def start(self, child: Child) -> None:
+        """Returns when the child is ready for the first time (a `once` child: when it has ended well).
+
+        Raises SettingsError when the child says that only a person can mend what is wrong.
+        """
+        watched = self._watched[child.name] = _Watched()
+        self._nursery.start_soon(self._keep_running, child, watched)
+        await watched.settled.wait()
+        if watched.refused:
+            raise SettingsError(f"{child.name} could not start; its own words are above.")
+
+    async def stop(self, *names: str, grace: float) -> None:
+        """SIGTERM to these children at once, SIGKILL to those that are still there after `grace` seconds."""
+        watched = [self._watched[name] for name in names if name in self._watched]
+        for one in watched:
+            one.grace = grace
+            one.scope.cancel()
+        for one in watched:
+            await one.gone.wait()
+
+    def kill(self) -> None:
+        """SIGKILL to every child that is there now."""
+        for one in self._watched.values():
+            if one.process is not None:
+                _signal(one.process, signal.SIGKILL)
+
+    async def _keep_running(self, child: Child, watched: _Watched) -> None:
+        delay = FIRST_DELAY
+        try:
+            with watched.scope:
+                while True:
+                    began = trio.current_time()
+                    code = await self._run(child, watched)
+                    if child.once and code == 0:
+                        return
+                    if code == CONFIG and not watched.settled.is_set():
+                        watched.refused = True
+                        return
+                    if trio.current_time() - began >= HEALTHY_AFTER:
+                        delay = FIRST_DELAY
+                    log.warning("ended", child=child.name, how=how_it_ended(code), again_in=f"{delay:.1f}s")
+                    await trio.sleep(delay)
+                    delay = min(delay * 2, LONGEST_DELAY)
+        finally:
+            watched.settled.set()
+            watched.gone.set()
+
+    async def _run(self, child: Child, watched: _Watched) -> int:
+        """One life of the child, from start to exit code."""
+        process = watched.process = _spawn(child)
+        try:
+            if await _until_ready(child, process) and not child.once:
+                log.info("started", child=child.name, pid=process.pid)
+                watched.settled.set()
+            await _wait(process)
+        finally:
+            with trio.CancelScope(shield=True):
+                await _end(process, watched)
+            watched.process = None
+        return process.returncode
+
+
+async def _until_ready(child: Child, process: subprocess.Popen[bytes]) -> bool:
+    """True when it got ready, False when it ended or failed before that (then it is killed)."""
+    if child.ready is None:
+        return True
+    ready = False
+    async with trio.open_nursery() as nursery:
+
+        async def give_up_when_it_ends() -> None:
+            await _wait(process)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(give_up_when_it_ends)
+        try:
+            await child.ready(process.pid)
+            ready = True
+        except MozzartError as error:
+            log.error("not ready", child=child.name, error=str(error))
+            _signal(process, signal.SIGKILL)
+        nursery.cancel_scope.cancel()
+    return ready
+
+
+def how_it_ended(code: int | None) -> str:
+    """A return code of subprocess in words."""
+    if code is None:
+        return "still running"
+    if code < 0:
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return f"exit code {code}"
+
+
+def _spawn(child: Child) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *child.command()]
+    with ExitStack() as stack:
+        output = None
+        if child.output is not None:
+            child.output.parent.mkdir(parents=True, exist_ok=True)
+            output = stack.enter_context(child.output.open("ab"))
+        # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the children in order.
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **child.environment},
+            cwd=child.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=None if child.keep_stdout else output,
+            stderr=output,
+            pass_fds=child.inherit,
+            start_new_session=True,
+        )
+
+
+async def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Until it has ended; safe to cancel and to ask several times."""
+    if sys.platform == "linux" and process.poll() is None:
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            await trio.lowlevel.wait_readable(descriptor)
+        finally:
+            os.close(descriptor)
+        process.wait()
+    while process.poll() is None:  # noqa: ASYNC110 - elsewhere than on Linux nothing tells us
+        await trio.sleep(0.05)
+
+
+async def _end(process: subprocess.Popen[bytes], watched: _Watched) -> None:
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        with trio.move_on_after(watched.grace):
+            await _wait(process)
+    if process.poll() is None:
+        _signal(process, signal.SIGKILL)
+        await _wait(process)
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    # Popen looks whether it has ended before it sends: the id may be somebody else's by then.
+    process.send_signal(number)

@@ -1,0 +1,133 @@
+"""`mozzart up`: everything on one machine, as children of one supervisor.
+
+Start: lock DATA_DIR, nats-server (unless NATS_URL is set), database upgrade, consumer and api, syncer. Stop, in the
+opposite order of the mail's way, so that nothing is cut off half done: syncer, consumer and api, nats-server.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from cli import exit_code
+from cli.data_lock import DataLock
+from cli.nats_server import NatsServer, write_private
+from cli.supervise import Child, Supervisor
+from mailcore.errors import MozzartError
+from mailcore.settings import NOT_CONFIGURED, Settings
+
+log = structlog.get_logger(__name__)
+
+# Together they stay under 5 s, with time left for our own start of the end.
+_GRACE: Final = (("syncer",), 1.25), (("consumer", "api"), 1.25), (("nats-server",), 0.75)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `run` starts. `before` are children that the syncer needs. When `finale` has ended well, so has everything;
+    it stops first. `directory` is where our children run, `output` takes what they write."""
+
+    settings: Settings
+    before: Sequence[Child] = ()
+    finale: Child | None = None
+    directory: Path | None = None
+    output: Path | None = None
+
+
+def run(plan: Plan) -> int:
+    """Until SIGINT, SIGTERM or SIGHUP; returns the exit code. Raises SettingsError or AlreadyRunning."""
+    with DataLock(plan.settings.data_dir) as lock:
+        return trio.run(_run, plan, lock, restrict_keyboard_interrupt_to_checkpoints=True)
+
+
+async def _run(plan: Plan, lock: DataLock) -> int:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+            supervisor = Supervisor(nursery)
+            failure: MozzartError | None = None
+            with trio.CancelScope() as life:
+                nursery.start_soon(_stop_when_asked, signals, life, supervisor)
+                try:
+                    await _start(plan, supervisor, lock)
+                    if plan.finale is None:
+                        await trio.sleep_forever()
+                except MozzartError as error:
+                    failure = error
+            with trio.CancelScope(shield=True):
+                finale = (plan.finale.name,) if plan.finale else ()
+                before = tuple(child.name for child in plan.before)
+                for names, grace in ((finale, 0.5), *_GRACE, (before, 0.5)):
+                    await supervisor.stop(*names, grace=grace)
+            plan.settings.nats_url_path.unlink(missing_ok=True)
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    log.info("stopped")
+    return exit_code.OK
+
+
+async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
+    settings = plan.settings
+    environment: dict[str, str] = {}
+    if settings.nats_url:
+        # Somebody else's server; a file of an earlier run would lead other terminals to one that is gone.
+        settings.nats_url_path.unlink(missing_ok=True)
+    else:
+        environment["NATS_URL"] = await _start_nats(settings, supervisor, lock)
+
+    def ours(name: str, *arguments: str, once: bool = False) -> Child:
+        return Child(
+            name=name,
+            command=lambda: (sys.executable, "-m", "cli.main", *arguments),
+            environment=environment,
+            directory=plan.directory,
+            output=plan.output,
+            once=once,
+        )
+
+    await supervisor.start(ours("database upgrade", "db", "upgrade", once=True))
+    for child in plan.before:
+        await supervisor.start(child)
+    await supervisor.start(ours("consumer", "consumer"))
+    await supervisor.start(ours("api", "api"))
+    if settings.imap_configured:
+        await supervisor.start(ours("syncer", "syncer"))
+    else:
+        log.warning(NOT_CONFIGURED)
+    if plan.finale is not None:
+        await supervisor.start(plan.finale.with_environment(environment))
+
+
+async def _start_nats(settings: Settings, supervisor: Supervisor, lock: DataLock) -> str:
+    server = NatsServer(settings.data_dir / "nats")
+    await supervisor.start(
+        Child(
+            name="nats-server",
+            command=server.command,
+            ready=server.ready,
+            # nats-server takes no lock on its store: ours lasts as long as it lives, even when we are gone.
+            inherit=(lock.descriptor,),
+        )
+    )
+    write_private(settings.nats_url_path, server.url + "\n")
+    log.info("listening", child="nats-server", address=server.address, store=server.directory)
+    return server.url
+
+
+async def _stop_when_asked(signals: AsyncIterator[int], life: trio.CancelScope, supervisor: Supervisor) -> None:
+    asked = False
+    async for number in signals:
+        if asked:
+            log.warning("stopping at once", signal=signal.Signals(number).name)
+            supervisor.kill()
+            continue
+        log.info("stopping", signal=signal.Signals(number).name)
+        asked = True
+        life.cancel()
