@@ -17,15 +17,27 @@ Fields = list[tuple[str, str]]
 _FOLD: Final = re.compile(r"\n[ \t]+")
 _NAME: Final = re.compile(r"[!-9;-~]+[ \t]*:")
 _NAME_BYTES: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
+_BLANK_START: Final = re.compile(
+    rb"\s++(?=(?:>?From |(?:(?:X|DKIM|ARC)-[\w-]{1,80}|Received|Return-Path|Delivered-To|From|To|Subject|Date"
+    rb"|Message-ID|MIME-Version|Content-Type|Sender|Reply-To|Authentication-Results)[ \t]{0,9}:))",
+    re.IGNORECASE,
+)
+_Q_WORD: Final = re.compile(r"=\?[^?\s]{1,64}\?[qQ]\?[^?]*\?=")
+_ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
 _CHARSET: Final = re.compile(r"charset\s{0,9}\*?\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 
 
 def starts_header(raw: bytes, start: int, end: int) -> bool:
     """Whether a header field, or an mbox `From ` line, begins at `start`."""
-    return (
-        raw.startswith((b"From ", b">From "), start, end)
-        or _NAME_BYTES.match(raw, start, min(end, start + 1000)) is not None
-    )
+    if raw.startswith((b"From ", b">From "), start, end):
+        return True
+    return _NAME_BYTES.match(raw, start, min(end, start + 1000)) is not None
+
+
+def blank_lines_end(raw: bytes) -> int:
+    """Where the header begins when empty lines or blanks were put before it: 0 unless a well-known field follows."""
+    found = _BLANK_START.match(raw)
+    return found.end() if found is not None else 0
 
 
 def read_fields(block: bytes, defects: Defects) -> Fields:
@@ -81,6 +93,8 @@ def _guess(text: str, hints: list[str], defects: Defects) -> str:
         text.encode()
     except UnicodeEncodeError:
         defects["8bit-header"] = None
+        if "=?" in text:  # raw bytes inside an encoded word are in its charset
+            text = _Q_WORD.sub(lambda word: _ESCAPED_BYTE.sub(lambda b: f"={ord(b[0]) & 0xFF:02X}", word[0]), text)
         return decode(text.encode("utf-8", "surrogateescape"), "", {}, hints)
     return text
 

@@ -26,7 +26,8 @@ class ParsedAttachment:
 class ParsedMessage:
     """The columns of a message row. No string holds NUL or a lone surrogate; times are aware, in UTC.
 
-    `headers` keeps order and repetition. `defects` are short stable names ("bad-base64", "missing-boundary", …), each once.
+    `headers` keeps order and repetition. `defects` are short stable names ("bad-base64", "missing-boundary", …), each
+    once.
     """
 
     message_id: str = ""

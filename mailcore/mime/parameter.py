@@ -1,4 +1,7 @@
-"""Values with parameters: Content-Type and Content-Disposition (RFC 2045 §5.1, RFC 2183, RFC 2231). Never raises; linear."""
+"""Values with parameters: Content-Type and Content-Disposition (RFC 2045 §5.1, RFC 2183, RFC 2231).
+
+Never raises; linear.
+"""
 
 from __future__ import annotations
 
@@ -84,8 +87,8 @@ def _ends_well(value: str, position: int) -> bool:
 
 
 def _joined(parts: dict[int, tuple[bool, str]], defects: Defects) -> str:
-    """RFC 2231 §3 and §4: pieces in the order of their numbers, joined as bytes, for a character may be split. Holes are
-    closed: half a name is better than none."""
+    """RFC 2231 §3 and §4: pieces in the order of their numbers, joined as bytes, for a character may be split. Holes
+    are closed: half a name is better than none."""
     if -1 in parts:
         parts = {-1: parts[-1]}
     ordered = [parts[number] for number in sorted(parts)]

@@ -28,10 +28,10 @@ _CID: Final = re.compile(r"""cid:([^"'<>\s)]{1,500})""", re.IGNORECASE)
 def parse(raw: bytes) -> ParsedMessage:
     """What an RFC 5322 message says. Never raises; linear in the size of `raw`, at any depth of nesting.
 
-    `body_text` and `body_html` are the text parts of each kind that are not attachments, in their order, with an empty line
-    (in HTML a line break) between them. A text part is an attachment when its disposition says so or it has a file name.
-    An attached message is one attachment with its exact bytes. Files inside winmail.dat and uuencoded files in the text
-    become attachments of their own (part ids `2.tnef.1`, `1.uu.1`); winmail.dat is kept as well.
+    `body_text` and `body_html` are the text parts of each kind that are not attachments, in their order, with an empty
+    line (in HTML a line break) between them. A text part is an attachment when its disposition says so or it has a
+    file name. An attached message is one attachment with its exact bytes. Files inside winmail.dat and uuencoded files
+    in the text become attachments of their own (part ids `2.tnef.1`, `1.uu.1`); winmail.dat is kept as well.
     """
     defects: Defects = {}
     if not isinstance(raw, bytes):
@@ -72,7 +72,7 @@ class _Collector:
             self._take_text(leaf, content)
             return
         self._attach(leaf.part_id, leaf, filename, content, disposition == "inline")
-        if is_tnef(leaf.content_type, content):
+        if is_tnef(content):
             self._take_tnef(leaf, content)
 
     def _attach(self, part_id: str, leaf: Leaf, filename: str, content: bytes, inline: bool) -> None:
@@ -128,15 +128,15 @@ class _Collector:
 
     def _take_tnef(self, leaf: Leaf, content: bytes) -> None:
         self.defects["tnef"] = None
-        for number, (name, data) in enumerate(tnef_files(content, self.defects), 1):
+        for number, file in enumerate(tnef_files(content, self.defects), 1):
             self.attachments.append(
                 ParsedAttachment(
                     part_id=f"{leaf.part_id}.tnef.{number}",
-                    filename=storable(name, self.defects),
-                    content_type="application/octet-stream",
-                    content_id="",
+                    filename=storable(file.name, self.defects),
+                    content_type=storable(file.content_type, self.defects) or "application/octet-stream",
+                    content_id=storable(file.content_id, self.defects),
                     inline=False,
-                    content=data,
+                    content=file.content,
                 )
             )
 

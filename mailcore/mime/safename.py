@@ -17,7 +17,7 @@ _SPACE: Final = re.compile(r"\s+")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,16}\Z")
 # Names that Windows keeps for devices, with any extension.
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?=\.|\Z)", re.IGNORECASE)
-# Controls, surrogates, private use, unassigned, and the format characters (a right-to-left override hides an extension).
+# Controls, surrogates, private use, unassigned, and format characters (a right-to-left override hides an extension).
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 

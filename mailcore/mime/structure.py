@@ -1,4 +1,4 @@
-"""Where the parts of a message are (RFC 2046 §5.1): one pass over the lines that begin with `--`, whatever the nesting."""
+"""Where the parts of a message are (RFC 2046 §5.1): one pass over the lines that begin with `--`, at any nesting."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailcore.mime.charset import Defects
-from mailcore.mime.header import Header, read_fields, starts_header
+from mailcore.mime.header import Header, blank_lines_end, read_fields, starts_header
 from mailcore.mime.parameter import parse_parameters
 
 MAX_DEPTH: Final = 100
@@ -15,8 +15,8 @@ MAX_PARTS: Final = 10_000
 
 @dataclass(slots=True)
 class Leaf:
-    """One part that is not a multipart, or a multipart that could not be taken apart. `start` and `end` bound its body in
-    the raw bytes."""
+    """One part that is not a multipart, or a multipart that could not be taken apart. `start` and `end` bound its body
+    in the raw bytes."""
 
     part_id: str
     header: Header
@@ -71,10 +71,12 @@ class Walker:
 
     def _walk(self) -> None:
         raw, end = self.raw, len(self.raw)
-        searched = header_from = 0
+        searched = header_from = blank_lines_end(raw)
+        if header_from:
+            self.defects["blank-before-header"] = None
         in_header = True
         line_break = -1 if raw.startswith(b"--") else raw.find(b"\n--")
-        if not starts_header(raw, 0, end) and not raw.startswith((b"\n", b"\r\n")) and raw:
+        if not starts_header(raw, header_from, end) and not raw.startswith((b"\n", b"\r\n")) and raw:
             self.defects["missing-header"] = None
             self._open(b"", 0)
             in_header = False
@@ -207,14 +209,8 @@ class Walker:
     def _remainder(self, start: int) -> None:
         """More parts than anyone sends: what is left is kept as one."""
         frame = self._frames[-1]
-        leaf = Leaf(
-            f"{frame.prefix}{frame.count + 1}",
-            Header([]),
-            "application/octet-stream",
-            {},
-            frame.subtype,
-            start,
-            len(self.raw),
-        )
+        part_id = f"{frame.prefix}{frame.count + 1}"
+        header = Header([])
+        leaf = Leaf(part_id, header, "application/octet-stream", {}, frame.subtype, start, len(self.raw))
         self._frames.clear()
         self.leaves.append(leaf)

@@ -6,6 +6,8 @@ import binascii
 import re
 from typing import Final
 
+from pybase64 import b64decode
+
 from mailcore.mime.charset import Defects
 
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -42,23 +44,20 @@ def decode_part(raw: bytes, start: int, end: int, encoding: str, defects: Defect
 
 
 def decode_base64(raw: bytes, start: int, end: int, defects: Defects) -> bytes:
-    """Everything that decodes: foreign bytes are skipped, a missing end is forgiven, padded pieces are joined. No copy of
-    the encoded text is made when it is clean."""
+    """Everything that decodes: foreign bytes are skipped, a missing end is forgiven, padded pieces are joined. No copy
+    of the encoded text is made when it is clean."""
     padding = raw.find(b"=", start, end)
     stop = end if padding < 0 else padding
+    if padding >= 0 and raw[padding:end].strip(b"= \t\r\n"):
+        defects["bad-base64"] = None
+        if raw[padding:end].translate(None, _ALPHABET + b"=" + _BLANK):
+            end = padding + 2  # below the end stands what a list or a gateway put there: not ours
+        return _salvage(raw[start:end])  # else pieces were joined, each with its padding
     try:
-        data = binascii.a2b_base64(memoryview(raw)[start:end])
+        data = b64decode(memoryview(raw)[start:end])
     except binascii.Error:
         defects["bad-base64"] = None
         return _salvage(raw[start:end])
-    if padding >= 0 and raw[padding : padding + 200].strip(b"= \t\r\n") + raw[padding + 200 : end].strip(b"= \t\r\n"):
-        rest = raw[padding:end]
-        if not rest.translate(None, _ALPHABET + b"=" + _BLANK):  # more base64 after padding: pieces were joined
-            defects["bad-base64"] = None
-            return _salvage(raw[start:end])
-        # A footer that a list or a gateway put below the end: not ours.
-        defects["bad-base64"] = None
-        return data
     letters = stop - start - raw.count(b"\n", start, stop) - raw.count(b"\r", start, stop)
     if len(data) != letters * 3 // 4:
         letters -= raw.count(b" ", start, stop) + raw.count(b"\t", start, stop)
@@ -119,8 +118,8 @@ def _decode_uu_part(text: bytes, defects: Defects) -> bytes:
 
 
 def uu_blocks(text: bytes) -> list[tuple[int, int, str, bytes]]:
-    """The uuencoded files in a text: (start, end, name, content), in order. A block without its `end`, or with a line that
-    does not decode before anything did, is no block."""
+    """The uuencoded files in a text: (start, end, name, content), in order. What has no `end`, or a line that does not
+    decode, is no file."""
     out: list[tuple[int, int, str, bytes]] = []
     position = 0
     while (begin := _UU_BEGIN.search(text, position)) is not None:
