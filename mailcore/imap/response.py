@@ -11,17 +11,18 @@ from mailcore.imap.sequence import UidSet
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One `BODY[…]` of a FETCH: `data` is None for NIL; `origin` is the `<n>` of a partial one; `size` is what the server
-    announced (`data` is shorter when our limit cut it)."""
+    """One `BODY[…]` of a FETCH: `data` is None for NIL; `origin` is the `<n>` of a partial one; `size` is what the
+    server announced (`data` is shorter when our limit cut it)."""
 
-    data: bytes | None
+    data: bytes | None = field(repr=False)
     origin: int | None
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Message data; what the server did not send is None. `sections` is keyed by the text in the brackets, upper case."""
+    """Message data; what the server did not send is None. `sections` is keyed by the text in the brackets, in upper
+    case: "" for the whole message."""
 
     seq: int
     uid: int | None = None

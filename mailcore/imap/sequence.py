@@ -197,6 +197,20 @@ class UidSet:
         if part:
             yield UidSet._of(part)
 
+    def lines(self, limit: int) -> Iterator[UidSet]:
+        """Consecutive subsets whose text has at most `limit` characters: servers cap command lines (RFC 7162 §4)."""
+        part: list[Range] = []
+        size = 0
+        for low, high in self._ranges:
+            width = len(str(low)) + (len(str(high)) + 1 if high != low else 0) + 1
+            if part and size + width - 1 > limit:
+                yield UidSet._of(part)
+                part, size = [], 0
+            part.append((low, high))
+            size += width
+        if part:
+            yield UidSet._of(part)
+
     def newest(self, n: int) -> UidSet:
         """The `n` highest UIDs (all, when there are fewer)."""
         taken: list[Range] = []

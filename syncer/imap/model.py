@@ -17,8 +17,8 @@ from mailcore.imap.response import Response
 class Endpoint:
     """Where and as whom. Timeouts are seconds; `ca_file` (PEM) replaces the system's authorities.
 
-    `connect_timeout` bounds TCP, TLS and the greeting together; `command_timeout` is how long the server may stay silent
-    while it owes an answer.
+    `connect_timeout` bounds TCP, TLS and the greeting together; `command_timeout` is how long the server may stay
+    silent while it owes an answer.
     """
 
     host: str
@@ -66,10 +66,11 @@ class Listed:
 
 @dataclass
 class FetchedMessage:
-    """One message of a UID FETCH. `internaldate` is in UTC (1970-01-01 when the server's was no date), `size` is RFC822.SIZE.
+    """One message of a UID FETCH. `internaldate` is in UTC (1970-01-01 when the server's was no date); `size` is
+    RFC822.SIZE.
 
-    `body` is None when it was not asked for or the message is gone (NIL). `complete` says that `body` is the whole message: it
-    goes by the bytes that came, as some servers' RFC822.SIZE is an estimate.
+    `body` is None when it was not asked for or the message is gone (NIL). `complete` says that `body` is the whole
+    message: it goes by the bytes that came, as some servers' RFC822.SIZE is an estimate.
     """
 
     uid: int

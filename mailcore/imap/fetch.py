@@ -1,0 +1,176 @@
+"""The FETCH response (RFC 9051 §7.5.2): items in any order, unknown ones skipped at any depth. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from mailcore.errors import ProtocolError
+from mailcore.imap.framing import Literal, Unit
+from mailcore.imap.response import Fetch, Section
+from mailcore.imap.sequence import MAX_UID
+
+_ITEM: Final = re.compile(rb" *([A-Za-z][A-Za-z0-9.\-]*)(?:\[([^\]]*)\])?(?:<(\d{1,10})>)? ")
+_FLAGS: Final = re.compile(rb"\(([^()\"]*)\)")
+_TOKEN: Final = re.compile(rb" *(?:(\()|(\))|\"([^\"\\]*(?:\\.[^\"\\]*)*)\"|([^ ()\"]+))", re.DOTALL)
+_DATE: Final = re.compile(rb" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\Z")
+_ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
+_MONTHS: Final = {
+    month.encode("ascii"): number
+    for number, month in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
+}
+
+
+def parse_fetch(seq: int, unit: Unit, start: int) -> Fetch:
+    """`start` is where the first text goes on after `* n FETCH `. Raises ProtocolError."""
+    if not 0 < seq <= MAX_UID:
+        raise ProtocolError("the server sent a FETCH of no message")
+    return _Reader(seq, unit, start).read()
+
+
+def parse_internaldate(raw: bytes) -> datetime | None:
+    """date-time of RFC 9051 §9 in UTC; None for what is no date, as a wrong date must not stop a mailbox."""
+    found = _DATE.match(raw)
+    if not found:
+        return None
+    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
+    offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
+    try:
+        local = datetime(
+            int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second), tzinfo=UTC
+        )  # second 60 is a ValueError too
+        return local - offset if sign == b"+" else local + offset
+    except (ValueError, KeyError, OverflowError):
+        return None
+
+
+def unescape(raw: bytes) -> bytes:
+    """The value of a quoted string, without its quotes (RFC 9051 §4.3)."""
+    return _ESCAPED.sub(rb"\1", raw) if b"\\" in raw else raw
+
+
+class _Reader:
+    """Walks over text, literal, text, … of one unit."""
+
+    __slots__ = ("_at", "_part", "_sections", "_seq", "_text", "_unit")
+
+    def __init__(self, seq: int, unit: Unit, start: int) -> None:
+        self._seq = seq
+        self._unit = unit
+        self._part = 0
+        self._text: bytes = unit[0]  # type: ignore[assignment]  # a unit begins with a text
+        self._at = start
+        self._sections: dict[str, Section] = {}
+
+    def read(self) -> Fetch:
+        uid = size = modseq = None
+        flags: tuple[str, ...] | None = None
+        internaldate: datetime | None = None
+        self._expect(b"(")
+        while not self._ended():
+            item = _ITEM.match(self._text, self._at)
+            if not item:
+                raise self._malformed("an item without a name")
+            self._at = item.end()
+            name = item[1].upper()
+            if name == b"UID":
+                uid = self._number(MAX_UID)
+            elif name == b"FLAGS":
+                flags = self._flags()
+            elif name == b"INTERNALDATE":
+                internaldate = parse_internaldate(self._string("INTERNALDATE") or b"")
+            elif name == b"RFC822.SIZE":
+                size = self._number()
+            elif name == b"MODSEQ":
+                modseq = self._modseq()
+            elif name == b"BODY" and item[2] is not None:
+                section = item[2].decode("utf-8", "replace").upper()
+                self._sections[section] = self._body(int(item[3]) if item[3] is not None else None)
+            else:
+                self._skip()
+        return Fetch(self._seq, uid, flags, internaldate, size, modseq, self._sections)
+
+    def _malformed(self, what: str) -> ProtocolError:
+        return ProtocolError(f"the server sent a FETCH that we cannot read: {what}")
+
+    def _expect(self, char: bytes) -> None:
+        if not self._text.startswith(char, self._at):
+            raise self._malformed(f"no {char.decode('ascii')}")
+        self._at += 1
+
+    def _ended(self) -> bool:
+        if not self._text.startswith(b")", self._at) and not self._text.startswith(b" )", self._at):
+            return False
+        if self._part != len(self._unit) - 1 or self._text[self._at :].strip() != b")":
+            raise self._malformed("something behind its end")
+        return True
+
+    def _literal(self) -> Literal | None:
+        """The literal, when the text ends here."""
+        if self._at < len(self._text) or self._part + 2 >= len(self._unit):
+            return None
+        literal, text = self._unit[self._part + 1], self._unit[self._part + 2]
+        assert isinstance(literal, Literal)
+        assert isinstance(text, bytes)
+        self._part += 2
+        self._text, self._at = text, 0
+        return literal
+
+    def _token(self) -> re.Match[bytes]:
+        token = _TOKEN.match(self._text, self._at)
+        if not token:
+            raise self._malformed("an item without a value")
+        self._at = token.end()
+        return token
+
+    def _number(self, cap: int = (1 << 63) - 1) -> int:
+        digits = self._token()[4]
+        if not digits or not digits.isdigit() or len(digits) > 20 or int(digits) > cap:
+            raise self._malformed("no number where one must be")
+        return int(digits)
+
+    def _modseq(self) -> int:
+        self._expect(b"(")
+        number = self._number()
+        self._expect(b")")
+        return number
+
+    def _flags(self) -> tuple[str, ...]:
+        found = _FLAGS.match(self._text, self._at)
+        if not found:
+            self._skip()
+            return ()
+        self._at = found.end()
+        return tuple(found[1].decode("utf-8", "replace").split())
+
+    def _string(self, what: str) -> bytes | None:
+        """An nstring (RFC 9051 §9)."""
+        literal = self._literal()
+        if literal is not None:
+            return literal.data
+        token = self._token()
+        if token[3] is not None:
+            return unescape(token[3])
+        if token[4] is not None and token[4].upper() == b"NIL":
+            return None
+        raise self._malformed(f"no string in {what}")
+
+    def _body(self, origin: int | None) -> Section:
+        literal = self._literal()
+        if literal is not None:
+            return Section(literal.data, origin, literal.size)
+        data = self._string("BODY")
+        return Section(data, origin, len(data) if data is not None else 0)
+
+    def _skip(self) -> None:
+        """Any value: an atom, a string, or a list of values at any depth, without recursion."""
+        depth = 0
+        while True:
+            if self._literal() is None:
+                token = self._token()
+                depth += (token[1] is not None) - (token[2] is not None)
+                if depth < 0:
+                    raise self._malformed("an item without a value")
+            if depth == 0:
+                return

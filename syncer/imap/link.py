@@ -1,0 +1,173 @@
+"""The connection's coming and going: connect, TLS, log in, run commands, log out, kill."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Final, Self
+
+from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Scope, TlsFailed
+from mailcore.imap.failure import login_refused, refused
+from mailcore.imap.quote import Text, nonsync_limit
+from mailcore.imap.response import Tagged
+from mailcore.imap.session import State
+from syncer.imap import tls
+from syncer.imap.command import ImapCommand
+from syncer.imap.login import login_command
+from syncer.imap.model import Endpoint
+from syncer.imap.protocol import Protocol
+
+LOGOUT_DEADLINE: Final = 5.0
+
+
+class Link:
+    """A connection to one server, without what it is good for."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Not yet connected; `start()` does that. Needs the running loop."""
+        self.endpoint = endpoint
+        self._loop = asyncio.get_running_loop()
+        self._protocol = Protocol(self._loop, where=str(endpoint), silence=endpoint.command_timeout)
+        self._dialing: asyncio.Task[object] | None = None
+        self._idle_interrupted = False
+
+    @classmethod
+    async def open(cls, endpoint: Endpoint) -> Self:
+        """Connect, TLS, log in, ID, ENABLE. Raises TlsFailed, AuthenticationFailed, ImapError."""
+        connection = cls(endpoint)
+        await connection.start()
+        return connection
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return self._protocol.capabilities
+
+    @property
+    def state(self) -> State:
+        return self._protocol.session
+
+    @property
+    def closed(self) -> bool:
+        return self._protocol.failure is not None
+
+    @property
+    def supports_idle(self) -> bool:
+        return bool(self.capabilities & {"IDLE", "IMAP4REV2"})
+
+    # ---- coming and going ----
+
+    async def start(self) -> None:
+        """What `open()` does, on a connection that another task may `kill()` meanwhile."""
+        try:
+            try:
+                async with asyncio.timeout(self.endpoint.connect_timeout):
+                    context = tls.context(self.endpoint) if self.endpoint.use_ssl or self.endpoint.starttls else None
+                    await self._dial(context if self.endpoint.use_ssl else None)
+                    await self._protocol.greeting
+                    if self.endpoint.starttls and not self.endpoint.use_ssl:
+                        assert context is not None
+                        await self._start_tls(context)
+            except TimeoutError:
+                raise ConnectionLost(
+                    f"{self.endpoint}: no connection and greeting within {self.endpoint.connect_timeout:g} s"
+                ) from None
+            if self.state is State.NOT_AUTHENTICATED:
+                await self._login()
+            await self._introduce()
+        except BaseException:
+            self.kill()
+            raise
+
+    async def _dial(self, context: ssl.SSLContext | None) -> None:
+        self._dialing = self._loop.create_task(
+            self._loop.create_connection(
+                lambda: self._protocol,
+                self.endpoint.host,
+                self.endpoint.port,
+                ssl=context,
+                server_hostname=self.endpoint.host if context is not None else None,
+                happy_eyeballs_delay=0.25,
+            )
+        )
+        try:
+            await asyncio.wait({self._dialing})  # unlike `await task`, a kill() is not taken for our own cancellation
+        except asyncio.CancelledError:
+            self._dialing.cancel()
+            self._dialing.add_done_callback(lambda task: task.cancelled() or task.exception())
+            raise
+        if not self._dialing.cancelled() and (error := self._dialing.exception()) is not None:
+            self._protocol.fail(tls.failure(self.endpoint, error))
+        if self._protocol.failure is not None:
+            raise self._protocol.failure_now()
+        tls.keep_alive(self._protocol.transport.get_extra_info("socket"))
+
+    async def _start_tls(self, context: ssl.SSLContext) -> None:
+        if self.state is not State.NOT_AUTHENTICATED:  # RFC 9051 §11.1: PREAUTH would keep us in plaintext
+            raise TlsFailed(f"{self.endpoint}: the server greeted with PREAUTH, so STARTTLS is impossible")
+        tagged = await self._run("STARTTLS")
+        if tagged.status != "OK":
+            raise TlsFailed(f"{self.endpoint}: STARTTLS refused: {tagged.text}. Check IMAP_PORT and IMAP_USE_SSL")
+        try:
+            transport = await self._loop.start_tls(
+                self._protocol.transport, self._protocol, context, server_hostname=self.endpoint.host
+            )
+        except OSError as error:
+            self._protocol.fail(tls.failure(self.endpoint, error))
+            raise self._protocol.failure_now() from error
+        assert transport is not None
+        self._protocol.tls_established(transport)
+
+    async def _login(self) -> None:
+        if not self.capabilities:
+            await self._run("CAPABILITY")
+        command = login_command(self.endpoint, self.capabilities, self._protocol.new_tag(), self._loop)
+        self._protocol.capabilities = frozenset()
+        tagged = await self._protocol.execute(command)
+        if tagged.status != "OK":
+            raise login_refused(str(self.endpoint), self.endpoint.user, tagged.code, tagged.text)
+
+    async def _introduce(self) -> None:
+        """The capabilities as they are after login; ID, which some servers ask for before SELECT (RFC 2971); CONDSTORE,
+        without which some never tell HIGHESTMODSEQ (RFC 7162 §3.1). Refusals do no harm."""
+        if not self.capabilities:
+            await self._run("CAPABILITY")
+        if "ID" in self.capabilities:
+            await self._run("ID", b'("name" "mozzart-mailbox-sync")')
+        if self.capabilities >= {"ENABLE", "CONDSTORE"}:
+            await self._run("ENABLE", b"CONDSTORE")
+
+    async def logout(self) -> None:
+        """LOGOUT, and the transport is closed whatever happens. Never raises ImapError."""
+        try:
+            async with asyncio.timeout(LOGOUT_DEADLINE):
+                await self._run("LOGOUT")
+        except (ImapError, TimeoutError):
+            pass
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the connection now, in any state: every waiter gets ConnectionLost. Idempotent, never blocks."""
+        if self._dialing is not None:
+            self._dialing.cancel()
+        self._protocol.fail(ConnectionLost(f"{self.endpoint}: the connection was ended by us"))
+
+    # ---- commands ----
+
+    def _command(self, name: str, *parts: bytes | Text) -> ImapCommand:
+        return ImapCommand(
+            name, self._protocol.new_tag(), parts, loop=self._loop, nonsync=nonsync_limit(self.capabilities)
+        )
+
+    async def _run(self, name: str, *parts: bytes | Text) -> Tagged:
+        return await self._protocol.execute(self._command(name, *parts))
+
+    def _ok(self, what: str, tagged: Tagged) -> None:
+        if tagged.status != "OK":
+            raise self._refused(what, tagged)
+
+    def _refused(self, what: str, tagged: Tagged, scope: Scope | None = None) -> CommandFailed:
+        error = refused(str(self.endpoint), what, tagged.code, tagged.text)
+        if scope is not None and error.scope is Scope.MAILBOX:
+            error.scope = scope
+        return error
