@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import structlog
 from nats import errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.subscription import Subscription
 from nats.protocol import command
 
@@ -175,6 +175,24 @@ class Wire(Client):
             self.trouble = e
             self.abort()
         await super()._process_op_err(e)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        # What an attempt that failed halfway has left: nats-py would forget its socket and its tasks.
+        self.abort()
+        for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        await super()._connect_to_server(s)
+
+    async def _attempt_reconnect(self) -> None:
+        try:
+            await super()._attempt_reconnect()
+        except Exception as error:  # noqa: BLE001  # whatever it was: without this task nobody would try again
+            self.trouble = error
+            log.warning("nats-reconnect-failed", error=repr(error))
+            await asyncio.sleep(_RECONNECT_SECONDS)
+            if not self.is_closed:
+                self._reconnection_task = asyncio.get_running_loop().create_task(self._attempt_reconnect())
 
     async def _read_loop(self) -> None:
         await super()._read_loop()

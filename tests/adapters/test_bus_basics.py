@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,31 +12,9 @@ import pytest_asyncio
 
 from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus
 from mailcore.errors import BusError, Retry, Scope
-from mailcore.events.identity import Identity
-from mailcore.events.message import FoundBy, Kind, MessageEvent
-from mailcore.events.thin import Expunged
+from mailcore.events.message import MessageEvent
+from tests.support.events import expunged, message
 from tests.support.nats import NatsServer
-
-NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
-
-
-def message(uid: int, body: bytes = b"Subject: x\r\n\r\nhello\r\n", mailbox: str = "INBOX") -> MessageEvent:
-    return MessageEvent(
-        identity=Identity("default", mailbox, 7, uid),
-        kind=Kind.NEW,
-        found_by=FoundBy.PUSH,
-        size=len(body),
-        sha256=hashlib.sha256(body).hexdigest(),
-        received_at=NOW,
-        pushed_at=NOW,
-        published_at=NOW,
-        flags=("\\Seen", "$Forwarded"),
-        body=body,
-    )
-
-
-def expunged(uid: int) -> Expunged:
-    return Expunged(account="default", mailbox="INBOX", at=NOW, uidvalidity=7, uid=uid)
 
 
 @pytest_asyncio.fixture
