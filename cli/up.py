@@ -21,7 +21,7 @@ from cli.data_lock import DataLock
 from cli.nats_server import NatsServer, write_private
 from cli.supervise import Child, Supervisor
 from mailcore.errors import MozzartError
-from mailcore.settings import NOT_CONFIGURED, Settings
+from mailcore.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -97,10 +97,8 @@ async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
         await supervisor.start(child)
     await supervisor.start(ours("consumer", "consumer"))
     await supervisor.start(ours("api", "api"))
-    if settings.imap_configured:
-        await supervisor.start(ours("syncer", "syncer"))
-    else:
-        log.warning(NOT_CONFIGURED)
+    # Also without IMAP settings: it says so in the log, and to whoever asks for a sync.
+    await supervisor.start(ours("syncer", "syncer"))
     if plan.finale is not None:
         await supervisor.start(plan.finale.with_environment(environment))
 

@@ -1,0 +1,86 @@
+"""What the api needs from others: NATS and the database. It is up before they are and outlives their outages."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from mailcore import metrics
+from mailcore.bus import Bus
+from mailcore.errors import BusError, MozzartError, StoreError
+from mailcore.settings import Settings
+from mailcore.store import Store
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE: Final = 3.0
+_LONGEST_PAUSE: Final = 5.0
+
+
+class Dependencies:
+    """`settings` and `store` are there from the start; `bus` raises BusError until NATS was reached once."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings = settings
+        self.store = store
+        self._bus: Bus | None = None
+        self._connecting: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Dependencies:
+        """Raises SettingsError for an unusable DATABASE_URL."""
+        dependencies = cls(settings, await Store.open(settings.database_url))
+        dependencies._connecting = asyncio.create_task(dependencies._connect())
+        return dependencies
+
+    async def close(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._connecting
+        if self._bus is not None:
+            await self._bus.close()
+        await self.store.close()
+
+    @property
+    def bus(self) -> Bus:
+        if self._bus is None:
+            raise BusError("NATS was not reached yet; the api keeps trying.")
+        return self._bus
+
+    async def faults(self) -> dict[str, str]:
+        """What does not work now, in words, by dependency; {} when all is well."""
+        found = {}
+        try:
+            if not self.bus.connected:
+                found["nats"] = f"not connected to {self.bus.server}"
+        except BusError as error:
+            found["nats"] = str(error)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self.store.check()
+        except StoreError as error:
+            found["database"] = str(error)
+        except TimeoutError:
+            found["database"] = f"no answer within {_PATIENCE:.0f} s"
+        return found
+
+    async def _connect(self) -> None:
+        pause = 0.2
+        while self._bus is None:
+            try:
+                bus = await Bus.connect(self.settings.nats_url, name="api")
+            except MozzartError as error:
+                log.warning("nats not reached", error=str(error), again_in=f"{pause:.1f}s")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                await metrics.answer(bus, "api")
+                self._bus = bus
+
+
+DEPENDENCIES: Final = web.AppKey("dependencies", Dependencies)

@@ -1,0 +1,77 @@
+"""Prometheus metrics of all processes in one place: each answers NATS requests with its own, the api asks them all.
+
+Processes declare their metrics with prometheus_client as usual, on its default registry; nothing of a message is a
+label.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import REGISTRY
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from mailcore.bus import Bus
+
+SUBJECT: Final = "mozzart.metrics"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def answer(bus: Bus, process: str, registry: CollectorRegistry = REGISTRY) -> None:
+    """From now on this process answers for its own metrics; `process` becomes a label ("syncer")."""
+
+    async def respond(_: bytes) -> bytes:
+        return encode(process, f"{socket.gethostname()}:{os.getpid()}", registry)
+
+    await bus.respond(SUBJECT, respond)
+
+
+async def collect(bus: Bus, within: float = 0.3) -> list[bytes]:
+    """The answers of all processes that answered `within` seconds, as `merge` takes them. Raises BusError."""
+    return await bus.gather(SUBJECT, b"", within)
+
+
+def encode(process: str, instance: str, registry: CollectorRegistry = REGISTRY) -> bytes:
+    """One process's answer: a line of JSON that says whose, then Prometheus' text format."""
+    return json.dumps({"process": process, "process_instance": instance}).encode() + b"\n" + generate_latest(registry)
+
+
+def merge(answers: Iterable[bytes]) -> bytes:
+    """One exposition of many answers; each sample carries the labels `process` and `process_instance`. An answer that
+    is none of ours is left out. Pure."""
+    families: dict[str, Metric] = {}
+    for one in sorted(answers):
+        for family in _labelled(one):
+            known = families.setdefault(family.name, family)
+            if known is not family and known.type == family.type:
+                known.samples.extend(family.samples)
+    registry = CollectorRegistry()
+    registry.register(_Collected(list(families.values())))
+    return generate_latest(registry)
+
+
+def _labelled(answer: bytes) -> list[Metric]:
+    head, _, text = answer.partition(b"\n")
+    try:
+        labels = {str(name): str(value) for name, value in json.loads(head).items()}
+        families = list(text_string_to_metric_families(text.decode()))
+    except (ValueError, AttributeError):
+        return []
+    for family in families:
+        family.samples = [sample._replace(labels={**sample.labels, **labels}) for sample in family.samples]
+    return families
+
+
+class _Collected(Collector):
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._families)
