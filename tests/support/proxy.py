@@ -94,8 +94,8 @@ class _Connection:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 if not self.silent:
+                    self.octets += len(data)  # before the other end can have seen them
                     sink.sendall(data)
-                    self.octets += len(data)
         if not self.silent:
             self.close()
 
