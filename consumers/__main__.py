@@ -1,0 +1,10 @@
+"""`python -m consumers`."""
+
+from consumers.main import run
+from mailcore.log import configure
+from mailcore.settings import load_settings
+
+if __name__ == "__main__":
+    settings = load_settings().with_nats_url()
+    configure(settings, "consumer")
+    run(settings)

@@ -1,0 +1,103 @@
+"""A message's bytes → its row and files. Pure: one event gives the same rows and paths for ever, so a redelivery
+overwrites itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from pathlib import PurePosixPath
+
+from mailcore.events.identity import Identity
+from mailcore.events.message import MessageEvent
+from mailcore.events.thin import Rebind, Stored
+from mailcore.mime.model import ParsedAttachment, ParsedMessage
+from mailcore.mime.parse import parse
+from mailcore.mime.path import attachment_path
+from mailcore.store import AttachmentRow, MessageRow, Slot, StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What of a message does not depend on the database. `files` are relative to MEDIA_ROOT; `parsed` holds no
+    attachments."""
+
+    parsed: ParsedMessage
+    attachments: tuple[AttachmentRow, ...]
+    files: tuple[tuple[PurePosixPath, bytes], ...]
+
+
+def draft(identity: Identity, received_at: datetime, raw: bytes) -> Draft:
+    """Parse and name the files. Takes time in proportion to `raw`: not for the event loop."""
+    parsed = parse(raw)
+    files = tuple(
+        (attachment_path(identity, received_at, part.part_id, part.filename), part.content)
+        for part in parsed.attachments
+    )
+    rows = tuple(_attachment(part, path) for part, (path, _) in zip(parsed.attachments, files, strict=True))
+    return Draft(replace(parsed, attachments=()), rows, files)
+
+
+def _attachment(part: ParsedAttachment, path: PurePosixPath) -> AttachmentRow:
+    return AttachmentRow(
+        part_id=part.part_id,
+        filename=part.filename,
+        content_type=part.content_type,
+        size=len(part.content),
+        sha256=sha256(part.content).hexdigest(),
+        content_id=part.content_id,
+        inline=part.inline,
+        file=str(path),
+    )
+
+
+def message_row(event: MessageEvent, drafted: Draft, slot: Slot, stored_at: datetime) -> MessageRow:
+    """`stored_at` is the moment at which its transaction begins."""
+    parsed = drafted.parsed
+    return MessageRow(
+        mailbox_id=slot.mailbox_id,
+        uidvalidity=slot.uidvalidity,
+        uid=slot.uid,
+        size=event.size,
+        sha256=event.sha256,
+        received_at=event.received_at,
+        stored_at=stored_at,
+        sent_at=parsed.sent_at,
+        message_id=parsed.message_id,
+        subject=parsed.subject,
+        from_name=parsed.from_name,
+        from_email=parsed.from_email,
+        to_emails=parsed.to_emails,
+        cc_emails=parsed.cc_emails,
+        reply_to=parsed.reply_to,
+        in_reply_to=parsed.in_reply_to,
+        references=parsed.references,
+        flags=event.flags,
+        headers=parsed.headers,
+        body_text=parsed.body_text,
+        body_html=parsed.body_html,
+        defects=parsed.defects,
+        attachments=drafted.attachments,
+    )
+
+
+def stored_event(event: MessageEvent | Rebind, row: StoredMessage) -> Stored:
+    """What is told of a row that is committed, or has its new identity (I7): the first time and at every redelivery."""
+    identity = event.identity
+    return Stored(
+        account=identity.account,
+        mailbox=identity.mailbox,
+        uidvalidity=identity.uidvalidity,
+        uid=identity.uid,
+        at=row.stored_at,
+        row_id=row.id,
+        sha256=row.sha256,
+        size=row.size,
+        attachments=row.attachments,
+        defects=row.defects,
+        kind=None if isinstance(event, Rebind) else event.kind,
+        found_by=None if isinstance(event, Rebind) else event.found_by,
+        pushed_at=None if isinstance(event, Rebind) else event.pushed_at,
+        published_at=None if isinstance(event, Rebind) else event.published_at,
+        rebound_from=event.origin if isinstance(event, Rebind) else None,
+    )

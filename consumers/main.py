@@ -1,0 +1,84 @@
+"""The consumer process: stores what the stream MAIL brings until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+
+from consumers.expunging import Expunging
+from consumers.patience import Patience, Stopping
+from consumers.pulling import Pulling
+from consumers.storing import Storing
+from mailcore.bus import Bus
+from mailcore.media import Media
+from mailcore.settings import Settings
+from mailcore.store import Store
+
+log = structlog.get_logger(__name__)
+
+BATCH_MESSAGES: Final = 200
+BATCH_BYTES: Final = 8 << 20
+# One is parsed, one is written, one is committed and told.
+BATCHES: Final = 3
+
+
+async def consume(
+    bus: Bus,
+    store: Store,
+    media: Media,
+    *,
+    stop: asyncio.Event,
+    messages: int = BATCH_MESSAGES,
+    octets: int = BATCH_BYTES,
+    batches: int = BATCHES,
+) -> None:
+    """Store messages and mark expunged ones until `stop` is set; then end what is under way, for three seconds at
+    most, and give back the rest. Several processes may do this at once. `messages` and `octets` bound a batch."""
+    patience = Patience(stop)
+    storing = Storing(bus, store, media, patience)
+    expunging = Expunging(store, patience)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for durable, take in (("store", storing.take), ("expunge", expunging.take)):
+                pull = await bus.pull(durable)
+                pulling = Pulling(pull, stop, messages=messages, octets=octets, batches=batches)
+                group.create_task(pulling.run(take))
+    finally:
+        storing.close()
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Open everything, consume, close everything. Waits for a database that is down; raises BusError when NATS is."""
+    async with AsyncExitStack() as stack:
+        media = Media.open(settings.media_root)
+        stack.callback(media.close)
+        store = await Store.open(settings.database_url)
+        stack.push_async_callback(store.close)
+        bus = await Bus.connect(settings.nats_url, name="consumer")
+        stack.push_async_callback(bus.close)
+        await bus.ensure()
+        try:
+            await Patience(stop).insist(store.upgrade)
+        except Stopping:
+            return
+        log.info("consuming", media_root=str(settings.media_root), database=str(store), nats=bus.server)
+        await consume(bus, store, media, stop=stop)
+        log.info("stopped")
+
+
+def run(settings: Settings) -> None:
+    """The whole life of the process; SIGINT and SIGTERM end it. The log is configured by the caller."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await serve(settings, stop)
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(main())

@@ -1,0 +1,59 @@
+"""Rebind events (I7): the rows of an old generation get the identities that a new UIDVALIDITY gave their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from consumers.patience import Patience
+from consumers.settling import Settling
+from mailcore.bus import Delivery
+from mailcore.errors import Scope, StoreError
+from mailcore.events.identity import Identity
+from mailcore.events.thin import Rebind
+from mailcore.store import Move, Slot, Store
+
+log = structlog.get_logger(__name__)
+
+Request = tuple[Delivery, Rebind]
+
+
+class Rebinding:
+    def __init__(self, store: Store, patience: Patience, settling: Settling) -> None:
+        self._store = store
+        self._patience = patience
+        self._settling = settling
+
+    async def take(self, requests: Sequence[Request]) -> None:
+        """Each is settled when it returns, unless it raises Stopping."""
+        await self._patience.isolate(requests, self._attempt, lambda one, error: self._settling.failed(*one, error))
+
+    async def _attempt(self, requests: Sequence[Request]) -> None:
+        identities = {event.identity for _, event in requests}
+        places = await self._store.locate(identities)
+        if places.keys() != identities:
+            raise StoreError("the mailbox has no row yet; the syncer makes it", scope=Scope.MAILBOX)
+        slots = {identity: place.slot for identity, place in places.items()}
+        await self._store.rebind([_move(event, slots) for _, event in requests])
+        places = await self._store.locate(identities)
+        for delivery, event in requests:
+            row = places[event.identity].stored
+            if row is None:
+                # The database was replaced since the syncer looked: nothing can be rebound. The syncer's audit finds
+                # the message neither in flight nor stored, and fetches it anew.
+                log.warning("nothing-to-rebind", identity=str(event.identity), origin=str(_origin(event)))
+                await delivery.ack()
+            else:
+                log.info("rebound", identity=str(event.identity), origin=str(_origin(event)))
+                await self._settling.stored(delivery, event, row)
+
+
+def _origin(event: Rebind) -> Identity:
+    return replace(event.identity, uidvalidity=event.origin.uidvalidity, uid=event.origin.uid)
+
+
+def _move(event: Rebind, slots: dict[Identity, Slot]) -> Move:
+    target = slots[event.identity]
+    return Move(origin=Slot(target.mailbox_id, event.origin.uidvalidity, event.origin.uid), target=target)

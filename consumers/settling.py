@@ -1,0 +1,101 @@
+"""The end of a delivery: told and acknowledged, or what consumers/disposition.py says. Never raises: what fails here
+comes again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import structlog
+
+from consumers.disposition import Action, dispose
+from consumers.draft import stored_event
+from mailcore.bus import BodyMissing, Bus, Delivery
+from mailcore.errors import BusError, EventError
+from mailcore.events.message import MessageEvent
+from mailcore.events.thin import Dead, Rebind
+from mailcore.media import Media
+from mailcore.store import StoredMessage
+
+log = structlog.get_logger(__name__)
+
+
+class Settling:
+    def __init__(self, bus: Bus, media: Media) -> None:
+        self._bus = bus
+        self._media = media
+
+    async def stored(self, delivery: Delivery, event: MessageEvent | Rebind, row: StoredMessage) -> None:
+        """First the event, then the ack: a crash in between tells twice, never not at all (I4)."""
+        try:
+            await self._bus.publish(stored_event(event, row))
+        except BusError as error:
+            log.warning("not-told", identity=str(event.identity), error=str(error))
+            await delivery.nak(dispose(error, delivery.deliveries).delay)
+        else:
+            await delivery.ack()
+
+    async def failed(self, delivery: Delivery, event: MessageEvent | Rebind | None, error: Exception) -> None:
+        """Give the delivery back, bury it or drop it."""
+        disposition = dispose(error, delivery.deliveries)
+        what = str(event.identity) if event is not None else delivery.headers.get("ce-id", delivery.subject)[:400]
+        about = log.bind(identity=what, deliveries=delivery.deliveries, error=describe(error))
+        if disposition.action is Action.NAK:
+            about.warning("not-stored", again_in_s=disposition.delay)
+            await delivery.nak(disposition.delay)
+        elif disposition.action is Action.DROP:
+            about.warning("dropped")
+            await delivery.term()
+        else:
+            about.error("dead")
+            await self._bury(delivery, event, error)
+
+    async def _bury(self, delivery: Delivery, event: MessageEvent | Rebind | None, error: Exception) -> None:
+        try:
+            # First the letter, then the word of it: whoever hears `dead` finds the bytes.
+            await self._keep(delivery, event, describe(error))
+            if event is not None:
+                await self._bus.publish(_dead_event(event, error, delivery.deliveries))
+        except (BusError, OSError) as failure:
+            log.warning("not-buried", error=describe(failure))
+            await delivery.nak(dispose(failure, delivery.deliveries).delay)
+        else:
+            await delivery.term()
+
+    async def _keep(self, delivery: Delivery, event: MessageEvent | Rebind | None, error: str) -> None:
+        try:
+            if isinstance(event, MessageEvent) and event.object_name:
+                await self._keep_spooled(delivery, event, error)
+            else:
+                await self._bus.publish_dead(delivery.headers, delivery.data, error, delivery.deliveries)
+        except EventError as failure:
+            # It names no message, so it is none of ours and nobody will miss it.
+            log.error("not-an-event", subject=delivery.subject[:400], error=str(failure))
+        except BodyMissing as failure:
+            log.error("dead-without-bytes", error=str(failure))
+
+    async def _keep_spooled(self, delivery: Delivery, event: MessageEvent, error: str) -> None:
+        path = self._media.spool()
+        try:
+            await self._bus.get_body(event.object_name, path)
+            await self._bus.publish_dead(delivery.headers, path, error, delivery.deliveries)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _dead_event(event: MessageEvent | Rebind, error: Exception, deliveries: int) -> Dead:
+    identity = event.identity
+    return Dead(
+        account=identity.account,
+        mailbox=identity.mailbox,
+        uidvalidity=identity.uidvalidity,
+        uid=identity.uid,
+        at=datetime.now(UTC),
+        error=describe(error),
+        deliveries=deliveries,
+    )
+
+
+def describe(error: Exception) -> str:
+    """One line, of bounded length."""
+    text = " ".join(str(error).split())[:1000]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,202 @@
+"""The way of a batch: decode → locate and parse → files → commit → `stored` → ack.
+
+1. Files first, then the commit, then the event, then the ack: a crash anywhere is healed by redelivery (I2).
+2. Each stage has a lock, so that batches follow each other: while one is fsynced, the next is parsed.
+3. What fails alone is settled alone; a batch that the database or the disk refuses is halved until the culprit is
+found (I5). 4. Claim checks and suspects go one at a time, beside the others: neither their size nor their crash is
+shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import structlog
+
+from consumers.disposition import is_hopeless, is_suspect
+from consumers.draft import Draft, draft, message_row
+from consumers.letter import Letter, decode
+from consumers.patience import Patience, Stopping
+from consumers.rebinding import Rebinding, Request
+from consumers.settling import Settling, describe
+from mailcore.bus import Bus, Delivery
+from mailcore.errors import EventError, MozzartError, Scope, StoreError
+from mailcore.events.thin import Rebind
+from mailcore.media import Media
+from mailcore.store import Store, StoredMessage
+
+log = structlog.get_logger(__name__)
+
+
+class Lane:
+    """One batch at a time in each stage, in the order of their coming."""
+
+    def __init__(self, name: str) -> None:
+        self.reading = asyncio.Lock()
+        self.writing = asyncio.Lock()
+        self.committing = asyncio.Lock()
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+
+class Storing:
+    """`take` once for each batch, concurrently if wished, with a task group that outlives the calls; `close` after it
+    ended."""
+
+    def __init__(self, bus: Bus, store: Store, media: Media, patience: Patience) -> None:
+        self._bus = bus
+        self._store = store
+        self._media = media
+        self._patience = patience
+        self._settling = Settling(bus, media)
+        self._rebinding = Rebinding(store, patience, self._settling)
+        self._lane = Lane("parse")
+        self._slow_lane = Lane("parse-alone")
+        self._alone = asyncio.Lock()
+
+    def close(self) -> None:
+        for lane in (self._lane, self._slow_lane):
+            lane.thread.shutdown(wait=False, cancel_futures=True)
+
+    async def take(self, deliveries: Sequence[Delivery], group: asyncio.TaskGroup) -> None:
+        """Settle these deliveries; those that must go alone are settled later, by tasks of `group`. What is unsettled
+        when the process is to stop is given back by whoever pulled it."""
+        letters: list[Letter] = []
+        requests: list[Request] = []
+        for delivery in deliveries:
+            try:
+                event = decode(delivery)
+            except EventError as error:
+                await self._settling.failed(delivery, None, error)
+                continue
+            if isinstance(event, Rebind):
+                requests.append((delivery, event))
+            elif event.object_name or is_suspect(delivery.deliveries):
+                group.create_task(self._take_alone(Letter(delivery, event)))
+            else:
+                letters.append(Letter(delivery, event))
+        try:
+            await self._store_all(letters, self._lane)
+            if requests:
+                await self._rebinding.take(requests)
+        except Stopping:
+            return
+        except Exception as error:
+            log.exception("batch-failed")
+            await self._give_back(deliveries, error)
+
+    async def _take_alone(self, letter: Letter) -> None:
+        async with self._alone:
+            try:
+                if is_hopeless(letter.delivery.deliveries):
+                    raise EventError(f"delivered {letter.delivery.deliveries} times, and nobody came to an end with it")
+                if letter.event.object_name:
+                    name, path = letter.event.object_name, self._media.spool()
+                    letter.spooled = path
+                    await self._bus.get_body(name, path)
+                await self._store_all([letter], self._slow_lane)
+            except Stopping:
+                return
+            except Exception as error:
+                if not isinstance(error, MozzartError | OSError):
+                    log.exception("message-failed", identity=str(letter.event.identity))
+                await self._settling.failed(letter.delivery, letter.event, error)
+            finally:
+                letter.discard()
+
+    async def _store_all(self, letters: Sequence[Letter], lane: Lane) -> None:
+        if not letters:
+            return
+        async with lane.reading:
+            drafting = asyncio.get_running_loop().run_in_executor(lane.thread, _draft_all, letters)
+            try:
+                await self._locate(letters)
+            finally:
+                await drafting
+        for letter in letters:
+            if letter.stored is None and letter.error is not None:
+                await self._fail(letter, letter.error)
+        async with lane.writing:
+            await self._patience.isolate(_unstored(letters), self._write_files, self._fail)
+        async with lane.committing:
+            await self._patience.isolate(_unstored(letters), self._commit, self._fail)
+        await asyncio.gather(*(self._tell(letter, letter.stored) for letter in letters if letter.stored is not None))
+
+    async def _locate(self, letters: Sequence[Letter]) -> None:
+        """A message that has a row is not stored again: its files and its row stay as they are (I4)."""
+        identities = [letter.event.identity for letter in letters]
+        places = await self._patience.insist(lambda: self._store.locate(identities))
+        present: list[int] = []
+        for letter in letters:
+            letter.place = places.get(letter.event.identity)
+            if letter.place is None:
+                letter.error = StoreError("the mailbox has no row yet; the syncer makes it", scope=Scope.MAILBOX)
+                continue
+            row = letter.stored = letter.place.stored
+            # The syncer published it after it was marked: the server has it after all.
+            if row is not None and row.expunged_at is not None and row.expunged_at < letter.event.published_at:
+                present.append(row.id)
+        if present:
+            await self._patience.insist(lambda: self._store.mark_present(present))
+
+    async def _write_files(self, letters: Sequence[Letter]) -> None:
+        await self._media.write([file for letter in letters for file in _drafted(letter).files])
+        for letter in letters:
+            letter.drafted = replace(_drafted(letter), files=())
+
+    async def _commit(self, letters: Sequence[Letter]) -> None:
+        now = datetime.now(UTC)
+        rows = []
+        for letter in letters:
+            assert letter.place is not None
+            rows.append(message_row(letter.event, _drafted(letter), letter.place.slot, now))
+        ids = await self._store.insert_messages(rows)
+        committed = datetime.now(UTC)
+        for letter, row, row_id in zip(letters, rows, ids, strict=True):
+            parts = len(row.attachments)
+            letter.stored = StoredMessage(row_id, row.size, row.sha256, committed, None, row.defects, parts)
+
+    async def _tell(self, letter: Letter, row: StoredMessage) -> None:
+        event = letter.event
+        try:
+            await self._settling.stored(letter.delivery, event, row)
+        finally:
+            # After the event, which others wait for. A redelivery of what has a row is no news.
+            if letter.place is not None and letter.place.stored is None:
+                log.info(
+                    "stored",
+                    identity=str(event.identity),
+                    size=event.size,
+                    attachments=row.attachments,
+                    push_to_stored_ms=round((row.stored_at - event.pushed_at).total_seconds() * 1000, 1),
+                )
+
+    async def _fail(self, letter: Letter, error: Exception) -> None:
+        await self._settling.failed(letter.delivery, letter.event, error)
+
+    async def _give_back(self, deliveries: Sequence[Delivery], error: Exception) -> None:
+        # A bug of ours that no single message can be blamed for: none of them dies of it.
+        passing = MozzartError(describe(error))
+        for delivery in deliveries:
+            if not delivery.settled:
+                await self._settling.failed(delivery, None, passing)
+
+
+def _draft_all(letters: Sequence[Letter]) -> None:
+    for letter in letters:
+        try:
+            letter.drafted = draft(letter.event.identity, letter.event.received_at, letter.raw())
+        except Exception as error:  # noqa: BLE001  # I5: whatever a message does to the parser, it stops no other
+            letter.error = error
+
+
+def _drafted(letter: Letter) -> Draft:
+    assert letter.drafted is not None
+    return letter.drafted
+
+
+def _unstored(letters: Sequence[Letter]) -> list[Letter]:
+    return [letter for letter in letters if letter.stored is None and not letter.delivery.settled]
