@@ -31,6 +31,6 @@ async def every_metric(request: web.Request) -> web.Response:
         answers = await metrics.collect(request.app[DEPENDENCIES].bus)
     except BusError:
         answers = []
-    if not any(b'"process": "api"' in answer[:200] for answer in answers):
+    if not any(metrics.process_of(answer) == "api" for answer in answers):
         answers.append(metrics.encode("api", "alone"))
     return web.Response(body=metrics.merge(answers), headers={"Content-Type": metrics.CONTENT_TYPE})

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from cli.words import size
 from mailcore.events.thin import Stored
 from mailcore.log import one_line
 from mailcore.settings import Settings
@@ -77,7 +78,7 @@ class Screen:
             (one_line(journey.subject), "bold"),
             ("  from ", "dim"),
             one_line(journey.sender),
-            (f"  {_size(journey.size)}", "dim"),
+            (f"  {size(journey.size)}", "dim"),
         )
         self._console.print(head)
         self._stage("delivered", "", Text("▏", "dim"))
@@ -93,7 +94,7 @@ class Screen:
         for attachment in journey.attachments:
             there = "" if attachment.path.is_file() else "  [red]not there![/]"
             name, path = escape(one_line(attachment.filename)), escape(str(attachment.path))
-            self._print(f"      [dim]attachment[/] {name}  [dim]{_size(attachment.size)}[/]")
+            self._print(f"      [dim]attachment[/] {name}  [dim]{size(attachment.size)}[/]")
             self._print(f"      [dim]on disk   [/] [link={attachment.path.as_uri()}]{path}[/link]{there}")
         self._print("")
 
@@ -115,9 +116,3 @@ class Screen:
 
     def _print(self, markup: str) -> None:
         self._console.print(markup)
-
-
-def _size(count: int) -> str:
-    if count < 1000:
-        return f"{count} B"
-    return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"

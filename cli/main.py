@@ -16,11 +16,13 @@ from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
 from mailcore.settings import Settings, load_settings
 
 
-def _settings(process: str) -> Settings:
+def _settings(process: str, *, quiet: bool = False) -> Settings:
+    """`quiet` for commands whose output is an answer: what goes well stays out of it."""
     from mailcore import log
 
     settings = load_settings()
-    log.configure(settings, process)
+    told = settings.model_copy(update={"log_level": "ERROR"}) if quiet and settings.log_level != "DEBUG" else settings
+    log.configure(told, process)
     return settings
 
 
@@ -113,7 +115,7 @@ def sync(account: str | None, mailbox: str | None) -> int:
     """Compare server and database once, now, and fetch what is missing; shows progress until it is stored."""
     from cli.sync import run
 
-    return _asyncio(run(_settings("sync"), account, mailbox))
+    return _asyncio(run(_settings("sync", quiet=True), account, mailbox))
 
 
 @root.command()
@@ -121,7 +123,7 @@ def status() -> int:
     """What is running, what is connected, how many messages are where."""
     from cli.status import run
 
-    return _asyncio(run(_settings("status")))
+    return _asyncio(run(_settings("status", quiet=True)))
 
 
 @root.command()
@@ -129,7 +131,7 @@ def doctor() -> int:
     """Check settings, IMAP, NATS, database and media, one line each, with what to do about it."""
     from cli.doctor import run
 
-    return run()
+    return _asyncio(run(_settings("doctor", quiet=True)))
 
 
 @root.command()
@@ -140,7 +142,7 @@ def tail(since: str | None, subject: str, as_json: bool) -> int:
     """Live events, one line each, until Ctrl-C."""
     from cli.tail import run
 
-    return _asyncio(run(_settings("tail"), since=since, subject=subject, as_json=as_json))
+    return _asyncio(run(_settings("tail", quiet=True), since=since, subject=subject, as_json=as_json))
 
 
 @root.group()

@@ -57,6 +57,14 @@ def merge(answers: Iterable[bytes]) -> bytes:
     return generate_latest(registry)
 
 
+def process_of(answer: bytes) -> str:
+    """Whose answer it is; "" when it is none of ours. Pure."""
+    try:
+        return str(json.loads(answer.partition(b"\n")[0])["process"])
+    except (ValueError, TypeError, LookupError):
+        return ""
+
+
 def _labelled(answer: bytes) -> list[Metric]:
     head, _, text = answer.partition(b"\n")
     try:

@@ -1,0 +1,113 @@
+"""`mozzart sync`: one reconciliation now, followed until it is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cli import exit_code
+from mailcore.bus import Bus
+from mailcore.errors import BusError, MozzartError
+from mailcore.events import control
+from mailcore.events.control import MailboxResult, Refusal, SyncResult, SyncRun, SyncStart
+from mailcore.log import one_line
+from mailcore.settings import NOT_CONFIGURED, Settings
+
+_ANSWER_WITHIN: Final = 5.0
+# Each poll waits at the syncer, at most this long, for the run to end: the bar moves, and the end is told at once.
+_POLL: Final = 0.25
+# The syncer may be restarting; a run that it does not know any more is over.
+_PATIENCE: Final = 30.0
+
+_EXIT: Final = {"ok": exit_code.OK, "partial": exit_code.PARTIAL, "failed": exit_code.FAILED}
+
+
+async def run(settings: Settings, account: str | None, mailbox: str | None) -> int:
+    """Raises BusError when no syncer answers."""
+    if not settings.imap_configured and not settings.nats_url and not settings.nats_url_path.exists():
+        raise MozzartError(f"{NOT_CONFIGURED} Set IMAP_HOST, IMAP_USER and IMAP_PASSWORD, then start `mozzart up`.")
+    bus = await Bus.connect(settings.with_nats_url().nats_url, name="sync", connect_timeout=_ANSWER_WITHIN)
+    console = Console(highlight=False, emoji=False)
+    try:
+        request = SyncStart(account=account, mailbox=mailbox)
+        result = _read(await bus.request(control.START, request.model_dump_json().encode(), _ANSWER_WITHIN))
+        result = await _follow(bus, result, console)
+    finally:
+        await bus.close()
+    _show(result, console)
+    return _EXIT[result.status]
+
+
+async def _follow(bus: Bus, result: SyncRun, console: Console) -> SyncRun:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("messages stored"),
+        TimeElapsedColumn(),
+    )
+    silent_since: float | None = None
+    clock = asyncio.get_running_loop().time
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("comparing", total=None)
+        while result.status == "running":
+            try:
+                asked = SyncResult(run_id=result.run_id, wait=_POLL)
+                result = _read(await bus.request(control.RESULT, asked.model_dump_json().encode(), _ANSWER_WITHIN))
+                silent_since = None
+            except BusError:
+                silent_since = silent_since or clock()
+                if clock() - silent_since > _PATIENCE:
+                    raise
+                await asyncio.sleep(_POLL)
+            ended = sum(one.status != "running" for one in result.results)
+            text = f"{ended} of {len(result.results)} mailboxes" if len(result.results) > 1 else "storing"
+            # Nothing found yet: how many there will be is not known.
+            progress.update(
+                bar, description=text, total=result.found or None, completed=min(result.stored, result.found)
+            )
+    return result
+
+
+def _read(answer: bytes) -> SyncRun:
+    try:
+        return SyncRun.model_validate_json(answer)
+    except ValidationError:
+        refusal = Refusal.model_validate_json(answer)
+    if refusal.code == "unknown-run":
+        raise MozzartError(
+            "The syncer was restarted and has forgotten this run; its sweep at start does the same work."
+        )
+    raise MozzartError(refusal.message)
+
+
+def _show(result: SyncRun, console: Console) -> None:
+    for one in result.results:
+        console.print(f"{_mark(one)} [bold]{escape(one_line(f'{one.account}/{one.mailbox}'))}[/]  {_facts(one)}")
+    if len(result.results) != 1:
+        word = {"ok": "[green]all mailboxes are in step[/]", "partial": "[yellow]some mailboxes failed[/]"}
+        console.print(
+            f"{word.get(result.status, '[red]no mailbox could be synced[/]')}: found {result.found}, "
+            f"stored {result.stored}, expunged {result.expunged} in {result.duration_ms} ms"
+        )
+
+
+def _mark(one: MailboxResult) -> str:
+    return {"ok": "[green]✓[/]", "failed": "[red]✗[/]"}.get(one.status, "…")
+
+
+def _facts(one: MailboxResult) -> str:
+    if one.status == "failed":
+        return f"[red]{escape(one_line(one.error)) or 'failed'}[/]"
+    if not (one.found or one.expunged):
+        return f"in step, nothing was missing  [dim]{one.duration_ms} ms[/]"
+    return (
+        f"found {one.found}, published {one.published}, stored {one.stored}, expunged {one.expunged}  "
+        f"[dim]{one.duration_ms} ms[/]"
+    )

@@ -1,0 +1,26 @@
+"""Sizes and times in the words of the terminal. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units: 703 B, 35.6 kB, 1.2 GB."""
+    if count < 1000:
+        return f"{count} B"
+    for power, unit in enumerate(("kB", "MB", "GB"), start=1):
+        if count < 999_950 * 1000 ** (power - 1):
+            return f"{count / 1000**power:.1f} {unit}"
+    return f"{count / 1000**4:.1f} TB"
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """How long before `now`, in one unit: 12 s ago."""
+    if moment is None:
+        return "–"
+    seconds = max(0.0, (now - moment).total_seconds())
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
