@@ -11,10 +11,15 @@ from mailcore.imap.framing import Literal, Unit
 from mailcore.imap.response import Fetch, Section
 from mailcore.imap.sequence import MAX_UID
 
+# What a server sends that answers our request in its order, which most do: one match instead of a walk.
+_USUAL: Final = re.compile(
+    rb"\(UID (\d{1,9}) FLAGS \(([^()\"]*)\) INTERNALDATE \"([^\"\\]*)\" RFC822\.SIZE (\d{1,18})"
+    rb"(?:\)| BODY\[\](?:<(\d{1,10})>)? )\Z"
+)
 _ITEM: Final = re.compile(rb" *([A-Za-z][A-Za-z0-9.\-]*)(?:\[([^\]]*)\])?(?:<(\d{1,10})>)? ")
 _FLAGS: Final = re.compile(rb"\(([^()\"]*)\)")
 _TOKEN: Final = re.compile(rb" *(?:(\()|(\))|\"([^\"\\]*(?:\\.[^\"\\]*)*)\"|([^ ()\"]+))", re.DOTALL)
-_DATE: Final = re.compile(rb" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\Z")
+_DATE: Final = re.compile(rb" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-]\d{4})\Z")
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 _MONTHS: Final = {
     month.encode("ascii"): number
@@ -26,7 +31,39 @@ def parse_fetch(seq: int, unit: Unit, start: int) -> Fetch:
     """`start` is where the first text goes on after `* n FETCH `. Raises ProtocolError."""
     if not 0 < seq <= MAX_UID:
         raise ProtocolError("the server sent a FETCH of no message")
+    return _parse_usual(seq, unit, start) or parse_any(seq, unit, start)
+
+
+def parse_any(seq: int, unit: Unit, start: int) -> Fetch:
+    """Any order of any items."""
     return _Reader(seq, unit, start).read()
+
+
+def _parse_usual(seq: int, unit: Unit, start: int) -> Fetch | None:
+    """The same result for the usual form, None for any other."""
+    usual = _USUAL.match(unit[0], start)  # type: ignore[arg-type]  # a unit begins with a text
+    if usual is None:
+        return None
+    uid, flags, internaldate, size, origin = usual.groups()
+    if len(unit) == 1:
+        if not usual[0].endswith(b")"):
+            return None
+        sections = {}
+    elif len(unit) == 3 and unit[2] == b")" and usual[0].endswith(b" "):
+        literal = unit[1]
+        assert isinstance(literal, Literal)
+        sections = {"": Section(literal.data, int(origin) if origin is not None else None, literal.size)}
+    else:
+        return None
+    return Fetch(
+        seq,
+        int(uid),
+        tuple(flags.decode("utf-8", "replace").split()),
+        parse_internaldate(internaldate),
+        int(size),
+        None,
+        sections,
+    )
 
 
 def parse_internaldate(raw: bytes) -> datetime | None:
@@ -34,13 +71,15 @@ def parse_internaldate(raw: bytes) -> datetime | None:
     found = _DATE.match(raw)
     if not found:
         return None
-    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
-    offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
+    day, month, year, hour, minute, second, zone = found.groups()
     try:
-        local = datetime(
-            int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second), tzinfo=UTC
-        )  # second 60 is a ValueError too
-        return local - offset if sign == b"+" else local + offset
+        local = datetime(int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+        offset = int(zone)
+        if offset == 0:
+            return local
+        hours, minutes = divmod(abs(offset), 100)
+        ahead = timedelta(hours=hours, minutes=minutes)
+        return local - ahead if offset > 0 else local + ahead
     except (ValueError, KeyError, OverflowError):
         return None
 

@@ -54,6 +54,7 @@ class Framer:
     ) -> None:
         self.keep = keep
         self._max_line = max_line
+        self._most_line = self._room_for_line = min(max_line, max_unit)
         self._max_literal = max_literal
         self._max_unit = max_unit
         self._max_pieces = max_pieces
@@ -77,43 +78,50 @@ class Framer:
             if self._literal is not None:
                 position = self._feed_literal(data, position)
                 continue
-            newline = self._find_newline(data, position)
-            if newline < 0:
-                self._check_line(len(self._line) + end - position)
-                self._line += memoryview(data)[position:]
-                return
             if self._line:
-                self._check_line(len(self._line) + newline - position)
-                self._line += memoryview(data)[position:newline]
-                line = bytes(self._line[:-1])  # the find below leaves our CR at its end
-                self._line.clear()
+                line, position = self._end_line(data, position)
+                if line is None:
+                    return
             else:
-                self._check_line(newline - position)
-                line = data[position : newline - 1]
-            position = newline + 1
-            announced = self._announced(line)
-            if announced is None:
+                newline = data.find(b"\r\n", position)
+                if newline < 0:
+                    self._check_line(end - position - 1)
+                    self._line += memoryview(data)[position:]
+                    return
+                if newline - position > self._room_for_line:
+                    self._check_line(newline - position)
+                line = data[position:newline]
+                position = newline + 2
+            if line.endswith(b"}") and (announced := self._announced(line)) is not None:
+                position = self._begin_literal(announced, line, data, position)
+            else:
                 unit = self._unit
                 unit.append(line)
                 self._unit, self._unit_size = [], 0
+                self._room_for_line = self._most_line
                 yield unit
-            else:
-                position = self._begin_literal(announced, line, data, position)
 
-    def _find_newline(self, data: bytes, position: int) -> int:
-        """The index of the LF of the next CRLF, which may begin at the end of the bytes kept."""
-        if data[position] == 0x0A and self._line.endswith(b"\r"):
-            return position
-        found = data.find(b"\r\n", position)
-        return found + 1 if found >= 0 else -1
+    def _end_line(self, data: bytes, position: int) -> tuple[bytes | None, int]:
+        """The line whose begin is kept, if `data` has its end, and where `data` goes on."""
+        if self._line.endswith(b"\r") and data[position] == 0x0A:  # CR came in one chunk, LF in the next
+            line, rest = bytes(self._line[:-1]), position + 1
+        else:
+            newline = data.find(b"\r\n", position)
+            if newline < 0:
+                self._check_line(len(self._line) + len(data) - position - 1)
+                self._line += memoryview(data)[position:]
+                return None, len(data)
+            self._line += memoryview(data)[position:newline]
+            line, rest = bytes(self._line), newline + 2
+        self._check_line(len(line))
+        self._line.clear()
+        return line, rest
 
     def _check_line(self, size: int) -> None:
-        if size > self._max_line + 1 or self._unit_size + size > self._max_unit + 1:
-            raise ProtocolError(f"the server sent a line of more than {min(size - 1, self._max_line)} bytes")
+        if size > self._room_for_line:
+            raise ProtocolError(f"the server sent a line of more than {self._room_for_line} bytes")
 
     def _announced(self, line: bytes) -> re.Match[bytes] | None:
-        if not line.endswith(b"}"):
-            return None
         found = _LITERAL.search(line, max(0, len(line) - _LITERAL_TAIL))
         if found is None or self._unit:
             return found
@@ -127,7 +135,8 @@ class Framer:
         held = min(size, self.keep)
         self._unit.append(text)
         self._unit_size += len(text) + held
-        if self._unit_size > self._max_unit or len(self._unit) > self._max_pieces:
+        self._room_for_line = min(self._max_line, self._max_unit - self._unit_size)
+        if self._room_for_line < 0 or len(self._unit) > self._max_pieces:
             raise ProtocolError("the server sent a response larger than our caps")
         if size <= len(data) - position:  # all of it is here: one copy
             self._unit.append(Literal(data[position : position + held], size))

@@ -229,8 +229,10 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
 
     def _dispatch(self, response: Response) -> None:
         if isinstance(response, Fetch):
-            if not any(command.claim(response) for command in self._flight.values()):
-                self._tell(response)
+            for command in self._flight.values():
+                if command.claim(response):
+                    return
+            self._tell(response)
         elif self.session is State.GREETING_AWAITED:
             self._greet(response)
         elif isinstance(response, Tagged):

@@ -27,7 +27,9 @@ def message(fetch: Fetch, limit: int = 0) -> FetchedMessage:
     size = fetch.size if fetch.size is not None else announced
     complete = body is not None and (announced < limit or announced == limit >= size)
     # \\Recent speaks of sessions, not of the message (RFC 9051 dropped it).
-    flags = tuple(flag for flag in fetch.flags or () if flag.lower() != "\\recent")
+    flags = fetch.flags or ()
+    if "\\Recent" in flags:
+        flags = tuple(flag for flag in flags if flag != "\\Recent")
     return FetchedMessage(fetch.uid, flags, fetch.internaldate or _NO_DATE, size, body, complete)
 
 
