@@ -14,15 +14,17 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Final, Self
+from typing import Final, Self, TypeVarTuple
 from uuid import uuid4
 
 from mailcore.errors import MozzartError, Retry, Scope
+
+Args = TypeVarTuple("Args")
 
 INCOMING: Final = ".incoming"
 # Mail is nobody else's business; the group may be the web server's.
@@ -30,6 +32,8 @@ _FILE_MODE: Final = 0o640
 _DIRECTORY_MODE: Final = 0o750
 # fsyncs that wait together share a journal commit: eight threads do the work of one in half its time.
 _THREADS: Final = 8
+# Fewer files are not worth a second thread.
+_LEAST_SHARE: Final = 3
 # What the name is to blame for, not the disk.
 _NAME_ERRORS: Final = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 
@@ -89,24 +93,28 @@ class Media:
             return
         targets = [(self.path(file), content) for file, content in files]
         parents = {target.parent for target, _ in targets}
-        loop = asyncio.get_running_loop()
-        share = -(-len(targets) // _THREADS)
+        share = max(-(-len(targets) // _THREADS), _LEAST_SHARE)
         shares = [targets[start : start + share] for start in range(0, len(targets), share)]
         try:
             if not parents <= self._known:
-                await loop.run_in_executor(self._threads, self._make_directories, parents)
+                await self._in_thread(self._make_directories, parents)
+            if len(shares) == 1:
+                await self._in_thread(self._write_share, targets, parents)
+                return
             # Every share is awaited, also when one fails: nobody writes behind the back of a caller who tries again.
             ends = await asyncio.gather(
-                *(loop.run_in_executor(self._threads, self._write_share, each) for each in shares),
-                return_exceptions=True,
+                *(self._in_thread(self._write_share, each) for each in shares), return_exceptions=True
             )
             for end in ends:
                 if isinstance(end, BaseException):
                     raise end
-            await loop.run_in_executor(self._threads, _sync_directories, parents)
+            await self._in_thread(_sync_directories, parents)
         except OSError as error:
             self._recover()
             raise _media_error(error, self.root) from None
+
+    def _in_thread(self, work: Callable[[*Args], None], *args: *Args) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
     def _recover(self) -> None:
         """Somebody may have removed directories that we made: the next attempt makes them again."""
@@ -117,7 +125,7 @@ class Media:
                 os.close(self._lock)
                 self._incoming, self._lock = incoming, lock
 
-    def _write_share(self, share: Sequence[tuple[Path, bytes]]) -> None:
+    def _write_share(self, share: Sequence[tuple[Path, bytes]], parents: Iterable[Path] = ()) -> None:
         for target, content in share:
             temporary = self.spool()
             try:
@@ -126,6 +134,7 @@ class Media:
             except OSError:
                 temporary.unlink(missing_ok=True)
                 raise
+        _sync_directories(parents)
 
     def _make_directories(self, directories: Iterable[Path]) -> None:
         for directory in directories:

@@ -1,25 +1,48 @@
-"""The engine: one URL, two databases, the same durability (a commit that returned survives a power cut)."""
+"""The engine: one URL, two databases, the same durability (a commit that returned survives a power cut).
+
+Statements are written once, as functions of a synchronous `Connection`. On PostgreSQL SQLAlchemy runs them over
+asyncpg. On SQLite a whole transaction runs in a thread of ours: the driver named in the URL, aiosqlite, crosses
+threads for every call on a cursor, some thirty times in a small transaction, and each crossing waits its turn on a
+busy machine.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, StaticPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from mailcore.errors import SettingsError
 
+T = TypeVar("T")
+
 # How long SQLite waits for another process's transaction before it says "database is locked".
-BUSY_TIMEOUT_MS: Final = 30_000
-WRITE: Final = "mozzart_write"
+_BUSY_TIMEOUT_MS: Final = 30_000
+_WRITES: Final = "mozzart_writes"
+_READERS: Final = 2
+
+
+class Engine(Protocol):
+    """Where transactions are run."""
+
+    name: str
+
+    async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+        """`work` in one transaction, committed when it returns, rolled back when it raises. Cancelled, it may have been
+        committed all the same."""
+
+    async def close(self) -> None: ...
 
 
 def parse_url(text: str) -> URL:
-    """A DATABASE_URL with its asyncio driver named; raises SettingsError, which never shows the URL (it may hold a
-    password)."""
+    """A DATABASE_URL; raises SettingsError, which never shows it (it may hold a password)."""
     try:
         url = make_url(text)
     except ArgumentError:
@@ -36,46 +59,86 @@ def parse_url(text: str) -> URL:
     return url.set(drivername=driver)
 
 
-def is_memory(url: URL) -> bool:
-    """Whether the database is SQLite's in memory: one connection, gone with the process."""
-    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+def make_engine(url: URL) -> Engine:
+    """For one process. Connects to nothing yet."""
+    return _Sqlite(url) if url.get_backend_name() == "sqlite" else _Postgres(url)
 
 
-def make_engine(url: URL) -> AsyncEngine:
-    """The engine of one process. Statements never show their parameters in an error: they are people's mail."""
-    options: dict[str, Any] = {"hide_parameters": True, "json_serializer": _dump_json, "json_deserializer": json.loads}
-    if url.get_backend_name() == "sqlite":
-        if not is_memory(url):
+class _Sqlite:
+    name = "sqlite"
+
+    def __init__(self, url: URL) -> None:
+        in_memory = url.database in (None, "", ":memory:")
+        pool: dict[str, Any] = {}
+        if in_memory:
+            pool = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        else:
             assert url.database is not None
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(url, **options)
-        event.listen(engine.sync_engine, "connect", _on_sqlite_connect)
-        event.listen(engine.sync_engine, "begin", _on_sqlite_begin)
-        return engine
-    # pool_pre_ping finds the connections that a restart of PostgreSQL closed; the timeouts keep a dead host from
-    # holding us.
-    return create_async_engine(
-        url,
-        pool_pre_ping=True,
-        pool_size=4,
-        max_overflow=4,
-        pool_timeout=10,
-        connect_args={"timeout": 10, "command_timeout": 120},
-        **options,
-    )
+        self._engine = create_engine(url.set(drivername="sqlite+pysqlite"), **pool, **_options())
+        event.listen(self._engine, "connect", _on_connect)
+        event.listen(self._engine, "begin", _on_begin)
+        self._writing = self._engine.execution_options(**{_WRITES: True})
+        # SQLite has one writer: a queue in here is fairer and quicker than its busy timeout. In memory there is but one
+        # connection, so there readers stand in the same queue.
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._readers = self._writer if in_memory else ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
+
+    async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+        engine, threads = (self._writing, self._writer) if writes else (self._engine, self._readers)
+
+        def transaction() -> T:
+            with engine.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(threads, transaction)
+
+    async def close(self) -> None:
+        for threads in (self._writer, self._readers):
+            await asyncio.to_thread(threads.shutdown, wait=True, cancel_futures=True)
+        self._engine.dispose()
+
+
+class _Postgres:
+    name = "postgresql"
+
+    def __init__(self, url: URL) -> None:
+        # pool_pre_ping finds the connections that a restart of the server closed; the timeouts keep a dead host from
+        # holding us.
+        self._engine = create_async_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=4,
+            max_overflow=4,
+            pool_timeout=10,
+            connect_args={"timeout": 10, "command_timeout": 120},
+            **_options(),
+        )
+
+    async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def _options() -> dict[str, Any]:
+    # Parameters are people's mail: no error shows them.
+    return {"hide_parameters": True, "json_serializer": _dump_json, "json_deserializer": json.loads}
 
 
 def _dump_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _on_sqlite_connect(connection: Any, _record: object) -> None:
-    # The driver's own BEGIN is late and deferred; ours is in _on_sqlite_begin.
+def _on_connect(connection: Any, _record: object) -> None:
+    # The driver's own BEGIN is late and deferred; ours is in _on_begin.
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
         # First of all: changing to WAL needs a lock that another process may hold.
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
@@ -83,8 +146,8 @@ def _on_sqlite_connect(connection: Any, _record: object) -> None:
         cursor.close()
 
 
-def _on_sqlite_begin(connection: Connection) -> None:
+def _on_begin(connection: Connection) -> None:
     # A transaction that reads first and writes later fails at once, without the busy timeout, when another process
     # wrote in between (SQLITE_BUSY_SNAPSHOT); so writers take the write lock at the start.
-    writes = connection.get_execution_options().get(WRITE, False)
+    writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Row, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, select, tuple_
 
 from mailcore.events.identity import MailboxKey
 from mailcore.store.dialect import insert
@@ -18,18 +17,18 @@ def _state(row: Row[Any]) -> MailboxState:
     return MailboxState(**row._mapping)
 
 
-async def load(connection: AsyncConnection, key: MailboxKey) -> MailboxState | None:
+def load(connection: Connection, key: MailboxKey) -> MailboxState | None:
     query = select(mailboxes).where(mailboxes.c.account == key.account, mailboxes.c.mailbox == key.mailbox)
-    row = (await connection.execute(query)).one_or_none()
+    row = connection.execute(query).one_or_none()
     return None if row is None else _state(row)
 
 
-async def load_all(connection: AsyncConnection) -> list[MailboxState]:
-    rows = await connection.execute(select(mailboxes).order_by(mailboxes.c.account, mailboxes.c.mailbox))
+def load_all(connection: Connection) -> list[MailboxState]:
+    rows = connection.execute(select(mailboxes).order_by(mailboxes.c.account, mailboxes.c.mailbox))
     return [_state(row) for row in rows]
 
 
-async def save(connection: AsyncConnection, key: MailboxKey, columns: Mapping[str, object]) -> MailboxState:
+def save(connection: Connection, key: MailboxKey, columns: Mapping[str, object]) -> MailboxState:
     """Insert or update; columns that are not named keep what they hold."""
     statement = insert(connection, mailboxes).values(account=key.account, mailbox=key.mailbox, **columns)
     # With nothing to set the key is set to itself, so that the row comes back.
@@ -37,14 +36,12 @@ async def save(connection: AsyncConnection, key: MailboxKey, columns: Mapping[st
     upsert = statement.on_conflict_do_update(
         index_elements=[mailboxes.c.account, mailboxes.c.mailbox], set_=changes
     ).returning(mailboxes)
-    return _state((await connection.execute(upsert)).one())
+    return _state(connection.execute(upsert).one())
 
 
-async def ids(connection: AsyncConnection, keys: Iterable[MailboxKey]) -> dict[MailboxKey, int]:
+def ids(connection: Connection, keys: Iterable[MailboxKey]) -> dict[MailboxKey, int]:
     """The row ids of those that have a row."""
     wanted = [(key.account, key.mailbox) for key in keys]
     pair = tuple_(mailboxes.c.account, mailboxes.c.mailbox)
-    rows = await connection.execute(
-        select(mailboxes.c.id, mailboxes.c.account, mailboxes.c.mailbox).where(pair.in_(wanted))
-    )
+    rows = connection.execute(select(mailboxes.c.id, mailboxes.c.account, mailboxes.c.mailbox).where(pair.in_(wanted)))
     return {MailboxKey(account, mailbox): row_id for row_id, account, mailbox in rows}

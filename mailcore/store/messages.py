@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, func, select, update
 
 from mailcore.store.dialect import insert
 from mailcore.store.row import MessageRow, Move, Slot, StoredMessage, StoredOrigin
@@ -30,45 +29,45 @@ _facts: Final = (
 )
 
 
-async def stored_uids(connection: AsyncConnection, mailbox_id: int, uidvalidity: int) -> list[int]:
+def stored_uids(connection: Connection, mailbox_id: int, uidvalidity: int) -> list[int]:
     query = (
         select(messages.c.uid)
         .where(messages.c.mailbox_id == mailbox_id, messages.c.uidvalidity == uidvalidity, _present)
         .order_by(messages.c.uid)
     )
-    return list((await connection.execute(query)).scalars().all())
+    return list(connection.execute(query).scalars().all())
 
 
-async def stored_among(connection: AsyncConnection, slots: Iterable[Slot]) -> set[int]:
+def stored_among(connection: Connection, slots: Iterable[Slot]) -> set[int]:
     found: set[int] = set()
     for condition in _conditions(messages, slots):
-        found.update((await connection.execute(select(messages.c.uid).where(condition, _present))).scalars())
+        found.update(connection.execute(select(messages.c.uid).where(condition, _present)).scalars())
     return found
 
 
-async def other_generations(connection: AsyncConnection, mailbox_id: int, uidvalidity: int) -> list[StoredOrigin]:
+def other_generations(connection: Connection, mailbox_id: int, uidvalidity: int) -> list[StoredOrigin]:
     query = (
         select(messages.c.sha256, messages.c.uidvalidity, messages.c.uid)
         .where(messages.c.mailbox_id == mailbox_id, messages.c.uidvalidity != uidvalidity, _present)
         .order_by(messages.c.uidvalidity, messages.c.uid)
     )
-    return [StoredOrigin(*row) for row in await connection.execute(query)]
+    return [StoredOrigin(*row) for row in connection.execute(query)]
 
 
-async def count(connection: AsyncConnection, mailbox_id: int | None) -> int:
+def count(connection: Connection, mailbox_id: int | None) -> int:
     query = select(func.count()).select_from(messages).where(_present)
     if mailbox_id is not None:
         query = query.where(messages.c.mailbox_id == mailbox_id)
-    return (await connection.execute(query)).scalar_one()
+    return connection.execute(query).scalar_one()
 
 
-async def known(connection: AsyncConnection, slots: Iterable[Slot]) -> dict[Slot, StoredMessage]:
+def known(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, StoredMessage]:
     """Those that have a row, under this identity or, if it is a former one, under their present one."""
     wanted = set(slots)
     found: dict[Slot, StoredMessage] = {}
     for table, query in ((messages, select(*_facts)), (formers, _facts_of_formers())):
         for condition in _conditions(table, wanted - found.keys()):
-            rows = await connection.execute(
+            rows = connection.execute(
                 query.add_columns(table.c.mailbox_id, table.c.uidvalidity, table.c.uid).where(condition)
             )
             found.update((Slot(*row[-3:]), _stored(row)) for row in rows)
@@ -79,33 +78,33 @@ def _facts_of_formers() -> Select[Any]:
     return select(*_facts).select_from(formers.join(messages, formers.c.message_id == messages.c.id))
 
 
-async def add(connection: AsyncConnection, rows: Sequence[MessageRow]) -> list[int]:
+def add(connection: Connection, rows: Sequence[MessageRow]) -> list[int]:
     """Insert those that are not there; the ids of all, in order."""
     statement = (
         insert(connection, messages)
         .on_conflict_do_nothing(index_elements=[messages.c.mailbox_id, messages.c.uidvalidity, messages.c.uid])
         .returning(messages.c.id, messages.c.mailbox_id, messages.c.uidvalidity, messages.c.uid)
     )
-    inserted = await connection.execute(statement, [_message_values(row) for row in rows])
+    inserted = connection.execute(statement, [_message_values(row) for row in rows])
     fresh = {Slot(*row[1:]): row[0] for row in inserted}
     # After the insert, not before: a rebind that committed in between has left the former identity here, and the row
     # that was just made would be its double.
-    doubles = await _formers(connection, fresh)
+    doubles = _formers(connection, fresh)
     if doubles:
-        await connection.execute(delete(messages).where(messages.c.id.in_([fresh.pop(slot) for slot in doubles])))
+        connection.execute(delete(messages).where(messages.c.id.in_([fresh.pop(slot) for slot in doubles])))
     # The last row of an identity that the batch holds twice is as good as the first: they are the same message.
     by_slot = {row.slot: row for row in rows}
     parts = [values for slot, row_id in fresh.items() for values in _attachment_values(row_id, by_slot[slot])]
     if parts:
-        await connection.execute(insert(connection, attachments), parts)
+        connection.execute(insert(connection, attachments), parts)
     ids = fresh | doubles
     absent = by_slot.keys() - ids.keys()
     if absent:
-        ids |= {slot: stored.id for slot, stored in (await known(connection, absent)).items()}
+        ids |= {slot: stored.id for slot, stored in (known(connection, absent)).items()}
     return [ids[row.slot] for row in rows]
 
 
-async def set_expunged(connection: AsyncConnection, marks: Iterable[tuple[Slot, datetime]]) -> None:
+def set_expunged(connection: Connection, marks: Iterable[tuple[Slot, datetime]]) -> None:
     """The first time that is told stays."""
     statement = (
         update(messages)
@@ -122,21 +121,21 @@ async def set_expunged(connection: AsyncConnection, marks: Iterable[tuple[Slot, 
         for slot, at in marks
     ]
     if values:
-        await connection.execute(statement, values)
+        connection.execute(statement, values)
 
 
-async def set_present(connection: AsyncConnection, row_ids: Sequence[int]) -> None:
+def set_present(connection: Connection, row_ids: Sequence[int]) -> None:
     """The server has them after all."""
-    await connection.execute(update(messages).where(messages.c.id.in_(row_ids)).values(expunged_at=None))
+    connection.execute(update(messages).where(messages.c.id.in_(row_ids)).values(expunged_at=None))
 
 
-async def move(connection: AsyncConnection, moves: Sequence[Move]) -> list[int | None]:
+def move(connection: Connection, moves: Sequence[Move]) -> list[int | None]:
     """I7. The row ids in order; None where neither identity has a row."""
     slots = {slot for each in moves for slot in (each.origin, each.target)}
-    ids = await _ids(connection, slots)
+    ids = _ids(connection, slots)
     # A redelivery may come after the next rebind: then its target is a former identity, and moving the row would be
     # going back.
-    ids |= await _formers(connection, slots - ids.keys())
+    ids |= _formers(connection, slots - ids.keys())
     changes: dict[int, Move] = {}
     out: list[int | None] = []
     for each in moves:
@@ -147,45 +146,43 @@ async def move(connection: AsyncConnection, moves: Sequence[Move]) -> list[int |
                 changes[row_id] = each
         out.append(row_id)
     if changes:
-        await _apply(connection, changes)
+        _apply(connection, changes)
     return out
 
 
-async def _apply(connection: AsyncConnection, changes: dict[int, Move]) -> None:
+def _apply(connection: Connection, changes: dict[int, Move]) -> None:
     # The server has the message, or nobody would rebind it: it is not expunged.
     statement = (
         update(messages)
         .where(messages.c.id == bindparam("row_id"))
         .values(uidvalidity=bindparam("to_generation"), uid=bindparam("to_uid"), expunged_at=None)
     )
-    await connection.execute(
+    connection.execute(
         statement,
         [
             {"row_id": row_id, "to_generation": each.target.uidvalidity, "to_uid": each.target.uid}
             for row_id, each in changes.items()
         ],
     )
-    await connection.execute(
+    connection.execute(
         insert(connection, formers).on_conflict_do_nothing(),
         [{**_slot_values(each.origin), "message_id": row_id} for row_id, each in changes.items()],
     )
 
 
-async def _ids(connection: AsyncConnection, slots: Iterable[Slot]) -> dict[Slot, int]:
-    return await _pairs(connection, messages, messages.c.id, slots)
+def _ids(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, int]:
+    return _pairs(connection, messages, messages.c.id, slots)
 
 
-async def _formers(connection: AsyncConnection, slots: Iterable[Slot]) -> dict[Slot, int]:
-    return await _pairs(connection, formers, formers.c.message_id, slots)
+def _formers(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, int]:
+    return _pairs(connection, formers, formers.c.message_id, slots)
 
 
-async def _pairs(
-    connection: AsyncConnection, table: Table, value: ColumnElement[int], slots: Iterable[Slot]
-) -> dict[Slot, int]:
+def _pairs(connection: Connection, table: Table, value: ColumnElement[int], slots: Iterable[Slot]) -> dict[Slot, int]:
     found: dict[Slot, int] = {}
     for condition in _conditions(table, slots):
         query = select(table.c.mailbox_id, table.c.uidvalidity, table.c.uid, value).where(condition)
-        found.update((Slot(*row[:3]), row[3]) for row in await connection.execute(query))
+        found.update((Slot(*row[:3]), row[3]) for row in connection.execute(query))
     return found
 
 

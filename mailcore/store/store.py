@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Self, Unpack
+from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection
 
 from mailcore.errors import StoreError
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.store import mailboxes, messages, migration
-from mailcore.store.engine import WRITE, is_memory, make_engine, parse_url
+from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import FAILURES, store_error
 from mailcore.store.row import MailboxColumns, MailboxState, MessageRow, Move, Place, Slot, StoredOrigin
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Store:
@@ -25,14 +26,8 @@ class Store:
     retry LATER when it was not available. Every write may be repeated.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._writer = engine.execution_options(**{WRITE: True})
-        # SQLite has one writer: a queue in here is fairer and quicker than its busy timeout. In memory there is but one
-        # connection, and its readers must not see the inside of a transaction either.
-        on_sqlite = engine.dialect.name == "sqlite"
-        self._write_lock = asyncio.Lock() if on_sqlite else None
-        self._read_lock = self._write_lock if is_memory(engine.url) else None
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -41,20 +36,18 @@ class Store:
         return cls(make_engine(parse_url(url)))
 
     def __repr__(self) -> str:
-        return f"<Store {self._engine.url.get_backend_name()}>"
+        return f"<Store {self._engine.name}>"
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        await self._engine.close()
 
     async def upgrade(self) -> None:
         """Bring the tables to this version. Processes that do it at once wait for each other."""
-        async with self._write("upgrading the tables") as connection:
-            await connection.run_sync(migration.upgrade)
+        await self._write("upgrading the tables", migration.upgrade)
 
     async def current(self) -> str | None:
         """The revision of the tables; None before the first `upgrade`."""
-        async with self._read("reading the revision of the tables") as connection:
-            return await connection.run_sync(migration.current)
+        return await self._read("reading the revision of the tables", migration.current)
 
     async def check(self) -> None:
         """Raises StoreError, saying what to do, unless the database answers and its tables are those of this
@@ -66,95 +59,93 @@ class Store:
             )
 
     async def load_mailbox(self, key: MailboxKey) -> MailboxState | None:
-        async with self._read(f"loading the mailbox {key}") as connection:
-            return await mailboxes.load(connection, key)
+        return await self._read(f"loading the mailbox {key}", mailboxes.load, key)
 
     async def save_mailbox(self, key: MailboxKey, **columns: Unpack[MailboxColumns]) -> MailboxState:
         """Create the row if there is none, and set these columns; the others keep what they hold. For the syncer alone
         (I6)."""
-        async with self._write(f"saving the mailbox {key}") as connection:
-            return await mailboxes.save(connection, key, columns)
+        return await self._write(f"saving the mailbox {key}", mailboxes.save, key, columns)
 
     async def mailbox_states(self) -> list[MailboxState]:
         """All, by account and name."""
-        async with self._read("loading the mailboxes") as connection:
-            return await mailboxes.load_all(connection)
+        return await self._read("loading the mailboxes", mailboxes.load_all)
 
     async def stored_uids(self, mailbox_id: int, uidvalidity: int) -> list[int]:
         """The UIDs that are stored and not expunged, ascending."""
-        async with self._read("loading stored UIDs") as connection:
-            return await messages.stored_uids(connection, mailbox_id, uidvalidity)
+        return await self._read("loading stored UIDs", messages.stored_uids, mailbox_id, uidvalidity)
 
     async def stored_among(self, mailbox_id: int, uidvalidity: int, uids: Iterable[int]) -> set[int]:
         """Those of `uids` that are stored and not expunged."""
-        async with self._read("looking up stored UIDs") as connection:
-            return await messages.stored_among(connection, [Slot(mailbox_id, uidvalidity, uid) for uid in uids])
+        return await self._read(
+            "looking up stored UIDs", messages.stored_among, [Slot(mailbox_id, uidvalidity, uid) for uid in uids]
+        )
 
     async def other_generations(self, mailbox_id: int, uidvalidity: int) -> list[StoredOrigin]:
         """What is stored and not expunged under any UIDVALIDITY but this one: candidates for a rebind (I7)."""
-        async with self._read("loading other generations") as connection:
-            return await messages.other_generations(connection, mailbox_id, uidvalidity)
+        return await self._read("loading other generations", messages.other_generations, mailbox_id, uidvalidity)
 
     async def count_messages(self, mailbox_id: int | None = None) -> int:
         """Messages that are stored and not expunged, of one mailbox or of all."""
-        async with self._read("counting messages") as connection:
-            return await messages.count(connection, mailbox_id)
+        return await self._read("counting messages", messages.count, mailbox_id)
 
     async def locate(self, identities: Iterable[Identity]) -> dict[Identity, Place]:
         """Where they belong and whether they have a row (expunged or not), also where the identity is one that a rebind
         replaced. Those whose mailbox has no row are left out."""
-        async with self._read("looking up messages") as connection:
-            wanted = set(identities)
-            ids = await mailboxes.ids(connection, {each.key for each in wanted})
-            slots = {each: Slot(ids[each.key], each.uidvalidity, each.uid) for each in wanted if each.key in ids}
-            known = await messages.known(connection, slots.values())
+        wanted = set(identities)
+
+        def look(connection: Connection) -> dict[Identity, Place]:
+            slots = _slots(connection, wanted)
+            known = messages.known(connection, slots.values())
             return {each: Place(slot, known.get(slot)) for each, slot in slots.items()}
+
+        return await self._read("looking up messages", look)
 
     async def insert_messages(self, rows: Sequence[MessageRow]) -> list[int]:
         """One transaction: all rows with their attachments, or none. The ids in order. A row whose identity is there
         already (I4) is left alone and its id is returned."""
         if not rows:
             return []
-        async with self._write(f"storing {len(rows)} messages") as connection:
-            return await messages.add(connection, rows)
+        return await self._write(f"storing {len(rows)} messages", messages.add, rows)
 
     async def rebind(self, moves: Sequence[Move]) -> list[int | None]:
         """I7: give rows new identities, files untouched. The row ids in order; None where neither the old nor the new
         identity has a row. Where the new one has a row nothing changes: it was done before."""
         if not moves:
             return []
-        async with self._write(f"rebinding {len(moves)} messages") as connection:
-            return await messages.move(connection, moves)
+        return await self._write(f"rebinding {len(moves)} messages", messages.move, moves)
 
     async def mark_expunged(self, marks: Iterable[tuple[Identity, datetime]]) -> None:
         """Set `expunged_at`; unknown identities are passed over and the first time stays."""
-        async with self._write("marking expunged messages") as connection:
-            wanted = list(marks)
-            ids = await mailboxes.ids(connection, {identity.key for identity, _ in wanted})
-            slots = [
-                (Slot(ids[identity.key], identity.uidvalidity, identity.uid), at)
-                for identity, at in wanted
-                if identity.key in ids
-            ]
-            await messages.set_expunged(connection, slots)
+        wanted = list(marks)
+
+        def mark(connection: Connection) -> None:
+            slots = _slots(connection, {identity for identity, _ in wanted})
+            messages.set_expunged(connection, [(slots[each], at) for each, at in wanted if each in slots])
+
+        await self._write("marking expunged messages", mark)
 
     async def mark_present(self, row_ids: Sequence[int]) -> None:
         """Clear `expunged_at`: the server has the messages after all."""
-        async with self._write("marking messages as present") as connection:
-            await messages.set_present(connection, row_ids)
+        await self._write("marking messages as present", messages.set_present, row_ids)
 
-    def _write(self, doing: str) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._transaction(self._writer, self._write_lock, doing)
+    async def _write(
+        self, doing: str, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._run(doing, lambda connection: work(connection, *args, **kwargs), writes=True)
 
-    def _read(self, doing: str) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._transaction(self._engine, self._read_lock, doing)
+    async def _read(
+        self, doing: str, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._run(doing, lambda connection: work(connection, *args, **kwargs), writes=False)
 
-    @asynccontextmanager
-    async def _transaction(
-        self, engine: AsyncEngine, lock: asyncio.Lock | None, doing: str
-    ) -> AsyncIterator[AsyncConnection]:
+    async def _run(self, doing: str, work: Callable[[Connection], T], *, writes: bool) -> T:
         try:
-            async with lock or nullcontext(), engine.begin() as connection:
-                yield connection
+            return await self._engine.run(work, writes=writes)
         except FAILURES as error:
             raise store_error(error, doing) from None
+
+
+def _slots(connection: Connection, identities: Iterable[Identity]) -> dict[Identity, Slot]:
+    wanted = list(identities)
+    ids = mailboxes.ids(connection, {each.key for each in wanted})
+    return {each: Slot(ids[each.key], each.uidvalidity, each.uid) for each in wanted if each.key in ids}
