@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import traceback
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -175,6 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # The reader of our output has gone (`mozzart tail | head`); nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = exit_code.OK
+    except Exception:
+        code = _confess()
     sys.exit(code or exit_code.OK)
 
 
@@ -190,6 +193,14 @@ def _tell(error: MozzartError) -> int:
     if isinstance(error, BusError | StoreError):
         return exit_code.UNAVAILABLE
     return exit_code.FAILED
+
+
+def _confess() -> int:
+    from mailcore.log import strike_out
+
+    click.echo(strike_out(traceback.format_exc()), err=True)
+    click.secho("This is a fault of mozzart itself; please report it with the lines above.", fg="red", err=True)
+    return exit_code.SOFTWARE
 
 
 if __name__ == "__main__":

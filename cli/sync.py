@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli import exit_code
 from mailcore.bus import Bus
@@ -48,14 +48,13 @@ async def _follow(bus: Bus, result: SyncRun, console: Console) -> SyncRun:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("messages stored"),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
     )
     silent_since: float | None = None
     clock = asyncio.get_running_loop().time
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("comparing", total=None)
+        bar = progress.add_task("comparing", total=None, count="")
         while result.status == "running":
             try:
                 asked = SyncResult(run_id=result.run_id, wait=_POLL)
@@ -66,12 +65,14 @@ async def _follow(bus: Bus, result: SyncRun, console: Console) -> SyncRun:
                 if clock() - silent_since > _PATIENCE:
                     raise
                 await asyncio.sleep(_POLL)
-            ended = sum(one.status != "running" for one in result.results)
-            text = f"{ended} of {len(result.results)} mailboxes" if len(result.results) > 1 else "storing"
-            # Nothing found yet: how many there will be is not known.
-            progress.update(
-                bar, description=text, total=result.found or None, completed=min(result.stored, result.found)
-            )
+            if result.found:  # until then nobody knows how many there will be
+                progress.update(
+                    bar,
+                    description="storing",
+                    total=result.found,
+                    completed=result.stored,
+                    count=f"{result.stored:,} of {result.found:,} messages",
+                )
     return result
 
 
