@@ -17,6 +17,7 @@ _USUAL: Final = re.compile(
     rb"(?:\)| BODY\[\](?:<(\d{1,10})>)? )\Z"
 )
 _ITEM: Final = re.compile(rb" *([A-Za-z][A-Za-z0-9.\-]*)(?:\[([^\]]*)\])?(?:<(\d{1,10})>)? ")
+_BLANK: Final = re.compile(rb" *\Z")
 _FLAGS: Final = re.compile(rb"\(([^()\"]*)\)")
 _TOKEN: Final = re.compile(rb" *(?:(\()|(\))|\"([^\"\\]*(?:\\.[^\"\\]*)*)\"|([^ ()\"]+))", re.DOTALL)
 _DATE: Final = re.compile(rb" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-]\d{4})\Z")
@@ -147,7 +148,7 @@ class _Reader:
 
     def _literal(self) -> Literal | None:
         """The literal, when the text ends here."""
-        if self._at < len(self._text) or self._part + 2 >= len(self._unit):
+        if self._part + 2 >= len(self._unit) or not _BLANK.match(self._text, self._at):
             return None
         literal, text = self._unit[self._part + 1], self._unit[self._part + 2]
         assert isinstance(literal, Literal)

@@ -23,8 +23,8 @@ MAX_UNIT: Final = 256 << 20
 MAX_PIECES: Final = 10_000
 KEEP: Final = 64 << 10
 
-_LITERAL: Final = re.compile(rb"~?\{(\d{1,19})\+?\}\Z")  # literal, literal8 and, from lax servers, LITERAL+
-_LITERAL_TAIL: Final = 24  # no announcement is longer
+_LITERAL: Final = re.compile(rb"~?\{(\d{1,40})\+?\}\Z")  # literal, literal8 and, from lax servers, LITERAL+
+_LITERAL_TAIL: Final = 48  # no announcement is longer
 _CONDITION: Final = re.compile(rb"\* +(?:OK|NO|BAD|BYE|PREAUTH)\b", re.IGNORECASE)
 
 
