@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # The reader of our output has gone (`mozzart tail | head`); nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = exit_code.OK
-    except Exception:
+    except Exception:  # noqa: BLE001 - the last line of defence: no secret in a traceback, an exit code of its own
         code = _confess()
     sys.exit(code or exit_code.OK)
 
