@@ -1,9 +1,8 @@
 """The engine: one URL, two databases, the same durability (a commit that returned survives a power cut).
 
-Statements are written once, as functions of a synchronous `Connection`. On PostgreSQL SQLAlchemy runs them over
-asyncpg. On SQLite a whole transaction runs in a thread of ours: the driver named in the URL, aiosqlite, crosses
-threads for every call on a cursor, some thirty times in a small transaction, and each crossing waits its turn on a
-busy machine.
+Statements are written once, as functions of a synchronous `Connection`; SQLAlchemy runs them over aiosqlite or asyncpg.
+aiosqlite crosses to its thread for every call on a cursor, some thirty times in a small transaction: few statements
+with many rows are quick, many statements are not.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, StaticPool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, StaticPool, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -26,7 +25,6 @@ T = TypeVar("T")
 # How long SQLite waits for another process's transaction before it says "database is locked".
 _BUSY_TIMEOUT_MS: Final = 30_000
 _WRITES: Final = "mozzart_writes"
-_READERS: Final = 2
 
 
 class Engine(Protocol):
@@ -69,34 +67,25 @@ class _Sqlite:
 
     def __init__(self, url: URL) -> None:
         in_memory = url.database in (None, "", ":memory:")
-        pool: dict[str, Any] = {}
-        if in_memory:
-            pool = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-        else:
+        if not in_memory:
             assert url.database is not None
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        self._engine = create_engine(url.set(drivername="sqlite+pysqlite"), **pool, **_options())
-        event.listen(self._engine, "connect", _on_connect)
-        event.listen(self._engine, "begin", _on_begin)
+        self._engine = create_async_engine(url, **({"poolclass": StaticPool} if in_memory else {}), **_options())
+        event.listen(self._engine.sync_engine, "connect", _on_connect)
+        event.listen(self._engine.sync_engine, "begin", _on_begin)
         self._writing = self._engine.execution_options(**{_WRITES: True})
         # SQLite has one writer: a queue in here is fairer and quicker than its busy timeout. In memory there is but one
         # connection, so there readers stand in the same queue.
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
-        self._readers = self._writer if in_memory else ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
+        self._writer = asyncio.Lock()
+        self._reader = self._writer if in_memory else nullcontext()
 
     async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
-        engine, threads = (self._writing, self._writer) if writes else (self._engine, self._readers)
-
-        def transaction() -> T:
-            with engine.begin() as connection:
-                return work(connection)
-
-        return await asyncio.get_running_loop().run_in_executor(threads, transaction)
+        engine, turn = (self._writing, self._writer) if writes else (self._engine, self._reader)
+        async with turn, engine.begin() as connection:
+            return await connection.run_sync(work)
 
     async def close(self) -> None:
-        for threads in (self._writer, self._readers):
-            await asyncio.to_thread(threads.shutdown, wait=True, cancel_futures=True)
-        self._engine.dispose()
+        await self._engine.dispose()
 
 
 class _Postgres:
