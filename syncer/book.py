@@ -22,7 +22,7 @@ class Tally:
 
     run_id: str
     found_by: FoundBy
-    full: bool = False
+    asked: bool = False  # by a person, perhaps after it began
     found: set[int] = field(default_factory=set)
     published: set[int] = field(default_factory=set)
     stored: set[int] = field(default_factory=set)

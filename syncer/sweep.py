@@ -13,7 +13,6 @@ import trio
 
 from mailcore.aio import aio
 from mailcore.errors import ConnectionLost, MozzartError
-from mailcore.events.message import FoundBy
 from mailcore.events.thin import Expunged, Reset, Synced
 from mailcore.imap.sequence import UidSet
 from mailcore.store import MailboxColumns
@@ -38,10 +37,11 @@ async def sweep(mailbox: Mailbox, nursery: trio.Nursery) -> None:
     looks = 0
 
     async def once() -> None:
-        mailbox.wanted = trio.Event()
+        tally = mailbox.request_look()
+        mailbox.wanted = trio.Event()  # whoever asks from here on may have come too late for this look
         full, mailbox.want_full = mailbox.want_full or looks % FULL_EVERY == 0, False
         try:
-            await _look(mailbox, mailbox.request_look(), full, nursery)
+            await _look(mailbox, tally, full, nursery)
         except BaseException:
             mailbox.want_full |= full
             raise
@@ -261,7 +261,7 @@ async def _report(mailbox: Mailbox, tally: Tally) -> None:
     if mailbox.book is not None and tally in mailbox.book.tallies:
         mailbox.book.tallies.remove(tally)
     result = tally.result(mailbox.key)
-    if not (tally.full or result.found or result.expunged or result.error or tally.found_by is FoundBy.MANUAL):
+    if not (tally.asked or result.found or result.expunged or result.error):
         return
     mailbox.log.info("synced", by=tally.found_by.value, found=result.found, published=result.published,
                      stored=result.stored, expunged=result.expunged, ms=result.duration_ms,
