@@ -107,6 +107,8 @@ class Link:
         tagged = await self._run("STARTTLS")
         if tagged.status != "OK":
             raise TlsFailed(f"{self.endpoint}: STARTTLS refused: {tagged.text}. Check IMAP_PORT and IMAP_USE_SSL")
+        if self._protocol.failure is not None:  # something came behind the OK
+            raise self._protocol.failure_now()
         try:
             transport = await self._loop.start_tls(
                 self._protocol.transport, self._protocol, context, server_hostname=self.endpoint.host
@@ -114,7 +116,9 @@ class Link:
         except OSError as error:
             self._protocol.fail(tls.failure(self.endpoint, error))
             raise self._protocol.failure_now() from error
-        assert transport is not None
+        if transport is None:  # it was closing already
+            self._protocol.fail(ConnectionLost(f"{self.endpoint}: the connection was closed during the TLS handshake"))
+            raise self._protocol.failure_now()
         self._protocol.tls_established(transport)
 
     async def _login(self) -> None:
