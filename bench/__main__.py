@@ -33,8 +33,7 @@ def _measure_latency(report: Report, home: Path, arguments: argparse.Namespace) 
     dovecot = Dovecot().start()
     mozzart = Mozzart(home).use(dovecot)
     try:
-        mozzart.start().wait_ready()
-        mozzart.wait_log("idling")
+        mozzart.start().wait_ready().wait_live("idling")
         say(f"latency: {arguments.singles} single messages, then {arguments.burst} at once …")
         report.latency = asyncio.run(
             latency.measure(dovecot, mozzart, messages=arguments.singles, burst=arguments.burst)

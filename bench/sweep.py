@@ -35,14 +35,14 @@ def measure(dovecot: Dovecot, mozzart: Mozzart, scratch: Path) -> dict[str, Look
         found["mbsync"] = _look(proxy, lambda: rivals.mbsync(dovecot, scratch / "mbsync", proxy.port), 3)
 
         mozzart.environment |= {"SYNC_INTERVAL": "3600", "IMAP_PORT": str(proxy.port)}
-        mozzart.start().wait_ready()
+        mozzart.start().wait_ready().wait_live()
         manual = "/api/mailbox/sync/?wait=60"
         assert mozzart.http("POST", manual).json["status"] == "ok"
         found["mozzart, on demand"] = _look(proxy, lambda: _sync(mozzart, manual), 5)
         mozzart.stop()
 
         mozzart.environment["SYNC_INTERVAL"] = "1"
-        mozzart.start().wait_ready()
+        mozzart.start().wait_ready().wait_live()
         assert mozzart.http("POST", manual).json["status"] == "ok"
         before, seconds = proxy.octets, 10
         time.sleep(seconds)  # the thing measured: what an idle program sends in ten intervals of a second

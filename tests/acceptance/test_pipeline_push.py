@@ -13,8 +13,7 @@ from tests.support.processes import Mozzart
 def test_two_hundred_messages_are_rows_within_three_seconds_of_the_last_append(
     dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
 ) -> None:
-    mozzart = make_mozzart().use(dovecot).start().wait_ready()
-    mozzart.wait_log("idling", within=20)
+    mozzart = make_mozzart().use(dovecot).start().wait_ready().wait_live("idling")
     mails = [make_mail(number, files=(40_000, 3_000) if number % 4 == 0 else ()) for number in range(200)]
 
     with dovecot.connect() as connection:

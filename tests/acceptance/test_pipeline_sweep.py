@@ -8,7 +8,6 @@ from tests.acceptance.test_pipeline_sync import NO_PUSH
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
 from tests.support.processes import Mozzart
-from tests.support.programs import wait_until
 from tests.support.proxy import Proxy
 
 
@@ -20,7 +19,7 @@ def test_mail_that_a_silent_idle_connection_never_told_of_is_stored_by_the_next_
     first = make_mail(1, files=(2_000,))
     sent = {dovecot.append(first.raw): first}
     mozzart.wait_stored(1)
-    wait_until(lambda: "idling" in str(mozzart.http("GET", "/api/mailbox/states/").json), "idling", within=20)
+    mozzart.wait_live("idling")
 
     assert proxy.go_silent() >= 1
     second = make_mail(2, files=(2_000,))
@@ -64,8 +63,9 @@ def test_mail_that_came_while_the_server_was_away_is_stored_after_the_reconnect(
 
 
 def test_several_mailboxes_with_any_names_are_kept_apart(
-    dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
+    make_dovecot: Callable[..., Dovecot], make_mozzart: Callable[..., Mozzart]
 ) -> None:
+    dovecot = make_dovecot(store="sdbox")  # in a Maildir no mailbox has a dot in its name
     names = ["INBOX", "Büro & Co", "Archive/2024.old", "日本 *>"]
     for name in names[1:]:
         dovecot.create(name)

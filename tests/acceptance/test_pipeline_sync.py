@@ -17,7 +17,7 @@ def test_a_manual_sync_reports_what_it_found_and_the_next_one_finds_nothing(
     make_dovecot: Callable[..., Dovecot], make_mozzart: Callable[..., Mozzart]
 ) -> None:
     dovecot = make_dovecot(extra=NO_PUSH)
-    mozzart = make_mozzart(SYNC_INTERVAL="3600").use(dovecot).start().wait_ready()
+    mozzart = make_mozzart(SYNC_INTERVAL="3600").use(dovecot).start().wait_ready().wait_live("polling")
     assert mozzart.http("POST", SYNC + "?wait=30").status == 200
     mails = [make_mail(number, files=(100,)) for number in range(7)]
     sent = dict(zip(dovecot.append_many([mail.raw for mail in mails]), mails, strict=True))
@@ -42,7 +42,7 @@ def test_a_manual_sync_reports_what_it_found_and_the_next_one_finds_nothing(
 def test_a_sync_without_wait_is_accepted_and_names_its_run(
     dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
 ) -> None:
-    mozzart = make_mozzart().use(dovecot).start().wait_ready()
+    mozzart = make_mozzart().use(dovecot).start().wait_ready().wait_live()
 
     answer = mozzart.http("POST", SYNC, {"account": "default", "mailbox": "INBOX"})
 
@@ -53,7 +53,7 @@ def test_a_sync_without_wait_is_accepted_and_names_its_run(
 
 
 def test_a_sync_needs_credentials_and_a_known_mailbox(dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]) -> None:
-    mozzart = make_mozzart().use(dovecot).start().wait_ready()
+    mozzart = make_mozzart().use(dovecot).start().wait_ready().wait_live()
 
     assert mozzart.http("POST", SYNC, token="").status == 401
     assert mozzart.http("POST", SYNC, token="wrong").status == 401
@@ -79,7 +79,8 @@ def test_without_imap_settings_the_log_and_the_api_say_so_and_the_api_stays_up(
 
 def test_a_sync_that_reaches_no_server_says_so_in_words(make_mozzart: Callable[..., Mozzart], dovecot: Dovecot) -> None:
     dovecot.stop()
-    mozzart = make_mozzart().use(dovecot).start()
+    mozzart = make_mozzart().use(dovecot).start().wait_ready()
+    mozzart.wait_log("syncing")
 
     answer = mozzart.http_when_up("POST", SYNC + "?wait=20")
 

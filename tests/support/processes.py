@@ -113,6 +113,19 @@ class Mozzart:
         wait_until(ready, f"ready\n{self.log_text()[-2000:]}", within=within, every=0.05)
         return self
 
+    def wait_live(self, *connection: str, within: float = 30) -> Mozzart:
+        """Until the syncer tells of a mailbox, in one of those states ("idling", "polling", …; none given: in any)."""
+
+        def live() -> bool:
+            with contextlib.suppress(OSError):
+                mailboxes = self.http("GET", "/api/mailbox/states/").json["mailboxes"]
+                states = [one["live"]["connection"] for one in mailboxes if one["live"]]
+                return any(state in connection for state in states) if connection else bool(states)
+            return False
+
+        wait_until(live, f"a mailbox is live\n{self.log_text()[-2000:]}", within=within, every=0.05)
+        return self
+
     def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A command that ends."""
         return subprocess.run(
