@@ -2,12 +2,12 @@
 
 from mailcore.bus.bodies import BodyMissing
 from mailcore.bus.bus import Bus, StreamPosition, Unsettled
-from mailcore.bus.dead import DeadLetter
 from mailcore.bus.delivery import Delivery
 from mailcore.bus.layout import ACK_WAIT, MAIL, MAIL_DEAD, MAIL_EVENTS
 from mailcore.bus.publish import PubAck
 from mailcore.bus.pull import Pull
 from mailcore.bus.service import Subscription
+from mailcore.events.dead_letter import DeadLetter
 
 __all__ = [
     "ACK_WAIT",

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from mailcore.bus.bodies import Bodies
-from mailcore.bus.dead import DeadLetters, identity_of
+from mailcore.bus.dead import DeadLetters
 from mailcore.bus.delivery import Delivery
 from mailcore.bus.jetstream import JetStream
-from mailcore.bus.layout import DEAD_BUCKET, DURABLES, MAIL, MAIL_EVENTS, SUBJECTS, Limits, filters_by_stream
+from mailcore.bus.layout import DURABLES, MAIL, MAIL_EVENTS, SUBJECTS, Limits, filters_by_stream
 from mailcore.bus.link import Link, end_tasks
 from mailcore.bus.publish import PubAck, Publisher
 from mailcore.bus.pull import Pull
 from mailcore.bus.reader import Reader, Since
 from mailcore.bus.service import Answerer, Callback, Service, Subscription
 from mailcore.errors import BusError, EventError, Retry
+from mailcore.events.dead_letter import DEAD_BUCKET, DeadLetter, identity_of
 from mailcore.events.identity import Identity
 from mailcore.events.message import BODY_BUCKET, MessageEvent
 from mailcore.events.thin import ThinEvent
@@ -56,7 +57,7 @@ class Bus:
         self._reader = Reader(link, self._jetstream)
         self._bodies = Bodies(BODY_BUCKET, link, self._jetstream, self._publisher, self._reader)
         self._dead_bodies = Bodies(DEAD_BUCKET, link, self._jetstream, self._publisher, self._reader)
-        self._dead = DeadLetters(link, self._jetstream, self._publisher, self._reader, self._dead_bodies)
+        self._dead = DeadLetters(self._publisher, self._reader, self._dead_bodies)
         self._service = Service(link)
         self._pulls: list[Pull] = []
         self._tails: set[asyncio.Task[None]] = set()
@@ -238,6 +239,13 @@ class Bus:
         """Put what could not be stored into MAIL_DEAD: the event's headers, its raw bytes (`body`, or the file that
         holds them) and `error`. The same message again within two minutes changes nothing."""
         await self._dead.publish(delivery_headers, body, error, deliveries)
+
+    async def dead_letters(self) -> AsyncGenerator[DeadLetter, None]:
+        """What lies in MAIL_DEAD, oldest first, without the bytes."""
+        letters = self._dead.letters()
+        async with aclosing(letters):
+            async for letter in letters:
+                yield letter
 
     async def dead_identities(self) -> set[Identity]:
         """The messages that lie in MAIL_DEAD."""

@@ -30,19 +30,13 @@ class Place(NamedTuple):
 def parse_place(reply: str) -> Place:
     """Both forms: nine tokens, or eleven and more with domain and account. Raises EventError."""
     tokens = reply.split(".")
-    if len(tokens) >= 11:
-        tokens = tokens[2:]
-        del tokens[:1]
-        tokens = ["$JS", *tokens]
-    elif len(tokens) == 9:
-        tokens = tokens[1:]
-    if len(tokens) < 8:
-        raise EventError(f"not a JetStream reply subject: {reply[:200]!r}")
+    facts = tokens[4:] if len(tokens) >= 11 else tokens[2:] if len(tokens) == 9 else []
     try:
-        deliveries, seq, consumer_seq, stamp, pending = (int(token) for token in tokens[3:8])
-    except ValueError as error:
+        stream, _, deliveries, seq, consumer_seq, stamp, pending, *_ = facts
+        stored = _EPOCH + timedelta(microseconds=int(stamp) // 1000)
+        return Place(stream, int(deliveries), int(seq), int(consumer_seq), stored, int(pending))
+    except (ValueError, OverflowError) as error:
         raise EventError(f"not a JetStream reply subject: {reply[:200]!r}") from error
-    return Place(tokens[1], deliveries, seq, consumer_seq, _EPOCH + timedelta(microseconds=stamp // 1000), pending)
 
 
 @dataclass(slots=True, eq=False)

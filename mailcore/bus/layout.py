@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from mailcore.events.dead_letter import DEAD_BUCKET
 from mailcore.events.message import BODY_BUCKET
 
 MAIL: Final = "MAIL"
 MAIL_EVENTS: Final = "MAIL_EVENTS"
 MAIL_DEAD: Final = "MAIL_DEAD"
-DEAD_BUCKET: Final = "mail-dead-bodies"
 
 SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     MAIL: tuple(f"mail.*.*.{kind}" for kind in ("new", "backfill", "rebind")),

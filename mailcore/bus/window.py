@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import suppress
 
 
 class Window:
@@ -23,16 +22,8 @@ class Window:
         """Messages and bytes under way."""
         return self._used_count, self._used_size
 
-    @asynccontextmanager
-    async def place(self, size: int) -> AsyncIterator[None]:
-        """Wait for a place for `size` bytes and hold it."""
-        await self.take(size)
-        try:
-            yield
-        finally:
-            self.give(size)
-
     async def take(self, size: int) -> None:
+        """Wait for a place for `size` bytes; `give` it back."""
         if not self._queue and self._fits(size):
             self._enter(size)
             return
@@ -44,7 +35,8 @@ class Window:
             if turn.done() and not turn.cancelled():  # let in and cancelled in the same moment
                 self.give(size)
             else:
-                self._queue.remove((size, turn))
+                with suppress(ValueError):  # it has been passed over already
+                    self._queue.remove((size, turn))
                 self._let_in()
             raise
 

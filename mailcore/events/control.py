@@ -1,7 +1,7 @@
 """Requests to the syncer over NATS (request/reply, JSON): start a sync run, ask for its result, ask for live states.
 
-Subjects: `mozzart.sync.start` (SyncStart → SyncRun), `mozzart.sync.result` (SyncResult → SyncRun), `mozzart.sync.states`
-(empty → MailboxStates). A refused request is answered by a Refusal.
+Subjects: `mozzart.sync.start` (SyncStart → SyncRun), `mozzart.sync.result` (SyncResult → SyncRun),
+`mozzart.sync.states` (empty → MailboxStates). A refused request is answered by a Refusal.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from mailcore.events.fields import ErrorText
 
 START: Final = "mozzart.sync.start"
 RESULT: Final = "mozzart.sync.result"
@@ -37,7 +39,7 @@ class Refusal(_Model):
     """`code`: `unknown-mailbox`, `unknown-run`, `not-configured`, `bad-request`."""
 
     code: Literal["unknown-mailbox", "unknown-run", "not-configured", "bad-request"]
-    message: str
+    message: ErrorText
 
 
 class Totals(_Model):
@@ -54,7 +56,7 @@ class MailboxResult(Totals):
     account: str
     mailbox: str
     status: Literal["running", "ok", "failed"] = "running"
-    error: str = ""
+    error: ErrorText = ""
     duration_ms: int = 0
 
 
@@ -69,8 +71,8 @@ class SyncRun(Totals):
 
 
 class MailboxLive(_Model):
-    """What only the syncer knows of a mailbox at this moment. `connection` names the session state of the live connection
-    ("idling", "connecting", "backing off", "polling", …)."""
+    """What only the syncer knows of a mailbox at this moment. `connection` names the session state of the live
+    connection ("idling", "connecting", "backing off", "polling", …)."""
 
     account: str
     mailbox: str
@@ -78,7 +80,7 @@ class MailboxLive(_Model):
     since: AwareDatetime
     in_flight: int
     in_flight_bytes: int
-    error: str = ""
+    error: ErrorText = ""
 
 
 class MailboxStates(_Model):

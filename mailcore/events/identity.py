@@ -1,4 +1,4 @@
-"""I1: one identity everywhere. It is the event id, the `Nats-Msg-Id`, the UNIQUE key of the row and part of the file path."""
+"""I1: one identity everywhere: the event id, the `Nats-Msg-Id`, the UNIQUE key of the row, part of the file path."""
 
 from __future__ import annotations
 

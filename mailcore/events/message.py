@@ -1,4 +1,4 @@
-"""The events that carry a message: CloudEvents 1.0 in binary mode, metadata in the headers, RFC 5322 bytes as payload."""
+"""The events that carry a message: CloudEvents 1.0 in binary mode, facts in the headers, RFC 5322 bytes as payload."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ SPEC_VERSION: Final = "1.0"
 BODY_BUCKET: Final = "mail-bodies"
 _DATAREF: Final = f"nats-object://{BODY_BUCKET}/"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_FLAGS_BYTES: Final = 16 << 10  # a message with more keywords than this names the first ones only
 
 
 class Kind(StrEnum):
@@ -40,8 +41,8 @@ class MessageEvent:
     """One message found on the server.
 
     `size` and `sha256` are those of the whole RFC 5322 bytes. `body` is those bytes, or empty when they lie in the
-    object store under `object_name` (claim check). `pushed_at` is when the server's hint came (or the look that found it
-    began), `published_at` when the event was made. Times are aware, in UTC.
+    object store under `object_name` (claim check). `pushed_at` is when the server's hint came (or the look that found
+    it began), `published_at` when the event was made. Times are aware, in UTC.
     """
 
     identity: Identity
@@ -67,7 +68,7 @@ class MessageEvent:
             "Nats-Msg-Id": str(self.identity),
             "ce-specversion": SPEC_VERSION,
             "ce-id": str(self.identity),
-            "ce-type": f"mozzart.mail.{self.kind.value}.v1",
+            "ce-type": ce_type(self.kind.value),
             "ce-source": key.source,
             "ce-subject": f"{self.identity.uidvalidity}/{self.identity.uid}",
             "ce-time": stamp(self.published_at),
@@ -77,7 +78,7 @@ class MessageEvent:
             "ce-sha256": self.sha256,
             "ce-receivedat": stamp(self.received_at),
             "ce-pushedat": stamp(self.pushed_at),
-            "ce-flags": " ".join(quote(flag, safe="\\$") for flag in self.flags),
+            "ce-flags": _join_flags(self.flags),
         }
         if self.object_name:
             out["ce-dataref"] = _DATAREF + quote(self.object_name, safe="")
@@ -86,7 +87,7 @@ class MessageEvent:
     @classmethod
     def decode(cls, headers: Mapping[str, str], body: bytes) -> MessageEvent:
         """The inverse of `headers()` and `body`; raises EventError that names the header at fault."""
-        kind = _required(headers, "ce-type").removeprefix("mozzart.mail.").removesuffix(".v1")
+        kind = kind_of(_required(headers, "ce-type"))
         dataref = headers.get("ce-dataref", "")
         if dataref and not dataref.startswith(_DATAREF):
             raise EventError(f"ce-dataref names no object of ours: {dataref[:200]!r}")
@@ -103,15 +104,30 @@ class MessageEvent:
                 received_at=parse_stamp(_required(headers, "ce-receivedat")),
                 pushed_at=parse_stamp(_required(headers, "ce-pushedat")),
                 published_at=parse_stamp(_required(headers, "ce-time")),
-                flags=tuple(unquote(flag) for flag in headers.get("ce-flags", "").split()),
+                flags=tuple(
+                    unquote(flag, errors="surrogatepass") for flag in headers.get("ce-flags", "").split(" ") if flag
+                ),
                 body=body,
                 object_name=unquote(dataref.removeprefix(_DATAREF)),
             )
         except ValueError as error:
             raise EventError(f"not a message event: {error}") from error
-        if not event.object_name and event.size != len(body):
+        if event.size < 0 or (not event.object_name and event.size != len(body)):
             raise EventError(f"{event.identity}: ce-size says {event.size} bytes, the payload has {len(body)}")
         return event
+
+
+def ce_type(kind: str) -> str:
+    """The CloudEvents type of an event of ours; its version changes when a reader of the old one would fail."""
+    return f"mozzart.mail.{kind}.v1"
+
+
+def kind_of(text: str) -> str:
+    """The inverse of `ce_type`; raises EventError for any other type or version."""
+    kind = text.removeprefix("mozzart.mail.").removesuffix(".v1")
+    if ce_type(kind) != text:
+        raise EventError(f"not an event type of ours: {text[:200]!r}")
+    return kind
 
 
 def stamp(moment: datetime) -> str:
@@ -125,6 +141,18 @@ def parse_stamp(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"a time without a zone: {text!r}")
     return moment.astimezone(UTC)
+
+
+def _join_flags(flags: tuple[str, ...]) -> str:
+    out: list[str] = []
+    room = _FLAGS_BYTES
+    for flag in flags:
+        quoted = quote(flag, safe="\\$", errors="surrogatepass")
+        room -= len(quoted) + 1
+        if room < 0:
+            break
+        out.append(quoted)
+    return " ".join(out)
 
 
 def _required(headers: Mapping[str, str], name: str) -> str:

@@ -9,7 +9,7 @@ from mailcore.errors import EventError
 from mailcore.events.identity import MailboxKey
 
 PREFIX: Final = "mail"
-# `.` and white space end a token, `*` and `>` are wildcards; `%` is our escape. quote() leaves `.`, so it is done by hand.
+# `.` and white space end a token, `*` and `>` are wildcards; `%` is our escape. quote() leaves `.`: done by hand.
 _SAFE: Final = "!$&'()+,-/:;=@_~#<[]^`{|}?\"\\"
 
 

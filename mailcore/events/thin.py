@@ -5,23 +5,21 @@ Their JSON Schemas in docs/schemas/ are made from these classes and a test holds
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from mailcore.errors import EventError
-from mailcore.events.identity import MAX_UID, Identity, MailboxKey
-from mailcore.events.message import SPEC_VERSION, FoundBy, Kind, stamp
+from mailcore.events.fields import Count, ErrorText, Number
+from mailcore.events.identity import Identity, MailboxKey
+from mailcore.events.message import SPEC_VERSION, FoundBy, Kind, ce_type, stamp
 from mailcore.events.subject import subject
-
-Number = Annotated[int, Field(gt=0, le=MAX_UID)]
-Count = Annotated[int, Field(ge=0)]
 
 
 class ThinEvent(BaseModel):
     """What all thin events share: where it happened and when."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
     type: ClassVar[str]
 
     account: str
@@ -46,7 +44,7 @@ class ThinEvent(BaseModel):
             "Nats-Msg-Id": self.id,
             "ce-specversion": SPEC_VERSION,
             "ce-id": self.id,
-            "ce-type": f"mozzart.mail.{self.type}.v1",
+            "ce-type": ce_type(self.type),
             "ce-source": self.key.source,
             "ce-time": stamp(self.at),
             "content-type": "application/json",
@@ -104,7 +102,7 @@ class Dead(_MessageFact):
     """The message could not be stored; its bytes and this error are in the stream MAIL_DEAD."""
 
     type: ClassVar[str] = "dead"
-    error: str
+    error: ErrorText
     deliveries: Count = 0
 
 
@@ -140,7 +138,7 @@ class Synced(ThinEvent):
     stored: Count = 0
     expunged: Count = 0
     duration_ms: Count = 0
-    error: str = ""
+    error: ErrorText = ""
 
     @property
     def id(self) -> str:

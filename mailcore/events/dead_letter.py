@@ -1,0 +1,73 @@
+"""The entries of the stream MAIL_DEAD: the event that could not be stored, with its bytes and its error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, unquote
+
+from mailcore.errors import EventError
+from mailcore.events.identity import Identity, MailboxKey
+from mailcore.events.subject import encode_token
+
+PREFIX: Final = "dead"
+DEAD_BUCKET: Final = "mail-dead-bodies"
+_DATAREF: Final = f"nats-object://{DEAD_BUCKET}/"
+ERROR: Final = "mozzart-error"
+DELIVERIES: Final = "mozzart-deliveries"
+_ERROR_BYTES: Final = 4_000
+# All printable ASCII but `%`, our escape: the error stays readable in the header.
+_READABLE: Final = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+
+def dead_subject(key: MailboxKey) -> str:
+    return f"{PREFIX}.{encode_token(key.account)}.{encode_token(key.mailbox)}"
+
+
+def dead_headers(headers: Mapping[str, str], error: str, deliveries: int, object_name: str = "") -> dict[str, str]:
+    """The headers of the event that died, with what happened. `object_name` is set when its bytes are in the bucket
+    `mail-dead-bodies`. Raises EventError when they name no message."""
+    identity = identity_of(headers)
+    out = {name: value for name, value in headers.items() if not name.startswith("Nats-") and name != "ce-dataref"}
+    out["Nats-Msg-Id"] = f"{identity}/dead"
+    out[ERROR] = quote(error, safe=_READABLE, errors="replace")[:_ERROR_BYTES].strip()
+    out[DELIVERIES] = str(deliveries)
+    if object_name:
+        out["ce-dataref"] = _DATAREF + quote(object_name, safe="")
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One entry without its bytes, which are its payload or, if `object_name` is set, an object in the bucket
+    `mail-dead-bodies`. `seq` is its sequence in MAIL_DEAD; `headers` are those of the event that died, with ours."""
+
+    seq: int
+    identity: Identity
+    error: str
+    deliveries: int
+    object_name: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def decode(cls, seq: int, headers: Mapping[str, str]) -> DeadLetter:
+        """Raises EventError."""
+        try:
+            deliveries = int(headers.get(DELIVERIES, "0"))
+        except ValueError as error:
+            raise EventError(f"not a dead letter: {error}") from error
+        dataref = headers.get("ce-dataref", "")
+        return cls(
+            seq,
+            identity_of(headers),
+            unquote(headers.get(ERROR, ""), errors="replace"),
+            deliveries,
+            unquote(dataref.removeprefix(_DATAREF)) if dataref.startswith(_DATAREF) else "",
+            headers,
+        )
+
+
+def identity_of(headers: Mapping[str, str]) -> Identity:
+    """The identity in `ce-id`, which in a thin event is followed by the type. Raises EventError."""
+    return Identity.parse("/".join(headers.get("ce-id", "").split("/")[:4]))
