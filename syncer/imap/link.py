@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import Final, Self
 
@@ -28,7 +29,7 @@ class Link:
         self.endpoint = endpoint
         self._loop = asyncio.get_running_loop()
         self._protocol = Protocol(self._loop, where=str(endpoint), silence=endpoint.command_timeout)
-        self._dialing: asyncio.Task[object] | None = None
+        self._dialing: asyncio.Task[None] | None = None
         self._idle_interrupted = False
 
     @classmethod
@@ -79,16 +80,7 @@ class Link:
             raise
 
     async def _dial(self, context: ssl.SSLContext | None) -> None:
-        self._dialing = self._loop.create_task(
-            self._loop.create_connection(
-                lambda: self._protocol,
-                self.endpoint.host,
-                self.endpoint.port,
-                ssl=context,
-                server_hostname=self.endpoint.host if context is not None else None,
-                happy_eyeballs_delay=0.25,
-            )
-        )
+        self._dialing = self._loop.create_task(self._connect(context))
         try:
             await asyncio.wait({self._dialing})  # unlike `await task`, a kill() is not taken for our own cancellation
         except asyncio.CancelledError:
@@ -99,7 +91,32 @@ class Link:
             self._protocol.fail(tls.failure(self.endpoint, error))
         if self._protocol.failure is not None:
             raise self._protocol.failure_now()
-        tls.keep_alive(self._protocol.transport.get_extra_info("socket"))
+
+    async def _connect(self, context: ssl.SSLContext | None) -> None:
+        name = self.endpoint.host if context is not None else None
+        connected = await self._connected_socket()
+        await self._loop.create_connection(lambda: self._protocol, sock=connected, ssl=context, server_hostname=name)
+
+    async def _connected_socket(self) -> socket.socket:
+        """The first of the host's addresses that answers; a dead one must not use up the time of the others. (asyncio's
+        own race for that leaks the winner's socket when it is cancelled.)"""
+        found = await self._loop.getaddrinfo(self.endpoint.host, self.endpoint.port, type=socket.SOCK_STREAM)
+        failure: OSError = OSError("the host name has no address")
+        for family, kind, proto, _, address in found:
+            made = socket.socket(family, kind, proto)
+            try:
+                made.setblocking(False)
+                async with asyncio.timeout(self.endpoint.connect_timeout * 0.9 / len(found)):
+                    await self._loop.sock_connect(made, address)
+                tls.keep_alive(made)
+                return made
+            except OSError as error:  # a TimeoutError is one
+                made.close()
+                failure = error if str(error) else OSError(f"{address[0]} does not answer")
+            except BaseException:
+                made.close()
+                raise
+        raise failure
 
     async def _start_tls(self, context: ssl.SSLContext) -> None:
         if self.state is not State.NOT_AUTHENTICATED:  # RFC 9051 §11.1: PREAUTH would keep us in plaintext
