@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy import make_url
 
 from cli import exit_code
 from cli.nats_server import program
@@ -184,6 +185,7 @@ async def _nats(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    where = make_url(settings.database_url).render_as_string(hide_password=True)
     try:
         store = await Store.open(settings.database_url)
     except (StoreError, SettingsError) as error:
@@ -193,11 +195,11 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
         async with asyncio.timeout(_WITHIN):
             if await store.current() is None:
                 yield Finding(
-                    "note", "database", f"{store}: no tables yet", "`mozzart up` makes them, or `mozzart db upgrade`."
+                    "note", "database", f"{where}: no tables yet", "`mozzart up` makes them, or `mozzart db upgrade`."
                 )
                 return
             await store.check()
-            yield Finding("ok", "database", f"{store}: {await store.count_messages():,} messages")
+            yield Finding("ok", "database", f"{where}: {await store.count_messages():,} messages")
     except StoreError as error:
         yield Finding("failed", "database", str(error), "Check DATABASE_URL, and that the database runs.")
     except TimeoutError:

@@ -17,11 +17,13 @@ from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
 from mailcore.settings import Settings, load_settings
 
 
-def _settings(process: str, *, quiet: bool = False) -> Settings:
-    """`quiet` for commands whose output is an answer: what goes well stays out of it."""
+def _settings(process: str, *, quiet: bool = False, nats: bool = False) -> Settings:
+    """`quiet` for commands whose output is an answer: what goes well stays out of it. `nats`: with an address."""
     from mailcore import log
 
     settings = load_settings()
+    if nats:
+        settings = settings.with_nats_url()
     told = settings.model_copy(update={"log_level": "ERROR"}) if quiet and settings.log_level != "DEBUG" else settings
     log.configure(told, process)
     return settings
@@ -70,7 +72,7 @@ def demo_story(every: float, count: int | None) -> int:
     """A child of `demo`: deliver mail and tell its way."""
     from cli.demo_story import tell
 
-    return _asyncio(tell(_settings("demo").with_nats_url(), every=every, count=count))
+    return _asyncio(tell(_settings("demo", nats=True), every=every, count=count))
 
 
 @root.command(hidden=True)
@@ -87,7 +89,7 @@ def syncer() -> int:
     """Run the syncer: IMAP to NATS."""
     from syncer.main import run
 
-    run(_settings("syncer").with_nats_url())
+    run(_settings("syncer", nats=True))
     return exit_code.OK
 
 
@@ -96,7 +98,7 @@ def consumer() -> int:
     """Run one consumer: NATS to database and files. Several may run at once."""
     from consumers.main import run
 
-    run(_settings("consumer").with_nats_url())
+    run(_settings("consumer", nats=True))
     return exit_code.OK
 
 
@@ -105,7 +107,7 @@ def api() -> int:
     """Run the HTTP api."""
     from api.main import run
 
-    run(_settings("api").with_nats_url())
+    run(_settings("api", nats=True))
     return exit_code.OK
 
 
@@ -143,7 +145,7 @@ def tail(since: str | None, subject: str, as_json: bool) -> int:
     """Live events, one line each, until Ctrl-C."""
     from cli.tail import run
 
-    return _asyncio(run(_settings("tail", quiet=True), since=since, subject=subject, as_json=as_json))
+    return _asyncio(run(_settings("tail", quiet=True, nats=True), since=since, subject=subject, as_json=as_json))
 
 
 @root.group()

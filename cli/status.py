@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import exit_code
-from cli.words import ago, size
+from cli.words import ago, size, span
 from mailcore import metrics
 from mailcore.bus import MAIL, MAIL_DEAD, MAIL_EVENTS, Bus, StreamPosition
 from mailcore.errors import BusError, SettingsError, StoreError
@@ -156,7 +156,7 @@ def _connection(live: MailboxLive | None, now: datetime) -> str:
     if live is None:
         return "[red]no syncer[/]"
     colour = {"idling": "green", "polling": "green"}.get(live.connection, "yellow")
-    return f"[{colour}]{escape(live.connection)}[/] [dim]since {ago(live.since, now)}[/]"
+    return f"[{colour}]{escape(live.connection)}[/] [dim]for {span(live.since, now)}[/]"
 
 
 def _stored(row: MailboxState | None) -> str:

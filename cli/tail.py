@@ -35,7 +35,7 @@ _LEFT_OUT: Final = frozenset(("account", "mailbox", "at", "uidvalidity", "uid", 
 async def run(settings: Settings, *, since: str | None, subject: str, as_json: bool) -> int:
     """Until Ctrl-C. Raises BusError when NATS does not answer or the filter fits no stream."""
     start = _since(since)
-    bus = await Bus.connect(settings.with_nats_url().nats_url, name="tail", connect_timeout=5)
+    bus = await Bus.connect(settings.nats_url, name="tail", connect_timeout=5)
     console = Console(highlight=False, emoji=False, soft_wrap=True)
     try:
         async with aclosing(bus.tail(subject, since=start)) as events:

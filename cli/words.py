@@ -16,11 +16,14 @@ def size(count: int) -> str:
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
-    """How long before `now`, in one unit: 12 s ago."""
-    if moment is None:
-        return "–"
-    seconds = max(0.0, (now - moment).total_seconds())
+    """How long before `now`: 12 s ago."""
+    return "–" if moment is None else f"{span(moment, now)} ago"
+
+
+def span(begin: datetime, end: datetime) -> str:
+    """The time between, in one unit, rounded down: 12 s."""
+    seconds = max(0.0, (end - begin).total_seconds())
     for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= length:
-            return f"{seconds // length:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+            return f"{seconds // length:.0f} {unit}"
+    return f"{int(seconds)} s"

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any, Final, TextIO
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from mailcore.settings import Settings
 STRUCK_OUT: Final = "[secret]"
 # A shorter secret would strike out half of every line; it is still struck out where it stands as a whole value.
 _SHORTEST: Final = 5
-_PLAIN: Final = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_PLAIN: Final = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 # They tell at INFO what only their own developers need.
 _CHATTY: Final = ("aiosqlite", "aioimaplib", "alembic.runtime.migration", "asyncio", "nats", "aiohttp.access")
@@ -66,8 +67,8 @@ def configure(settings: Settings, process: str, *, stream: TextIO | None = None)
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         name_the_process,
-        _strike_out_short_values,
         structlog.processors.format_exc_info,
+        _strike_out_values,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -90,11 +91,23 @@ def configure(settings: Settings, process: str, *, stream: TextIO | None = None)
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
-def _strike_out_short_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _strike_out_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    # Before rendering, which would quote a secret that is quoted already once more.
     for key, value in event.items():
-        if isinstance(value, str) and value in _secrets:
-            event[key] = STRUCK_OUT
+        if not key.startswith("_"):  # those are structlog's own
+            event[key] = _without_secrets(value)
     return event
+
+
+def _without_secrets(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(_without_secrets(key)): _without_secrets(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_secrets(one) for one in value]
+    text = str(value)
+    return STRUCK_OUT if text in _secrets else strike_out(text)
 
 
 def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:

@@ -9,129 +9,33 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, Any, Final, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mailcore.account import IMAP_PORT, IMAPS_PORT, Account
 from mailcore.errors import SettingsError
+from mailcore.setting_value import (
+    Backfill,
+    DatabaseUrl,
+    LogFormat,
+    LogLevel,
+    Names,
+    NatsUrl,
+    Port,
+    fault_lines,
+    read_secret,
+    url_secrets,
+)
+
+__all__ = ["DEFAULT_ACCOUNT", "NOT_CONFIGURED", "SECRETS", "Account", "Settings", "load_settings", "url_secrets"]
 
 NOT_CONFIGURED: Final = "IMAP settings not configured; skipping sync."
 DEFAULT_ACCOUNT: Final = "default"
-IMAPS_PORT: Final = 993  # RFC 8314 §7.3
-IMAP_PORT: Final = 143  # RFC 9051 §2.1
 
 # Their values are never shown in an error, and NAME_FILE may hold them.
 SECRETS: Final = ("imap_user", "imap_password", "nats_url", "database_url", "api_token", "admin_password")
-
-
-def _split(value: object) -> object:
-    """`a, b` → ("a", "b"), each once; anything that is no string passes through."""
-    if not isinstance(value, str):
-        return value
-    return tuple(dict.fromkeys(part for part in (piece.strip() for piece in value.split(",")) if part))
-
-
-def _backfill(value: object) -> object:
-    word = value.strip().lower() if isinstance(value, str) else value
-    if word in ("all", "none"):
-        return word
-    try:
-        days = int(str(word))
-    except ValueError:
-        days = 0
-    if days <= 0:
-        raise ValueError("must be `all`, `none` or a number of days")
-    return days
-
-
-def _database_url(value: object) -> object:
-    """The async driver is ours to choose: a plain postgresql:// or sqlite:// is understood."""
-    if not isinstance(value, str) or not value:
-        return value
-    scheme, separator, rest = value.partition("://")
-    scheme = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}.get(
-        scheme, scheme
-    )
-    if not separator or scheme not in ("postgresql+asyncpg", "sqlite+aiosqlite"):
-        raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
-    return f"{scheme}://{rest}"
-
-
-def _nats_url(value: object) -> object:
-    if not isinstance(value, str) or not value:
-        return value
-    if "://" not in value:
-        value = f"nats://{value}"
-    if urlsplit(value).scheme not in ("nats", "tls", "ws", "wss") or not urlsplit(value).hostname:
-        raise ValueError("must look like nats://host:4222 (or tls://, ws://, wss://)")
-    return value
-
-
-def _folded(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _upper(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
-Backfill = Annotated[Literal["all", "none"] | int, BeforeValidator(_backfill)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class Account(BaseModel):
-    """One IMAP account.
-
-    `mailboxes` are names or LIST patterns (`*`, `%`); `backfill` is `all`, `none` or a number of days.
-    `port` follows the way of connecting when it is not given: 993 with TLS from the start, 143 otherwise.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    host: Annotated[str, Field(min_length=1)]
-    port: Port = IMAPS_PORT
-    user: Annotated[str, Field(min_length=1)]
-    password: SecretStr
-    use_ssl: bool = True
-    starttls: bool = False
-    ca_file: Path | None = None
-    mailboxes: Names = ("INBOX",)
-    backfill: Backfill = "all"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _follow_the_way_of_connecting(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        data = dict(data)
-        if "password_file" in data:
-            if "password" in data:
-                raise ValueError("password and password_file are both set; keep one of them")
-            data["password"] = _read_secret("password_file", Path(str(data.pop("password_file"))))
-        starttls = data.get("starttls", False)
-        if starttls and data.setdefault("use_ssl", False):
-            raise ValueError("use_ssl and starttls exclude each other; keep the one that your server offers")
-        data.setdefault("port", IMAPS_PORT if data.get("use_ssl", True) else IMAP_PORT)
-        return data
-
-    @model_validator(mode="after")
-    def _password_is_set(self) -> Self:
-        if not self.password.get_secret_value():
-            raise ValueError("the password is empty; set password or password_file")
-        return self
 
 
 class Settings(BaseSettings):
@@ -157,8 +61,8 @@ class Settings(BaseSettings):
     imap_backfill: Backfill = "all"
     accounts_file: Path | None = None
 
-    nats_url: Annotated[str, BeforeValidator(_nats_url), Field(repr=False)] = ""
-    database_url: Annotated[str, BeforeValidator(_database_url), Field(repr=False)] = ""
+    nats_url: NatsUrl = ""
+    database_url: DatabaseUrl = ""
     data_dir: Path = Path("data")
     media_root: Path = Path("media")
     sync_interval: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
@@ -170,8 +74,8 @@ class Settings(BaseSettings):
     admin_password: SecretStr = SecretStr("")
     allowed_hosts: Names = ("localhost", "127.0.0.1", "[::1]")
 
-    log_format: Annotated[Literal["console", "json"], BeforeValidator(_folded)] = "console"
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "INFO"
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "INFO"
 
     imap_user_file: Path | None = None
     imap_password_file: Path | None = None
@@ -192,7 +96,7 @@ class Settings(BaseSettings):
             if path := data.get(f"{name}_file"):
                 if data.get(name):
                     raise ValueError(f"{name.upper()} and {name.upper()}_FILE are both set; keep one of them")
-                data[name] = _read_secret(f"{name.upper()}_FILE", Path(path))
+                data[name] = read_secret(f"{name.upper()}_FILE", Path(path))
         return data
 
     @model_validator(mode="after")
@@ -292,7 +196,9 @@ class Settings(BaseSettings):
             try:
                 accounts.append(Account.model_validate(table))
             except ValidationError as error:
-                raise ValueError(f"{where}: [[account]] {number}: {'; '.join(_lines(error, upper=False))}") from None
+                raise ValueError(
+                    f"{where}: [[account]] {number}: {'; '.join(fault_lines(error, upper=False))}"
+                ) from None
         return accounts
 
 
@@ -302,36 +208,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError(
-            f"Settings: {'; '.join(_lines(error, upper=True))}. docs/configuration.md explains each one."
+            f"Settings: {'; '.join(fault_lines(error, upper=True))}. docs/configuration.md explains each one."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"Settings: .env cannot be read: {error}") from None
-
-
-def url_secrets(url: str) -> list[str]:
-    """The password (or the token, which NATS puts in the user's place) in a URL, as written and as decoded."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return []
-    found = parts.password or (parts.username if parts.scheme in ("nats", "tls", "ws", "wss") else None)
-    return [found, unquote(found)] if found else []
-
-
-def _read_secret(name: str, path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise ValueError(f"{name}: {path} cannot be read ({error.strerror}); check path and permissions") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{name}: {path} is not UTF-8 text") from None
-
-
-def _lines(error: ValidationError, *, upper: bool) -> list[str]:
-    lines = []
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        place = str(fault["loc"][0]) if fault["loc"] else ""
-        message = fault["msg"].removeprefix("Value error, ")
-        name = place.upper() if upper else place
-        lines.append(f"{name}: {message[:1].lower()}{message[1:]}" if name else message)
-    return list(dict.fromkeys(lines))

@@ -1,0 +1,110 @@
+"""The values that settings take, and what is said of those that they do not take. Never a secret in an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import NoDecode
+
+_NATS_SCHEMES: Final = ("nats", "tls", "ws", "wss")
+_DATABASE_SCHEMES: Final = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+
+
+def _split(value: object) -> object:
+    """`a, b` → ("a", "b"), each once; anything that is no string passes through."""
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(part for part in (piece.strip() for piece in value.split(",")) if part))
+
+
+def _backfill(value: object) -> object:
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word in ("all", "none"):
+        return word
+    try:
+        days = int(str(word))
+    except ValueError:
+        days = 0
+    if days <= 0:
+        raise ValueError("must be `all`, `none` or a number of days")
+    return days
+
+
+def _database_url(value: object) -> object:
+    """The driver is ours to choose: a plain postgresql:// or sqlite:// is understood."""
+    if not isinstance(value, str) or not value:
+        return value
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme not in _DATABASE_SCHEMES:
+        raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+    return f"{_DATABASE_SCHEMES[scheme]}://{rest}"
+
+
+def _nats_url(value: object) -> object:
+    """One server or several, separated by commas; nats:// may be left out."""
+    if not isinstance(value, str) or not value:
+        return value
+    urls = [url if "://" in url else f"nats://{url}" for url in (part.strip() for part in value.split(","))]
+    if any(urlsplit(url).scheme not in _NATS_SCHEMES or not urlsplit(url).hostname for url in urls):
+        raise ValueError("must look like nats://host:4222 (or tls://, ws://, wss://)")
+    return ",".join(urls)
+
+
+def _folded(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Backfill = Annotated[Literal["all", "none"] | int, BeforeValidator(_backfill)]
+NatsUrl = Annotated[str, BeforeValidator(_nats_url), Field(repr=False)]
+DatabaseUrl = Annotated[str, BeforeValidator(_database_url), Field(repr=False)]
+LogFormat = Annotated[Literal["console", "json"], BeforeValidator(_folded)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+
+
+def read_secret(name: str, path: Path) -> str:
+    """The file's text without the line end; raises ValueError, which names the setting and the file."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"{name}: {path} cannot be read ({error.strerror}); check path and permissions") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{name}: {path} is not UTF-8 text") from None
+
+
+def url_secrets(urls: str) -> list[str]:
+    """The passwords (or tokens, which NATS puts in the user's place) in these URLs, as written and as decoded."""
+    secrets: list[str] = []
+    for url in urls.split(","):
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            continue
+        if found := parts.password or (parts.username if parts.scheme in _NATS_SCHEMES else None):
+            secrets += [found, unquote(found)]
+    return secrets
+
+
+def fault_lines(error: ValidationError, *, upper: bool) -> list[str]:
+    """What pydantic found, one sentence a fault, with the setting's name and without its value."""
+    lines: list[Any] = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        place = str(fault["loc"][0]) if fault["loc"] else ""
+        message = fault["msg"].removeprefix("Value error, ")
+        name = place.upper() if upper else place
+        lines.append(f"{name}: {message[:1].lower()}{message[1:]}" if name else message)
+    return list(dict.fromkeys(lines))

@@ -1,0 +1,284 @@
+"""Settings from the environment, `.env` and secret files; errors that name the variable and never show a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from mailcore.errors import SettingsError
+from mailcore.settings import DEFAULT_ACCOUNT, NOT_CONFIGURED, Account, Settings, load_settings, url_secrets
+
+COMPLETE = {"IMAP_HOST": "imap.example.com", "IMAP_USER": "ana", "IMAP_PASSWORD": "correct horse"}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """No setting is set, and the working directory has no `.env`."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+def put(environment: pytest.MonkeyPatch, **values: str) -> None:
+    for name, value in values.items():
+        environment.setenv(name, value)
+
+
+def refusal() -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    return str(caught.value)
+
+
+def test_the_sentence_is_the_one_that_operators_know() -> None:
+    assert NOT_CONFIGURED == "IMAP settings not configured; skipping sync."
+
+
+def test_the_defaults_are_those_of_the_contract(environment: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+
+    assert (settings.imap_port, settings.imap_use_ssl, settings.imap_starttls) == (993, True, False)
+    assert (settings.imap_mailbox, settings.imap_backfill) == (("INBOX",), "all")
+    assert settings.database_url == "sqlite+aiosqlite:///data/mozzart.db"
+    assert (settings.data_dir, settings.media_root, settings.nats_url) == (Path("data"), Path("media"), "")
+    assert (settings.api_host, settings.api_port, settings.sync_interval) == ("127.0.0.1", 8000, 60)
+    assert settings.allowed_hosts == ("localhost", "127.0.0.1", "[::1]")
+    assert (settings.log_format, settings.log_level) == ("console", "INFO")
+
+
+def test_the_database_follows_the_data_directory(environment: pytest.MonkeyPatch) -> None:
+    put(environment, DATA_DIR="/srv/mail")
+
+    assert load_settings().database_url == "sqlite+aiosqlite:////srv/mail/mozzart.db"
+
+
+@pytest.mark.parametrize("missing", sorted(COMPLETE))
+def test_without_host_user_or_password_nothing_is_configured(environment: pytest.MonkeyPatch, missing: str) -> None:
+    put(environment, **{**COMPLETE, missing: ""})
+
+    assert not load_settings().imap_configured
+    assert load_settings().accounts == ()
+
+
+def test_the_imap_settings_are_the_account_named_default(environment: pytest.MonkeyPatch) -> None:
+    put(environment, **COMPLETE, IMAP_MAILBOX="INBOX, Invoices/%,INBOX", IMAP_BACKFILL="30")
+
+    (account,) = load_settings().accounts
+    assert account.name == DEFAULT_ACCOUNT
+    assert account.mailboxes == ("INBOX", "Invoices/%")
+    assert account.backfill == 30
+    assert account.password.get_secret_value() == "correct horse"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, (993, True, False)),
+        ({"IMAP_USE_SSL": "False"}, (143, False, False)),
+        ({"IMAP_STARTTLS": "True"}, (143, False, True)),
+        ({"IMAP_STARTTLS": "True", "IMAP_PORT": "1143"}, (1143, False, True)),
+        ({"IMAP_USE_SSL": "False", "IMAP_PORT": "993"}, (993, False, False)),
+    ],
+)
+def test_the_port_follows_the_way_of_connecting(
+    environment: pytest.MonkeyPatch, values: dict[str, str], expected: tuple[int, bool, bool]
+) -> None:
+    put(environment, **COMPLETE, **values)
+
+    (account,) = load_settings().accounts
+    assert (account.port, account.use_ssl, account.starttls) == expected
+
+
+def test_tls_from_the_start_and_starttls_exclude_each_other(environment: pytest.MonkeyPatch) -> None:
+    put(environment, **COMPLETE, IMAP_USE_SSL="True", IMAP_STARTTLS="True")
+
+    assert "IMAP_USE_SSL" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("IMAP_PORT", "0"),
+        ("IMAP_PORT", "imaps"),
+        ("IMAP_USE_SSL", "perhaps"),
+        ("IMAP_BACKFILL", "-1"),
+        ("IMAP_BACKFILL", "some"),
+        ("SYNC_INTERVAL", "0"),
+        ("SYNC_INTERVAL", "nan"),
+        ("SYNC_INTERVAL", "inf"),
+        ("API_PORT", "65536"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "LOUD"),
+        ("IMAP_MAILBOX", " , "),
+        ("NATS_URL", "http://localhost"),
+        ("DATABASE_URL", "mysql://localhost/mail"),
+    ],
+)
+def test_a_wrong_setting_is_named(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    put(environment, **COMPLETE, **{name: value})
+
+    said = refusal()
+    assert f"{name}:" in said
+    assert COMPLETE["IMAP_PASSWORD"] not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("NATS_URL", "ftp://top-secret@host"), ("DATABASE_URL", "mysql://u:top-secret@host/db")]
+)
+def test_an_error_never_shows_a_secret(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    put(environment, **{name: value})
+
+    assert "top-secret" not in refusal()
+
+
+def test_repr_and_str_hold_no_secret(environment: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "IMAP_PASSWORD": "s3cret-imap",
+        "API_TOKEN": "s3cret-token",
+        "ADMIN_PASSWORD": "s3cret-admin",
+        "NATS_URL": "nats://user:s3cret-nats@localhost:4222",
+        "DATABASE_URL": "postgresql+asyncpg://u:s3cret-db@localhost/m",
+    }
+    put(environment, **{**COMPLETE, **secrets})
+    settings = load_settings()
+
+    assert "s3cret" not in f"{settings!r} {settings} {settings.accounts!r}"
+    told = {"s3cret-imap", "s3cret-token", "s3cret-admin", "s3cret-nats", "s3cret-db"}
+    assert told <= set(settings.secrets())
+
+
+@pytest.mark.parametrize("name", ["IMAP_PASSWORD", "API_TOKEN", "ADMIN_PASSWORD"])
+def test_a_secret_can_stand_in_a_file(environment: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("  from a file \n")
+    put(environment, **{f"{name}_FILE": str(tmp_path / "secret")})
+
+    secret = getattr(load_settings(), name.lower())
+    assert isinstance(secret, SecretStr)
+    assert secret.get_secret_value() == "  from a file ", "only the line end belongs to the file"
+
+
+def test_a_secret_in_two_places_is_refused(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("in the file")
+    put(environment, IMAP_PASSWORD="in the variable", IMAP_PASSWORD_FILE=str(tmp_path / "secret"))
+
+    said = refusal()
+    assert "IMAP_PASSWORD and IMAP_PASSWORD_FILE" in said
+    assert "in the" not in said
+
+
+def test_a_secret_file_that_is_not_there_is_named(environment: pytest.MonkeyPatch) -> None:
+    put(environment, IMAP_PASSWORD_FILE="/nowhere/secret")
+
+    said = refusal()
+    assert "IMAP_PASSWORD_FILE" in said
+    assert "/nowhere/secret" in said
+
+
+def test_dotenv_is_read_and_the_environment_overrules_it(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("IMAP_HOST=from.dotenv\nIMAP_PORT=1\nDJANGO_SECRET_KEY=not-ours\nAPI_PORT=\n")
+    put(environment, IMAP_PORT="2")
+
+    settings = load_settings()
+    assert (settings.imap_host, settings.imap_port, settings.api_port) == ("from.dotenv", 2, 8000)
+
+
+def test_the_drivers_are_ours_to_choose(environment: pytest.MonkeyPatch) -> None:
+    put(environment, DATABASE_URL="postgres://u:p@db/mail", NATS_URL="broker:4222")
+
+    settings = load_settings()
+    assert settings.database_url == "postgresql+asyncpg://u:p@db/mail"
+    assert settings.nats_url == "nats://broker:4222"
+
+
+def test_several_nats_servers_may_be_named(environment: pytest.MonkeyPatch) -> None:
+    put(environment, NATS_URL="nats://tok-1@a:4222,b:4222")
+
+    assert load_settings().nats_url == "nats://tok-1@a:4222,nats://b:4222"
+    assert "tok-1" in load_settings().secrets()
+
+
+def test_accounts_come_from_a_file_too(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("pw2\n")
+    (tmp_path / "accounts.toml").write_text(
+        f"""
+        [[account]]
+        name = "billing"
+        host = "mail.example.net"
+        user = "billing@example.net"
+        password_file = "{tmp_path / "password"}"
+        starttls = true
+        mailboxes = ["INBOX", "a, b"]
+        """
+    )
+    put(environment, **COMPLETE, ACCOUNTS_FILE=str(tmp_path / "accounts.toml"))
+
+    first, second = load_settings().accounts
+    assert first.name == DEFAULT_ACCOUNT
+    assert (second.name, second.port, second.use_ssl, second.starttls) == ("billing", 143, False, True)
+    assert second.mailboxes == ("INBOX", "a, b")
+    assert second.password.get_secret_value() == "pw2"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[[account]]\nname='a'\nhost='h'\nuser='u'\npassword='hidden-pw'\nport=0", "[[account]] 1: port"),
+        ("[[account]]\nname='a'\nhost='h'\nuser='u'\npassword='hidden-pw'\ncolour='red'", "[[account]] 1: colour"),
+        ("[[account]]\nname='a'\nhost='h'\nuser='u'", "[[account]] 1: password"),
+        ("[[account]]\nname='default'\nhost='h'\nuser='u'\npassword='hidden-pw'", "default"),
+        ("[account]\nname='a'", "[[account]]"),
+        ("name = ", "TOML"),
+    ],
+)
+def test_a_fault_in_the_accounts_file_names_table_and_key(
+    environment: pytest.MonkeyPatch, tmp_path: Path, text: str, named: str
+) -> None:
+    (tmp_path / "accounts.toml").write_text(text)
+    put(environment, **COMPLETE, ACCOUNTS_FILE=str(tmp_path / "accounts.toml"))
+
+    said = refusal()
+    assert "ACCOUNTS_FILE" in said
+    assert named in said
+    assert "hidden-pw" not in said
+
+
+def test_the_address_of_the_running_system_is_found_in_the_data_directory(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = load_settings()
+    with pytest.raises(SettingsError, match="mozzart up"):
+        settings.with_nats_url()
+
+    (tmp_path / "data").mkdir()
+    settings.nats_url_path.write_text("nats://tok@127.0.0.1:1\n")
+    assert settings.with_nats_url().nats_url == "nats://tok@127.0.0.1:1"
+    assert settings.nats_url == "", "settings never change"
+
+    put(environment, NATS_URL="nats://elsewhere:4222")
+    assert load_settings().with_nats_url().nats_url == "nats://elsewhere:4222"
+
+
+@given(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1))
+def test_any_password_in_a_url_is_a_secret(password: str) -> None:
+    assert password in url_secrets(f"postgresql+asyncpg://user:{password}@host/db")
+    assert password in url_secrets(f"nats://{password}@host:4222")
+    assert url_secrets("sqlite+aiosqlite:///data/mozzart.db") == []
+
+
+@given(st.integers(1, 65535), st.booleans(), st.booleans())
+def test_a_port_that_was_given_is_kept(port: int, use_ssl: bool, starttls: bool) -> None:
+    account = Account(
+        name="a",
+        host="h",
+        user="u",
+        password=SecretStr("p"),
+        port=port,
+        use_ssl=use_ssl and not starttls,
+        starttls=starttls,
+    )
+    assert account.port == port
