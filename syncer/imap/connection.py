@@ -24,6 +24,7 @@ from mailcore.imap.response import (
     Tagged,
 )
 from mailcore.imap.sequence import UidSet
+from mailcore.imap.session import State
 from syncer.imap.command import FetchCommand, ImapCommand
 from syncer.imap.link import Link
 from syncer.imap.model import Endpoint, FetchedMessage, Listed, MailboxStatus, MessageGone, Push, Selected
@@ -69,6 +70,7 @@ class ImapConnection(Link):
     async def select(self, mailbox: str) -> Selected:
         """SELECT, with CONDSTORE where offered. We only ever fetch with PEEK, so nothing is changed by it."""
         condstore = (b"(CONDSTORE)",) if "CONDSTORE" in self.capabilities else ()
+        self._selected = mailbox
         command = self._command("SELECT", Text(mailbox_name.encode(mailbox)), *condstore)
         self._ok("SELECT", await self._protocol.execute(command))
         codes = _codes(command.untagged)
@@ -93,7 +95,10 @@ class ImapConnection(Link):
             self._ok("CLOSE", await self._run("CLOSE"))  # of an EXAMINEd mailbox: removes nothing (§6.4.2)
 
     async def status(self, mailbox: str) -> MailboxStatus:
-        """STATUS in one round trip."""
+        """STATUS in one round trip; in two for the selected mailbox, of which servers may tell what they told last
+        (RFC 9051 §6.3.11)."""
+        if mailbox == self._selected and self.state is State.SELECTED:
+            await self.noop()
         items = [b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"]
         if "CONDSTORE" in self.capabilities:
             items.append(b"HIGHESTMODSEQ")
@@ -132,7 +137,7 @@ class ImapConnection(Link):
         """Flags, date and size of each; those that are gone are missing. `body` is None."""
         found: list[FetchedMessage] = []
         for part in uids.lines(SEQUENCE_CHARS):
-            command = self._fetch(str(part), _FACTS, part, _has_size, lambda fetch: found.append(message(fetch)))
+            command = self._fetch(str(part), _FACTS, part, _has_size, lambda fetch: found.append(message(fetch, 0)))
             tagged = await self._protocol.execute(command)
             if tagged.code != "EXPUNGEISSUED":
                 self._ok("UID FETCH", tagged)
@@ -201,12 +206,13 @@ class ImapConnection(Link):
             raise protocol.failure_now()
         if not protocol.news and not self._idle_interrupted:
             command = self._command("IDLE")
+            command.future.add_done_callback(lambda _: protocol.poke())
             protocol.idle_wake = self._loop.create_future()
             try:
                 protocol.submit(command)
                 await self._sleep(protocol.idle_wake, refresh)
                 protocol.finish_idle()
-                if command.sent:
+                if command.sent or command.future.done():
                     self._ok("IDLE", await self._end_of_idle(command))
             finally:
                 protocol.idle_wake = None

@@ -31,6 +31,7 @@ class Link:
         self._protocol = Protocol(self._loop, where=str(endpoint), silence=endpoint.command_timeout)
         self._dialing: asyncio.Task[None] | None = None
         self._idle_interrupted = False
+        self._selected = ""  # the last mailbox that SELECT was sent for
 
     @classmethod
     async def open(cls, endpoint: Endpoint) -> Self:

@@ -262,8 +262,6 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         if event is Event.STARTTLS_OK:
             self.transport.pause_reading()  # the next byte is for TLS
         command.finished(tagged)
-        if event is Event.IDLE_ENDED:
-            self.poke()
         self._pump()
 
     def _continue(self) -> None:

@@ -18,11 +18,11 @@ _NO_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OVERHEAD: Final = 512  # what a message without a body costs while it waits
 
 
-def message(fetch: Fetch, limit: int = 0) -> FetchedMessage:
+def message(fetch: Fetch, limit: int) -> FetchedMessage:
     """Our message out of a complete Fetch; `limit` is how many bytes of the body were asked for."""
     assert fetch.uid is not None
     section = fetch.sections.get("")
-    body = section.data if section is not None else None
+    body = section.data[:limit] if section is not None and section.data is not None else None
     announced = section.size if section is not None else 0
     size = fetch.size if fetch.size is not None else announced
     complete = body is not None and (announced < limit or announced == limit >= size)
