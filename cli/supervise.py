@@ -24,9 +24,10 @@ from mailcore.errors import MozzartError, SettingsError
 log = structlog.get_logger(__name__)
 
 FIRST_DELAY: Final = 0.1
-LONGEST_DELAY: Final = 10.0
+# Short: a mailbox that waits costs more than a start; and whatever kills them may kill all of them, again and again.
+LONGEST_DELAY: Final = 2.0
 # A child that lived this long was healthy: its next death is a new story.
-HEALTHY_AFTER: Final = 10.0
+HEALTHY_AFTER: Final = 5.0
 _TETHER: Final = Path(__file__).with_name("tether.py")
 
 

@@ -110,20 +110,25 @@ class Mozzart:
                 return self.http("GET", "/readyz").status == 200
             return False
 
-        wait_until(ready, f"ready\n{self.log_text()[-2000:]}", within=within, every=0.05)
+        wait_until(ready, lambda: f"ready\n{self.log_text()[-4000:]}", within=within, every=0.05)
         return self
+
+    def live(self) -> list[dict[str, Any]]:
+        """What the syncer tells of each mailbox now; [] while nobody answers."""
+        with contextlib.suppress(OSError):
+            answer = self.http("GET", "/api/mailbox/states/")
+            if answer.status == 200:
+                return [one["live"] for one in answer.json["mailboxes"] if one["live"]]
+        return []
 
     def wait_live(self, *connection: str, within: float = 30) -> Mozzart:
         """Until the syncer tells of a mailbox, in one of those states ("idling", "polling", …; none given: in any)."""
 
-        def live() -> bool:
-            with contextlib.suppress(OSError):
-                mailboxes = self.http("GET", "/api/mailbox/states/").json["mailboxes"]
-                states = [one["live"]["connection"] for one in mailboxes if one["live"]]
-                return any(state in connection for state in states) if connection else bool(states)
-            return False
+        def are_live() -> bool:
+            states = [one["connection"] for one in self.live()]
+            return any(state in connection for state in states) if connection else bool(states)
 
-        wait_until(live, f"a mailbox is live\n{self.log_text()[-2000:]}", within=within, every=0.05)
+        wait_until(are_live, lambda: f"a mailbox is live\n{self.log_text()[-4000:]}", within=within, every=0.05)
         return self
 
     def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -191,8 +196,8 @@ class Mozzart:
         return found
 
     def kill(self, role: str) -> int:
-        """kill -9 of that child; its process id."""
-        process = wait_until(lambda: self.processes().get(role), f"{role} runs", within=20)
+        """kill -9 of that child, once it runs; its process id."""
+        process = wait_until(lambda: self.processes().get(role), lambda: f"{role} runs\n{self.log_text()[-4000:]}")
         process.kill()
         return int(process.pid)
 
@@ -244,7 +249,7 @@ class Mozzart:
 
     def http_when_up(self, method: str, path: str) -> Answer:
         """The same, once the api listens."""
-        wait_until(lambda: answers(self.api_port), f"the api listens\n{self.log_text()[-2000:]}", within=30)
+        wait_until(lambda: answers(self.api_port), lambda: f"the api listens\n{self.log_text()[-4000:]}", within=30)
         return self.http(method, path)
 
     def rows(self, query: str, *parameters: Any) -> list[sqlite3.Row]:
@@ -267,11 +272,11 @@ class Mozzart:
 
     def wait_stored(self, count: int, *, within: float = 30) -> None:
         """Until at least `count` rows are there."""
-        try:
-            wait_until(lambda: self.stored() >= count, "", within=within, every=0.05)
-        except TimeoutError:
-            said = self.log_text()[-4000:]
-            raise TimeoutError(f"{self.stored()} of {count} rows after {within:g} s\n{said}") from None
+
+        def said() -> str:
+            return f"{self.stored()} of {count} rows\n{self.log_text()[-4000:]}"
+
+        wait_until(lambda: self.stored() >= count, said, within=within, every=0.05)
 
     def attachments(self) -> dict[int, list[SentFile]]:
         """By UID: the attachments of each row that is still on the server, as they are on disk, in order."""

@@ -57,12 +57,14 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], T | None], what: str, *, within: float = 10.0, every: float = 0.01) -> T:
-    """The first true value of `condition`; raises TimeoutError that names `what`."""
+def wait_until(
+    condition: Callable[[], T | None], what: str | Callable[[], str], *, within: float = 10.0, every: float = 0.01
+) -> T:
+    """The first true value of `condition`; raises TimeoutError that names `what` (a function is asked only then)."""
     deadline = time.monotonic() + within
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {within:g} s")
+            raise TimeoutError(f"not within {within:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(every)
     return value
 
