@@ -74,7 +74,7 @@ class Bus:
         await self._reader.close()
         for pull in self._pulls:
             await pull.close()
-        self._jetstream.close()
+        await self._jetstream.close()
         await self._link.close(_CLOSE_SECONDS)
 
     @property

@@ -26,13 +26,17 @@ class Status:
 
 def encode_headers(headers: Mapping[str, str]) -> bytes:
     """One header block. Raises EventError for what would end a line early or is not printable ASCII."""
-    lines = ["NATS/1.0"]
+    text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    if not text.isascii() or not text.replace("\r\n", "").isprintable() or text.count("\r\n") != len(headers):
+        raise EventError(f"a header is not printable ASCII: {_culprit(headers)}")
+    return f"NATS/1.0\r\n{text}\r\n".encode("ascii")
+
+
+def _culprit(headers: Mapping[str, str]) -> str:
     for name, value in headers.items():
-        if not (value.isascii() and (value.isprintable() or not value) and name.isascii() and name.isprintable()):
-            raise EventError(f"the header {name[:80]!r} is not printable ASCII: {value[:80]!r}")
-        lines.append(f"{name}: {value}")
-    lines.append("\r\n")
-    return "\r\n".join(lines).encode("ascii")
+        if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+            return f"{name[:80]!r}: {value[:80]!r}"
+    return "unknown"
 
 
 def decode_headers(block: bytes) -> dict[str, str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from mailcore.bus.layout import DURABLES, Limits, streams
-from mailcore.bus.link import NO_RESPONDERS, Link
+from mailcore.bus.link import NO_RESPONDERS, Link, end_tasks
 from mailcore.errors import BusError, Retry
 
 log = structlog.get_logger(__name__)
@@ -83,10 +85,21 @@ class JetStream:
     async def ensure(self, limits: Limits) -> None:
         """Make or update every stream, bucket and durable of the layout."""
         self._limits = limits
-        for config in streams(limits).values():
-            await self._ensure_stream(config)
+        await self._make(limits, log.info)
+
+    async def _make(self, limits: Limits, tell: Callable[..., object]) -> None:
+        while True:
+            try:
+                for config in streams(limits).values():
+                    await self._ensure_stream(config, tell)
+                break
+            except ApiError as error:
+                if error.err_code not in _NO_SPACE or limits.max_bytes // 2 < _SMALLEST:
+                    raise
+                limits = replace(limits, max_bytes=limits.max_bytes // 2)
+                log.warning("streams-smaller", max_bytes=limits.max_bytes, error=str(error))
         for name, (stream, config) in DURABLES.items():
-            await self._ensure_consumer(name, stream, config)
+            await self._ensure_consumer(name, stream, config, tell)
 
     async def restore(self) -> None:
         """What is gone is made again, as `ensure` was told; several callers share one run.
@@ -98,58 +111,48 @@ class JetStream:
                 "a stream or consumer of ours is missing in NATS: start the syncer or a consumer, which make them"
             )
         if self._restoring is None or self._restoring.done():
-            self._restoring = asyncio.ensure_future(self.ensure(self._limits))
+            self._restoring = asyncio.ensure_future(self._make(self._limits, log.warning))
             self._restoring.add_done_callback(_look)
         await asyncio.shield(self._restoring)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._restoring is not None:
-            self._restoring.cancel()
+            await end_tasks([self._restoring])
 
-    async def _ensure_stream(self, wanted: dict[str, Any]) -> None:
+    async def _ensure_stream(self, wanted: dict[str, Any], tell: Callable[..., object]) -> None:
         name = wanted["name"]
         try:
             found = await self.call(f"STREAM.INFO.{name}")
         except ApiError as error:
             if error.err_code != STREAM_NOT_FOUND:
                 raise
-            await self._create_stream(wanted)
+            await self._create_stream(wanted, tell)
             return
         config = found["config"]
         merged = {**config, **wanted}
         if merged == config:
             return
-        try:
-            await self.call(f"STREAM.UPDATE.{name}", merged)
-        except ApiError as error:
-            # A limit that had to be lowered for want of space stays low until there is space.
-            if error.err_code not in _NO_SPACE:
-                raise
-            await self.call(f"STREAM.UPDATE.{name}", {**merged, "max_bytes": config["max_bytes"]})
+        await self.call(f"STREAM.UPDATE.{name}", merged)
         log.info("stream-updated", stream=name)
 
-    async def _create_stream(self, wanted: dict[str, Any]) -> None:
-        size = wanted["max_bytes"]
-        while True:
-            try:
-                await self.call(f"STREAM.CREATE.{wanted['name']}", {**wanted, "max_bytes": size})
-            except ApiError as error:
-                if error.err_code == _STREAM_NAME_IN_USE:  # another process was faster, with other limits
-                    return
-                if error.err_code not in _NO_SPACE or size // 2 < _SMALLEST:
-                    raise
-                size //= 2
-            else:
-                break
-        log.warning("stream-created", stream=wanted["name"], max_bytes=size)
+    async def _create_stream(self, wanted: dict[str, Any], tell: Callable[..., object]) -> None:
+        try:
+            await self.call(f"STREAM.CREATE.{wanted['name']}", wanted)
+        except ApiError as error:
+            if error.err_code != _STREAM_NAME_IN_USE:  # else another process was faster, with other limits
+                raise
+        else:
+            tell("stream-created", stream=wanted["name"], max_bytes=wanted["max_bytes"])
 
-    async def _ensure_consumer(self, name: str, stream: str, config: dict[str, Any]) -> None:
+    async def _ensure_consumer(
+        self, name: str, stream: str, config: dict[str, Any], tell: Callable[..., object]
+    ) -> None:
         try:
             found = await self.call(f"CONSUMER.INFO.{stream}.{name}")
         except ApiError as error:
             if error.err_code != CONSUMER_NOT_FOUND:
                 raise
-            log.warning("consumer-created", stream=stream, consumer=name)
+            tell("consumer-created", stream=stream, consumer=name)
         else:
             if {**found["config"], **config} == found["config"]:
                 return

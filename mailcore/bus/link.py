@@ -44,6 +44,7 @@ class Link:
         self.name = name
         self.up = asyncio.Event()
         self.closing = False
+        self.closed = False
         self.wire = Wire(self._changed)
         self.watchers: list[Callable[[bool], None]] = []
         self._waiting: dict[str, Answer] = {}
@@ -83,6 +84,12 @@ class Link:
     def connected(self) -> bool:
         return self.up.is_set() and self.wire.is_connected
 
+    async def ready(self) -> None:
+        """Wait until the connection is up. Raises BusError when it is closed for good."""
+        await self.up.wait()
+        if self.closed:
+            raise BusError(f"the connection to {self.address} is closed")
+
     @contextmanager
     def asking(self) -> Iterator[tuple[str, Answer]]:
         """A reply subject and the future of its answer."""
@@ -97,7 +104,7 @@ class Link:
     async def ask(self, subject: str, payload: bytes, timeout: float, block: bytes = b"") -> Reply | None:
         """One request, one answer; None when the connection was lost meanwhile. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
-            await self.up.wait()
+            await self.ready()
             await self.wire.room()
             with self.asking() as (reply, answer):
                 self.wire.publish_parts(subject, reply, block, payload)
@@ -108,7 +115,7 @@ class Link:
         return f"{self._inbox}.-"
 
     async def close(self, deadline: float) -> None:
-        """Let what is queued reach the server, within `deadline` seconds, then disconnect."""
+        """Let what is queued reach the server, within `deadline` seconds, then disconnect. Who waits gets BusError."""
         self.closing = True
         try:
             async with asyncio.timeout(deadline):
@@ -118,6 +125,8 @@ class Link:
             log.warning("nats-closed-early", server=str(self.address), deadline_s=deadline)
         finally:
             await self.wire.shut()
+            self.closed = True
+            self.up.set()  # who waits for it need not wait any longer
 
     def _answered(self, subject: str, reply: str, block: bytes, data: bytes) -> None:
         answer = self._waiting.get(subject[len(self._inbox) + 1 :])

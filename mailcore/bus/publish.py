@@ -85,7 +85,7 @@ class Publisher:
                 with link.asking() as (reply, answer):
                     async with asyncio.timeout_at(min(now + _ATTEMPT, end)):
                         if not link.connected:
-                            await link.up.wait()
+                            await link.ready()
                         await link.wire.room()
                         link.wire.publish_parts(subject, reply, block, payload)
                         got = await answer

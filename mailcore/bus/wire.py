@@ -144,6 +144,13 @@ class Wire(Client):
 
     # What follows overrides nats-py.
 
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        # nats-py would send the credentials in the clear to a server that asks for no TLS.
+        server = self._current_server
+        if initial_connection and server is not None and server.uri.scheme == "tls" and not info.get("tls_required"):
+            raise errors.Error("nats: NATS_URL says tls:// and the server offers no TLS")
+        await super()._process_info(info, initial_connection)
+
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         sink = self._sinks.get(sid)
         if sink is None:

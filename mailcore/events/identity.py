@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from mailcore.errors import EventError
@@ -10,6 +11,7 @@ from mailcore.errors import EventError
 MAX_UID = 0xFFFF_FFFF  # nz-number, RFC 9051 §9
 
 
+@lru_cache(maxsize=1024)  # the same few names, for every message
 def _quote(text: str) -> str:
     return quote(text, safe="", encoding="utf-8", errors="surrogatepass")
 

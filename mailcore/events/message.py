@@ -64,10 +64,11 @@ class MessageEvent:
     def headers(self) -> dict[str, str]:
         """NATS headers; every value is printable ASCII."""
         key = self.identity.key
+        identity = str(self.identity)
         out = {
-            "Nats-Msg-Id": str(self.identity),
+            "Nats-Msg-Id": identity,
             "ce-specversion": SPEC_VERSION,
-            "ce-id": str(self.identity),
+            "ce-id": identity,
             "ce-type": ce_type(self.kind.value),
             "ce-source": key.source,
             "ce-subject": f"{self.identity.uidvalidity}/{self.identity.uid}",

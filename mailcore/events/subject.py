@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -13,6 +14,7 @@ PREFIX: Final = "mail"
 _SAFE: Final = "!$&'()+,-/:;=@_~#<[]^`{|}?\"\\"
 
 
+@lru_cache(maxsize=1024)  # the same few names, for every event
 def encode_token(name: str) -> str:
     """Any string as one NATS token. The empty string becomes a lone `%`, which no other string can give."""
     if not name:

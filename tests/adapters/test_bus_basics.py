@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus
+from mailcore.bus.layout import Limits, streams
 from mailcore.errors import BusError, Retry, Scope
 from mailcore.events.message import MessageEvent
 from tests.support.events import expunged, message
@@ -53,6 +54,43 @@ async def test_ensure_again_changes_nothing_and_other_limits_are_taken_over(bus:
     await bus.ensure(max_bytes=256 << 20)
     await bus.ensure(max_bytes=128 << 20, max_age=timedelta(days=1))
     assert await bus.position(MAIL) == before
+
+
+@pytest.mark.asyncio
+async def test_where_the_server_has_little_room_the_streams_are_smaller() -> None:
+    server = NatsServer(max_file_store="300M")
+    try:
+        bus = await Bus.connect(server.start().url, name="test")
+        await bus.ensure()
+        sizes = {
+            name: (await bus._jetstream.call(f"STREAM.INFO.{name}"))["config"]["max_bytes"]
+            for name in streams(Limits())
+        }
+        assert sizes[MAIL] == sizes["OBJ_mail-bodies"] == 64 << 20
+        assert sum(sizes.values()) < 300_000_000
+        await bus.publish(message(1))
+        await bus.close()
+    finally:
+        server.close()
+
+
+@pytest.mark.asyncio
+async def test_an_event_larger_than_a_small_server_takes_is_told_by_max_inline() -> None:
+    server = NatsServer(max_payload=1 << 20)
+    try:
+        bus = await Bus.connect(server.start().url, name="test")
+        await bus.ensure(max_bytes=64 << 20)
+        assert bus.max_inline == (1 << 20) - (64 << 10)
+        await bus.publish(message(1, bytes(bus.max_inline)))
+        await bus.close()
+    finally:
+        server.close()
+
+
+@pytest.mark.asyncio
+async def test_credentials_are_not_sent_in_the_clear_when_the_url_says_tls(nats_server: NatsServer) -> None:
+    with pytest.raises(BusError, match="says tls:// and the server offers no TLS"):
+        await Bus.connect(nats_server.url.replace("nats://", "tls://"), name="test", connect_timeout=0.3)
 
 
 @pytest.mark.asyncio

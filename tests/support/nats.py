@@ -25,7 +25,7 @@ listen: "127.0.0.1:{port}"
 server_name: "test"
 max_payload: {max_payload}
 authorization {{ token: "{token}" }}
-jetstream {{ store_dir: "{store}", max_file_store: 16G, sync_interval: {sync_interval} }}
+jetstream {{ store_dir: "{store}", max_file_store: {max_file_store}, sync_interval: {sync_interval} }}
 """
 
 
@@ -46,6 +46,7 @@ class NatsServer:
 
     sync_interval: str = "2m"
     max_payload: int = MAX_PAYLOAD
+    max_file_store: str = "16G"
     port: int = field(default_factory=free_port)
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="mz-nats-")))
@@ -74,6 +75,7 @@ class NatsServer:
                 max_payload=self.max_payload,
                 token=self.token,
                 store=self.home / "store",
+                max_file_store=self.max_file_store,
                 sync_interval=self.sync_interval,
             )
         )
