@@ -81,7 +81,7 @@ class Screen:
             (f"  {size(journey.size)}", "dim"),
         )
         self._console.print(head)
-        self._stage("delivered", "", Text("▏", "dim"))
+        self._stage("delivered", "0.0 ms", Text("▏", "dim"))
         scale = max(1.0, ms["stored"] / _CELLS)
         start = 0
         for name, colour in _STAGES:

@@ -27,6 +27,7 @@ from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import MailboxState, Store
 
 _ANSWER_WITHIN: Final = 3.0
+_FILE_WIDTH: Final = 200  # a pipe has no width to break lines at
 
 
 @dataclass
@@ -45,6 +46,8 @@ async def run(settings: Settings) -> int:
     found = _Findings()
     await asyncio.gather(_ask_nats(settings, found), _ask_database(settings, found))
     console = Console(highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
     _show(settings, found, console)
     return exit_code.UNAVAILABLE if found.faults else exit_code.OK
 
@@ -162,7 +165,8 @@ def _connection(live: MailboxLive | None, now: datetime) -> str:
 def _stored(row: MailboxState | None) -> str:
     if row is None:
         return "–"
-    return f"{row.stored_count:,}" if row.stored_count == row.message_count else f"[yellow]{row.stored_count:,}[/]"
+    # More stored than on the server is only the server's count being that of the last sweep.
+    return f"{row.stored_count:,}" if row.stored_count >= row.message_count else f"[yellow]{row.stored_count:,}[/]"
 
 
 def _last_sync(row: MailboxState | None, now: datetime) -> str:

@@ -29,7 +29,9 @@ _COLOURS: Final = {
     "synced": "dim",
 }
 # What stands in the line's own columns already, or is of no use to the eye.
-_LEFT_OUT: Final = frozenset(("account", "mailbox", "at", "uidvalidity", "uid", "sha256", "pushed_at", "published_at"))
+_LEFT_OUT: Final = frozenset(
+    ("account", "mailbox", "at", "uidvalidity", "uid", "sha256", "pushed_at", "published_at", "run_id")
+)
 
 
 async def run(settings: Settings, *, since: str | None, subject: str, as_json: bool) -> int:
@@ -97,5 +99,5 @@ def _shown(event: Delivery) -> list[tuple[str, object]]:
             (name, value) for name, value in facts.items() if name not in _LEFT_OUT and value not in (None, "", [])
         ]
         return [(name, json.dumps(value) if isinstance(value, dict | list) else value) for name, value in shown]
-    names = {"size": "ce-size", "found_by": "ce-foundby", "received": "ce-receivedat"}
+    names = {"size": "ce-size", "found_by": "ce-foundby"}
     return [(name, event.headers[header]) for name, header in names.items() if header in event.headers]
