@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from mailcore.mime.charset import Defects
+from mailcore.mime.defects import Defects
 from mailcore.mime.encodedword import decode_words
 
 # Nearly all there is: one address, with or without a display name.
@@ -21,6 +21,10 @@ def parse_addresses(value: str, defects: Defects) -> list[tuple[str, str]]:
     out: list[tuple[str, str]] = []
     position, length = 0, len(value)
     while position < length:
+        if defects.addresses <= 0:
+            defects.add("too-many-addresses")
+            return out
+        defects.addresses -= 1
         found = _SIMPLE.match(value, position)
         if found is not None and (found.end() == length or value[found.end()] == ","):
             out.append((_name(found[1] if found[1] is not None else found[2], defects), found[3]))
@@ -31,7 +35,11 @@ def parse_addresses(value: str, defects: Defects) -> list[tuple[str, str]]:
             out.append(("", found[1]))
         position = found.end() + 1
     if position < length:
-        out += _slow(value[position:], defects)
+        rest = value[position : position + defects.odd_address_characters]
+        defects.odd_address_characters -= len(rest)
+        if len(rest) < length - position:
+            defects.add("too-many-addresses")
+        out += _slow(rest, defects)
     return out
 
 
@@ -70,7 +78,7 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
             depth = 1
         elif token == "<":
             if address is not None:
-                defects["bad-address"] = None
+                defects.add("bad-address")
             address, in_angle = [], True
         elif token == ">":
             in_angle = False
@@ -98,11 +106,11 @@ def _without_angle(words: str, comment: str, defects: Defects) -> tuple[str, str
     tokens = decoded.split()
     with_at = [token for token in tokens if "@" in token]
     if len(tokens) > 1 and len(with_at) == 1:
-        defects["bad-address"] = None
+        defects.add("bad-address")
         return _name(" ".join(token for token in tokens if "@" not in token), defects), with_at[0]
     if "@" in decoded:
         return _name(comment, defects), "".join(tokens)
-    defects["bad-address"] = None
+    defects.add("bad-address")
     return _name(comment, defects), decoded
 
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from encodings.aliases import aliases
 from typing import Final
 
-Defects = dict[str, None]
-"""Defect names, each once, in the order in which they were met."""
+from mailcore.mime.defects import Defects
 
 _NOT_A_WORD: Final = re.compile(r"[^a-z0-9]+")
 _DETECT: Final = ("",)
@@ -66,6 +65,7 @@ _META: Final = re.compile(
     rb"<meta[^>]{1,200}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE
 )
 _JIS: Final = re.compile(rb"\x1b(?:\$[@B]|\([BJI])")
+_MAX_VENDOR_JIS: Final = 1 << 18
 
 
 def _windows_table() -> str:
@@ -114,7 +114,7 @@ def decode(data: bytes, charset: str, defects: Defects, hints: Iterable[str] = (
     `bad-charset` (the bytes are not in the declared charset), `undeclared-8bit`, `nul`."""
     candidates = _codecs(charset) if charset else _DETECT
     if candidates is None:
-        defects["unknown-charset"] = None
+        defects.add("unknown-charset")
         candidates = _DETECT
     if data.isascii() and not candidates[0].startswith(_OWN_ASCII):
         text = str(data, "ascii")
@@ -125,7 +125,7 @@ def decode(data: bytes, charset: str, defects: Defects, hints: Iterable[str] = (
         found = _strict(data, codec)
         if found is not None:
             return storable(found, defects)
-    defects["bad-charset"] = None
+    defects.add("bad-charset")
     if candidates[0] == "utf_8":
         return storable(_mended_utf8(data), defects)
     guess = None if data.isascii() else _strict(data, "utf_8")
@@ -135,14 +135,14 @@ def decode(data: bytes, charset: str, defects: Defects, hints: Iterable[str] = (
 def storable(text: str, defects: Defects) -> str:
     """Without NUL (defect `nul`); surrogate pairs joined, lone ones replaced (defect `bad-charset`)."""
     if "\0" in text:
-        defects["nul"] = None
+        defects.add("nul")
         text = text.replace("\0", "")
     if text.isascii():
         return text
     try:
         text.encode()
     except UnicodeEncodeError:
-        defects["bad-charset"] = None
+        defects.add("bad-charset")
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
 
@@ -168,7 +168,7 @@ def _detect(data: bytes, defects: Defects, hints: Iterable[str]) -> str:
     text = _strict(data, "utf_8")
     if text is not None:
         return text
-    defects["undeclared-8bit"] = None
+    defects.add("undeclared-8bit")
     for hint in hints:
         for codec in _codecs(hint) or ():
             found = _strict(data, codec) if codec and not codec.startswith(("utf", "windows")) else None
@@ -187,6 +187,8 @@ def _mended_utf8(data: bytes) -> str:
 
 def _vendor_jis(data: bytes) -> str | None:
     """ISO-2022-JP with the vendors' rows (NEC, IBM: №, ①) and half-width kana, by way of their Shift_JIS."""
+    if len(data) > _MAX_VENDOR_JIS:
+        return None
     out: list[bytes] = []
     position, wide, kana = 0, False, False
     for found in [*_JIS.finditer(data), None]:

@@ -6,12 +6,12 @@ import binascii
 import re
 from typing import Final
 
-from mailcore.mime.charset import Defects, decode
+from mailcore.mime.charset import decode
+from mailcore.mime.defects import Defects
 from mailcore.mime.transfer import decode_base64_word
 
 # RFC 2231 §5 adds a language after `*`. The bounds keep a failed match from costing more than a constant.
 _START: Final = re.compile(r"=\?([^?\s*]{1,64})(?:\*[^?\s]{0,32})?\?([bBqQ])\?")
-_SPACE: Final = re.compile(r"\s*\Z")
 
 
 def decode_words(value: str, defects: Defects) -> str:
@@ -28,8 +28,12 @@ def decode_words(value: str, defects: Defects) -> str:
     while (start := _START.search(value, search_from)) is not None:
         end = value.find("?=", start.end())
         if end < 0:
-            defects["bad-encoded-word"] = None
+            defects.add("bad-encoded-word")
             break
+        if defects.words <= 0:
+            defects.add("too-many-encoded-words")
+            break
+        defects.words -= 1
         between = value[done : start.start()]
         charset = start[1].lower()
         if run and (not between or between.isspace()):
@@ -53,6 +57,8 @@ def decode_words(value: str, defects: Defects) -> str:
 def _decode_run(run: list[tuple[str, str]], charset: str, defects: Defects) -> str:
     chunks: list[bytes] = []
     unfinished = ""  # base64 cut inside a group of four by a mailer that split the encoded text
+    if all(encoding in "qQ" for encoding, _ in run):
+        return decode(_q("".join([payload for _, payload in run])), charset, defects)
     for encoding, payload in run:
         if encoding in "qQ":
             if unfinished:
@@ -74,7 +80,7 @@ def _decode_run(run: list[tuple[str, str]], charset: str, defects: Defects) -> s
 def _b(payload: str, defects: Defects) -> bytes:
     data, clean = decode_base64_word(payload.encode("utf-8", "replace"))
     if not clean:
-        defects["bad-encoded-word"] = None
+        defects.add("bad-encoded-word")
     return data
 
 

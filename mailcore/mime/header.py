@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from mailcore.mime.charset import Defects, decode
+from mailcore.mime.charset import decode
+from mailcore.mime.defects import Defects
 from mailcore.mime.encodedword import decode_words
 
 MAX_BYTES: Final = 8 << 20
+MAX_FIELDS: Final = 10_000
 """Of one header section; what is beyond is not read (defect `header-too-large`)."""
 
 Fields = list[tuple[str, str]]
 """(name as written, value unfolded with its encoded words still encoded), in order, with repetition."""
 
-_FOLD: Final = re.compile(r"\n[ \t]+")
 _NAME: Final = re.compile(r"[!-9;-~]+[ \t]*:")
 _NAME_BYTES: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
 _BLANK_START: Final = re.compile(
@@ -44,7 +45,7 @@ def read_fields(block: bytes, defects: Defects) -> Fields:
     """The fields of a header section. Lines that are none are left out (defect `bad-header`; a leading mbox line is no
     defect). 8-bit values are UTF-8 (RFC 6532) or, with a defect, guessed."""
     if len(block) > MAX_BYTES:
-        defects["header-too-large"] = None
+        defects.add("header-too-large")
         block = block[:MAX_BYTES]
     mixed = False
     try:
@@ -53,14 +54,17 @@ def read_fields(block: bytes, defects: Defects) -> Fields:
         mixed = True
         text = block.decode("utf-8", "surrogateescape")
     if "\0" in text:
-        defects["nul"] = None
+        defects.add("nul")
         text = text.replace("\0", "")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if "\n " in text or "\n\t" in text:
-        text = _FOLD.sub(" ", text)
+    text = text.replace("\n ", " ").replace("\n\t", " ")  # RFC 5322 §2.2.3
     fields: Fields = []
-    for number, line in enumerate(text.split("\n")):
+    lines = text.split("\n", MAX_FIELDS)
+    if len(lines) > MAX_FIELDS:
+        defects.add("header-too-large")
+        lines.pop()
+    for number, line in enumerate(lines):
         name, colon, value = line.partition(":")
         if colon and " " not in name and "\t" not in name and name:
             fields.append((name, value.strip(" \t")))
@@ -69,7 +73,7 @@ def read_fields(block: bytes, defects: Defects) -> Fields:
             if found is not None:
                 fields.append((name.rstrip(" \t"), value.strip(" \t")))
             elif number or not line.startswith(("From ", ">From ")):
-                defects["bad-header"] = None
+                defects.add("bad-header")
     if mixed:
         fields = _repaired(fields, defects)
     return fields
@@ -92,10 +96,10 @@ def _guess(text: str, hints: list[str], defects: Defects) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        defects["8bit-header"] = None
+        defects.add("8bit-header")
         if "=?" in text:  # raw bytes inside an encoded word are in its charset
             text = _Q_WORD.sub(lambda word: _ESCAPED_BYTE.sub(lambda b: f"={ord(b[0]) & 0xFF:02X}", word[0]), text)
-        return decode(text.encode("utf-8", "surrogateescape"), "", {}, hints)
+        return decode(text.encode("utf-8", "surrogateescape"), "", Defects(), hints)
     return text
 
 

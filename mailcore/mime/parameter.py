@@ -9,8 +9,11 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from mailcore.mime.charset import Defects, decode
+from mailcore.mime.charset import decode
+from mailcore.mime.defects import Defects
 from mailcore.mime.encodedword import decode_words
+
+_MAX_LENGTH: Final = 1 << 16
 
 _MAIN: Final = re.compile(r"[^;\s]*+")
 # A parameter begins at the start of a token; what precedes it need not be a semicolon. Values: quoted (perhaps never
@@ -26,13 +29,16 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 def parse_parameters(value: str, defects: Defects) -> tuple[str, dict[str, str]]:
     """(main value in lower case, parameters by lower-case name, decoded). The first of two of one name counts; the
     extended form of RFC 2231 counts before the plain one. Defect: `bad-parameter`."""
+    if len(value) > _MAX_LENGTH:
+        defects.add("header-too-large")
+        value = value[:_MAX_LENGTH]
     main_match = _MAIN.match(value.strip())
     main = main_match.group().lower() if main_match else ""
     if "=" not in value:
         return main, {}
     plain: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
-    for name, text in _pairs(value):
+    for name, text in _pairs(value, defects):
         if "*" not in name:
             plain.setdefault(name, text)
             continue
@@ -44,7 +50,7 @@ def parse_parameters(value: str, defects: Defects) -> tuple[str, dict[str, str]]
         elif digits.isascii() and digits.isdigit() and len(digits) < 7:
             number = int(digits)
         else:
-            defects["bad-parameter"] = None
+            defects.add("bad-parameter")
             continue
         pieces.setdefault(base, {}).setdefault(number, (extended, text))
     out = {
@@ -57,22 +63,29 @@ def parse_parameters(value: str, defects: Defects) -> tuple[str, dict[str, str]]
     return main, out
 
 
-def _pairs(value: str) -> list[tuple[str, str]]:
+def _pairs(value: str, defects: Defects) -> list[tuple[str, str]]:
     out: list[tuple[str, str]] = []
     position = 0
-    hopeless = False  # no further quote ends a value: do not look again
+    last: re.Match[str] | None = None  # the last place found where a quote ends a value
+    hopeless = False  # there is none further on: do not look again
     while (found := _PARAMETER.search(value, position)) is not None:
+        if defects.parameters <= 0:
+            defects.add("too-many-parameters")
+            break
+        defects.parameters -= 1
         name, text = found[1].lower(), found[2]
         position = max(found.end(), position + 1)
         if text.startswith('"'):
             if not hopeless and not _ends_well(value, position):
                 # A quote inside the quotes that was not escaped: the value ends where a quote meets a semicolon.
-                end = _QUOTE_END.search(value, max(position - 1, found.start(2) + 1))
-                if end is None:
+                begin = max(position - 1, found.start(2) + 1)
+                if last is None or last.start() < begin:
+                    last = _QUOTE_END.search(value, begin)
+                if last is None:
                     hopeless = True
-                elif "=" not in value[position : end.start()]:
-                    text = value[found.start(2) : end.start() + 1]
-                    position = end.start() + 1
+                elif value.find("=", position, last.start()) < 0:
+                    text = value[found.start(2) : last.start() + 1]
+                    position = last.start() + 1
             text = text[1:-1] if len(text) > 1 and text.endswith('"') else text[1:]
             if "\\" in text:
                 text = _ESCAPED.sub(r"\1", text)
@@ -105,7 +118,7 @@ def _joined(parts: dict[int, tuple[bool, str]], defects: Defects) -> str:
             if len(found) == 3:
                 charset, _, text = found
             else:
-                defects["bad-parameter"] = None
+                defects.add("bad-parameter")
         chunks.append(unquote_to_bytes(text.encode("utf-8", "surrogatepass")))
     return decode_words(decode(b"".join(chunks), charset, defects), defects)
 

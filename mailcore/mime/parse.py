@@ -9,7 +9,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from mailcore.mime.address import parse_addresses
-from mailcore.mime.charset import Defects, decode, html_charset, storable
+from mailcore.mime.charset import decode, html_charset
+from mailcore.mime.defects import Defects
 from mailcore.mime.encodedword import decode_words
 from mailcore.mime.header import Header
 from mailcore.mime.model import ParsedAttachment, ParsedMessage
@@ -33,12 +34,12 @@ def parse(raw: bytes) -> ParsedMessage:
     file name. An attached message is one attachment with its exact bytes. Files inside winmail.dat and uuencoded files
     in the text become attachments of their own (part ids `2.tnef.1`, `1.uu.1`); winmail.dat is kept as well.
     """
-    defects: Defects = {}
+    defects = Defects()
     if not isinstance(raw, bytes):
         raw = bytes(raw)
     if b"\r" in raw and b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")  # line ends of old Macs
-        defects["bare-cr"] = None
+        defects.add("bare-cr")
     walker = Walker(raw, defects)
     collected = _Collector(raw, defects)
     for leaf in walker.leaves:
@@ -80,9 +81,9 @@ class _Collector:
         self.attachments.append(
             ParsedAttachment(
                 part_id=part_id,
-                filename=storable(filename, self.defects),
-                content_type=storable(leaf.content_type, self.defects),
-                content_id=storable(content_id, self.defects),
+                filename=filename,
+                content_type=leaf.content_type,
+                content_id=content_id,
                 inline=inline,
                 content=content,
             )
@@ -90,7 +91,7 @@ class _Collector:
 
     def _take_text(self, leaf: Leaf, content: bytes) -> None:
         if len(content) > MAX_BODY_BYTES:
-            self.defects["body-too-large"] = None
+            self.defects.add("body-too-large")
             self._attach(leaf.part_id, leaf, "", content, True)
             content = content[:MAX_BODY_BYTES]
         charset = first_token(leaf.parameters.get("charset", ""))
@@ -115,7 +116,7 @@ class _Collector:
             self.attachments.append(
                 ParsedAttachment(
                     part_id=f"{leaf.part_id}.uu.{number}",
-                    filename=storable(name, self.defects),
+                    filename=name,
                     content_type="application/octet-stream",
                     content_id="",
                     inline=False,
@@ -123,18 +124,18 @@ class _Collector:
                 )
             )
         kept.append(content[position:])
-        self.defects["uuencode"] = None
+        self.defects.add("uuencode")
         return b"".join(kept)
 
     def _take_tnef(self, leaf: Leaf, content: bytes) -> None:
-        self.defects["tnef"] = None
+        self.defects.add("tnef")
         for number, file in enumerate(tnef_files(content, self.defects), 1):
             self.attachments.append(
                 ParsedAttachment(
                     part_id=f"{leaf.part_id}.tnef.{number}",
-                    filename=storable(file.name, self.defects),
-                    content_type=storable(file.content_type, self.defects) or "application/octet-stream",
-                    content_id=storable(file.content_id, self.defects),
+                    filename=file.name,
+                    content_type=file.content_type or "application/octet-stream",
+                    content_id=file.content_id,
                     inline=False,
                     content=file.content,
                 )
@@ -156,27 +157,22 @@ class _Collector:
 def _message(
     header: Header, body_text: str, body_html: str, attachments: tuple[ParsedAttachment, ...], defects: Defects
 ) -> ParsedMessage:
-    headers = tuple(
-        [
-            (storable(name, defects), storable(decode_words(value, defects) if "=?" in value else value, defects))
-            for name, value in header.fields
-        ]
-    )
+    headers = tuple([(name, decode_words(value, defects) if "=?" in value else value) for name, value in header.fields])
     sender = _addresses(header, "from", defects) or _addresses(header, "sender", defects)
     from_name, from_email = sender[0] if sender else ("", "")
     message_id = _ids(header.get("message-id"))
     in_reply_to = _ids(header.get("in-reply-to"))
-    subject = " ".join(storable(header.text("subject", defects), defects).split())
+    subject = " ".join(header.text("subject", defects).split())
     return ParsedMessage(
-        message_id=storable(message_id[0] if message_id else "", defects),
+        message_id=message_id[0] if message_id else "",
         subject=subject,
         from_name=from_name,
         from_email=from_email,
         to_emails=tuple([email for _, email in _addresses(header, "to", defects)]),
         cc_emails=tuple([email for _, email in _addresses(header, "cc", defects)]),
         reply_to=tuple([email for _, email in _addresses(header, "reply-to", defects)]),
-        in_reply_to=storable(in_reply_to[0] if in_reply_to else "", defects),
-        references=tuple([storable(item, defects) for item in _ids(header.get("references"))]),
+        in_reply_to=in_reply_to[0] if in_reply_to else "",
+        references=tuple(_ids(header.get("references"))),
         sent_at=_date(header.get("date"), defects),
         headers=headers,
         body_text=body_text,
@@ -190,7 +186,7 @@ def _addresses(header: Header, name: str, defects: Defects) -> list[tuple[str, s
     value = header.get(name)
     if not value:
         return []
-    return [(storable(n, defects), storable(e, defects)) for n, e in parse_addresses(value, defects)]
+    return parse_addresses(value, defects)
 
 
 def _ids(value: str) -> list[str]:
@@ -206,5 +202,5 @@ def _date(value: str, defects: Defects) -> datetime | None:
             moment = moment.replace(tzinfo=UTC)
         return moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
-        defects["bad-date"] = None
+        defects.add("bad-date")
         return None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from mailcore.mime.charset import Defects
+from mailcore.mime.defects import Defects
 from mailcore.mime.header import Header, blank_lines_end, read_fields, starts_header
 from mailcore.mime.parameter import parse_parameters
 
 MAX_DEPTH: Final = 100
 MAX_PARTS: Final = 10_000
+_MAX_LEARNT: Final = 200
 
 
 @dataclass(slots=True)
@@ -41,19 +43,14 @@ class _Frame:
         self.closed = False
 
 
-def header_end(raw: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """(end of the header section, start of the body), or None when no empty line is in `raw[start:end]`."""
-    if raw.startswith(b"\n", start, end):
-        return start, start + 1
-    if raw.startswith(b"\r\n", start, end):
-        return start, start + 2
-    crlf = raw.find(b"\n\r\n", start, end)
-    lf = raw.find(b"\n\n", start, end if crlf < 0 else crlf + 1)
-    if lf >= 0:
-        return lf + 1, lf + 2
-    if crlf >= 0:
-        return crlf + 1, crlf + 3
-    return None
+def _common_prefix(lines: Collection[bytes]) -> bytes:
+    if not lines:
+        return b"--"
+    low, high = min(lines), max(lines)
+    for index, byte in enumerate(low):
+        if index >= len(high) or high[index] != byte:
+            return low[:index]
+    return low
 
 
 class Walker:
@@ -62,75 +59,116 @@ class Walker:
     def __init__(self, raw: bytes, defects: Defects) -> None:
         self.raw = raw
         self.defects = defects
+        self.header = Header([])
         self.leaves: list[Leaf] = []
         self._frames: list[_Frame] = []
-        self._delimiters: dict[bytes, list[int]] = {}  # delimiter line ⇒ depths of the open multiparts it belongs to
-        self._part: Leaf | None = None  # the open part whose header is read
-        self.header = Header([])
+        self._delimiters: dict[bytes, list[int]] = {}  # delimiter ⇒ depths of the open multiparts that it belongs to
+        self._part: Leaf | None = None  # the open part that is no multipart
+        self._prefix = b""  # a line break and what all delimiters in _delimiters have in common
+        self._opened = 0
+        # Where the next empty lines are, so that no byte is searched twice: see _empty_line.
+        self._crlf = self._lf = -1
+        self._lf_known = 0
         self._walk()
 
     def _walk(self) -> None:
         raw, end = self.raw, len(self.raw)
-        searched = header_from = blank_lines_end(raw)
-        if header_from:
-            self.defects["blank-before-header"] = None
-        in_header = True
-        line_break = -1 if raw.startswith(b"--") else raw.find(b"\n--")
-        if not starts_header(raw, header_from, end) and not raw.startswith((b"\n", b"\r\n")) and raw:
-            self.defects["missing-header"] = None
+        start = blank_lines_end(raw)
+        if start:
+            self.defects.add("blank-before-header")
+        if start == end or raw.startswith((b"\n", b"\r\n"), start) or starts_header(raw, start, end):
+            position = self._read_header(start)
+        else:
+            self.defects.add("missing-header")
             self._open(b"", 0)
-            in_header = False
-        while True:
-            limit = line_break if line_break >= 0 else end
-            if in_header:
-                found = header_end(raw, max(header_from, searched - 3), min(limit + 1, end))
-                if found is not None:
-                    self._open(raw[header_from : found[0]], found[1])
-                    in_header = False
-                searched = limit
-            if line_break < 0:
+            position = 0
+        while self._frames:
+            # `position` is where a line ends or a body begins; a delimiter in the first line of all has no line break.
+            found = self._next_delimiter(max(position - 1, 0), end)
+            if found is None:
                 break
-            if not in_header and not self._frames:
-                line_break = -1  # a single part has no delimiters
-                continue
-            eol = raw.find(b"\n", line_break + 1)
-            eol = end if eol < 0 else eol
-            if self._frames:
-                line = raw[line_break + 1 : eol].rstrip(b" \t\r")
-                closing = False
-                depths = self._delimiters.get(line)
-                if depths is None and line.endswith(b"--"):
-                    depths = self._delimiters.get(line[:-2])
-                    closing = depths is not None
-                if depths is None and not in_header and self._part is None:
-                    depths, closing = self._learn(line)
-                if depths:
-                    if in_header:
-                        self._open(raw[header_from : line_break + 1], line_break)
-                    self._leave(depths[-1], line_break)
-                    in_header = False
-                    frame = self._frames[-1]
-                    if closing:
-                        frame.closed = True
-                    elif len(self.leaves) >= MAX_PARTS:
-                        self.defects["too-many-parts"] = None
-                        self._remainder(eol + 1)
-                        return
-                    else:
-                        if frame.closed:
-                            self.defects["parts-after-close"] = None
-                        header_from = searched = eol + 1
-                        in_header = True
-            line_break = raw.find(b"\n--", eol)
-        if in_header:
-            if self._frames and header_from >= end:
-                self.defects["truncated"] = None
-            elif not (self._frames and header_from >= end):
-                self._open(raw[header_from:end], end)
+            line_break, eol, depth, closing = found
+            self._leave(depth, line_break)
+            frame = self._frames[-1]
+            if closing:
+                frame.closed = True
+                position = eol
+            elif self._opened >= MAX_PARTS:
+                self.defects.add("too-many-parts")
+                self._remainder(min(eol + 1, end))
+                return
+            elif eol >= end:
+                self.defects.add("truncated")
+                break
+            else:
+                if frame.closed:
+                    self.defects.add("parts-after-close")
+                position = self._read_header(eol + 1)
         self._leave(-1, end)
+
+    def _read_header(self, start: int) -> int:
+        """Opens the part whose header begins at `start`; returns where its body begins. A delimiter ends it, too."""
+        raw, end = self.raw, len(self.raw)
+        header_end, body = self._empty_line(start)
+        if self._frames:
+            found = self._next_delimiter(start - 1, header_end)
+            if found is not None:
+                self._open(raw[start : found[0] + 1], found[0])
+                return found[0] + 1
+        self._open(raw[start:header_end], body)
+        return min(body, end)
+
+    def _empty_line(self, start: int) -> tuple[int, int]:
+        """(end of the header section, start of the body) for a header that begins at `start`.
+
+        Positions only grow, so what was found beyond `start` still holds; the search for LF LF ends at the other find.
+        """
+        raw, end = self.raw, len(self.raw)
+        if raw.startswith(b"\n", start):
+            return start, start + 1
+        if raw.startswith(b"\r\n", start):
+            return start, start + 2
+        if self._crlf < start:
+            found = raw.find(b"\n\r\n", start)
+            self._crlf = found if found >= 0 else end
+        if self._lf < start:
+            found = raw.find(b"\n\n", max(start, self._lf_known), self._crlf + 1)
+            self._lf = found
+            self._lf_known = self._crlf if found < 0 else found
+        if start <= self._lf < self._crlf:
+            return self._lf + 1, self._lf + 2
+        return min(self._crlf + 1, end), min(self._crlf + 3, end)
+
+    def _next_delimiter(self, position: int, limit: int) -> tuple[int, int, int, bool] | None:
+        """The next line at or after `position`, with its line break before `limit`, that delimits an open multipart:
+        (its line break, its end, depth of the multipart, whether it closes it)."""
+        raw, delimiters = self.raw, self._delimiters
+        frame = self._frames[-1]
+        learning = frame.delimiter is None and not frame.count
+        prefix = b"\n--" if learning else self._prefix
+        while True:
+            line_break = raw.find(prefix, position, limit + len(prefix) - 1)
+            if line_break < 0:
+                return None
+            eol = raw.find(b"\n", line_break + 1)
+            if eol < 0:
+                eol = len(raw)
+            line = raw[line_break + 1 : eol].rstrip(b" \t\r")
+            if line in delimiters:
+                return line_break, eol, delimiters[line][-1], False
+            if line[-2:] == b"--" and line[:-2] in delimiters:
+                return line_break, eol, delimiters[line[:-2]][-1], True
+            if learning and 2 < len(line) <= _MAX_LEARNT and b" " not in line:
+                # The first line that looks like a delimiter is taken for one when the header named none.
+                frame.delimiter = line
+                depth = len(self._frames) - 1
+                self._know(line, depth)
+                return line_break, eol, depth, False
+            position = eol
 
     def _open(self, block: bytes, body: int) -> None:
         """The header of a part has ended: begin a leaf or a multipart."""
+        self._opened += 1
         header = Header(read_fields(block, self.defects))
         frame = self._frames[-1] if self._frames else None
         if frame is None:
@@ -143,7 +181,7 @@ class Walker:
         content_type, parameters = parse_parameters(header.get("content-type"), self.defects)
         if "/" not in content_type:
             if content_type:
-                self.defects["bad-content-type"] = None
+                self.defects.add("bad-content-type")
             # RFC 2046 §5.1.5: the parts of a digest are messages unless they say otherwise.
             content_type = "message/rfc822" if parent == "digest" and not content_type else "text/plain"
         leaf = Leaf(part_id, header, content_type, parameters, parent, body, body)
@@ -151,27 +189,22 @@ class Walker:
             self._part = leaf
             return
         if len(self._frames) >= MAX_DEPTH:
-            self.defects["too-deep"] = None
+            self.defects.add("too-deep")
             self._part = leaf
             return
         boundary = parameters.get("boundary", "")
         delimiter = b"--" + boundary.encode("utf-8", "surrogatepass") if boundary else None
         if delimiter is None:
-            self.defects["missing-boundary"] = None
+            self.defects.add("missing-boundary")
         else:
             delimiter = delimiter.rstrip(b" \t\r")
-            self._delimiters.setdefault(delimiter, []).append(len(self._frames))
+            self._know(delimiter, len(self._frames))
         self._frames.append(_Frame(leaf, delimiter, prefix))
         self._part = None
 
-    def _learn(self, line: bytes) -> tuple[list[int] | None, bool]:
-        """The first line that looks like a delimiter is taken for one when the header named none."""
-        frame = self._frames[-1]
-        if frame.delimiter is not None or len(line) < 3 or len(line) > 200 or b" " in line:
-            return None, False
-        frame.delimiter = line
-        self._delimiters.setdefault(line, []).append(len(self._frames) - 1)
-        return self._delimiters[line], False
+    def _know(self, delimiter: bytes, depth: int) -> None:
+        self._delimiters.setdefault(delimiter, []).append(depth)
+        self._prefix = b"\n" + _common_prefix(self._delimiters)
 
     def _leave(self, depth: int, line_break: int) -> None:
         """A line of the multipart at `depth` was met: what is open inside it ends before the line break."""
@@ -186,8 +219,9 @@ class Walker:
                 depths.pop()
                 if not depths:
                     del self._delimiters[frame.delimiter]
+                    self._prefix = b"\n" + _common_prefix(self._delimiters)
             if not frame.closed:
-                self.defects["unclosed-multipart"] = None
+                self.defects.add("unclosed-multipart")
             if not frame.count:
                 self._undivided(frame, end)
 
@@ -202,7 +236,7 @@ class Walker:
         leaf = frame.leaf
         leaf.end = max(leaf.start, end)
         if leaf.end > leaf.start:
-            self.defects["missing-boundary"] = None
+            self.defects.add("missing-boundary")
             leaf.content_type = "text/plain"
             self.leaves.append(leaf)
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from mailcore.mime.charset import Defects, decode
+from mailcore.mime.charset import decode
+from mailcore.mime.defects import Defects
 
 _SIGNATURE: Final = b"\x78\x9f\x3e\x22"
 _MAX_NESTING: Final = 8
 _MAX_FILES: Final = 1_000
+_MAX_PROPERTIES: Final = 100_000
 
 _LEVEL_ATTACHMENT: Final = 2
 _ATTACH_TITLE: Final = 0x8010
@@ -97,10 +99,10 @@ def _collect(view: memoryview, depth: int, out: list[TnefFile], defects: Defects
             if level == _LEVEL_ATTACHMENT and drafts:
                 _fill(drafts[-1], attribute, value, codepage, defects)
     except _Damaged:
-        defects["bad-tnef"] = None
+        defects.add("bad-tnef")
     for draft in drafts:
         if len(out) >= _MAX_FILES:
-            defects["bad-tnef"] = None
+            defects.add("bad-tnef")
             return
         names = draft.names or {}
         if draft.nested is not None:
@@ -132,7 +134,7 @@ def _fill(draft: _Draft, attribute: int, value: memoryview, codepage: str, defec
                 elif kind in (_STRING8, _UNICODE):
                     names.setdefault(tag, _text(found, kind, codepage, defects) if len(found) < 4096 else "")
         except _Damaged:
-            defects["bad-tnef"] = None
+            defects.add("bad-tnef")
         draft.names = names
 
 
@@ -154,6 +156,8 @@ def _properties(view: memoryview) -> Iterator[_Property]:
     of values are passed over."""
     count = _u32(view, 0)
     position = 4
+    if count > _MAX_PROPERTIES:
+        raise _Damaged
     for _ in range(count):
         kind, tag = _u16(view, position), _u16(view, position + 2)
         position += 4
@@ -166,6 +170,8 @@ def _properties(view: memoryview) -> Iterator[_Property]:
         kind &= ~_MULTI
         if kind in _VARIABLE:
             values = _u32(view, position)
+            if values > _MAX_PROPERTIES:
+                raise _Damaged
             position += 4
             for _ in range(values):
                 length = _u32(view, position)
@@ -185,7 +191,7 @@ def _properties(view: memoryview) -> Iterator[_Property]:
 
 
 def _text(value: memoryview, kind: int, codepage: str, defects: Defects) -> str:
-    text = decode(bytes(value), "utf-16-le" if kind == _UNICODE else codepage, {})
+    text = decode(bytes(value), "utf-16-le" if kind == _UNICODE else codepage, Defects())
     return text.partition("\0")[0]
 
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from pybase64 import b64decode
 
-from mailcore.mime.charset import Defects
+from mailcore.mime.charset import decode
+from mailcore.mime.defects import Defects
 
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_ALPHABET: Final = bytes(set(range(256)) - set(_ALPHABET))
@@ -18,6 +19,8 @@ _QP_TRAILING: Final = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
 _QP_BROKEN: Final = re.compile(rb"=(?:[^0-9A-Fa-f\r\n]|[0-9A-Fa-f](?:[^0-9A-Fa-f]|\Z))")
 _QP_BARE_CR: Final = re.compile(rb"=\r(?!\n)")
 _QP_CHUNK: Final = 1 << 20
+_UU_MAX_FILES: Final = 1_000
+_UU_MAX_EMPTY: Final = 1_000
 _UU_BEGIN: Final = re.compile(rb"(?m)^begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,255})\r?\n")
 
 _IDENTITY: Final = frozenset(
@@ -39,7 +42,7 @@ def decode_part(raw: bytes, start: int, end: int, encoding: str, defects: Defect
     if encoding in _UU:
         return _decode_uu_part(raw[start:end], defects)
     if encoding not in _IDENTITY:
-        defects["unknown-transfer-encoding"] = None
+        defects.add("unknown-transfer-encoding")
     return raw[start:end]
 
 
@@ -49,21 +52,31 @@ def decode_base64(raw: bytes, start: int, end: int, defects: Defects) -> bytes:
     padding = raw.find(b"=", start, end)
     stop = end if padding < 0 else padding
     if padding >= 0 and raw[padding:end].strip(b"= \t\r\n"):
-        defects["bad-base64"] = None
+        defects.add("bad-base64")
         if raw[padding:end].translate(None, _ALPHABET + b"=" + _BLANK):
             end = padding + 2  # below the end stands what a list or a gateway put there: not ours
         return _salvage(raw[start:end])  # else pieces were joined, each with its padding
     try:
         data = b64decode(memoryview(raw)[start:end])
     except binascii.Error:
-        defects["bad-base64"] = None
+        defects.add("bad-base64")
         return _salvage(raw[start:end])
-    letters = stop - start - raw.count(b"\n", start, stop) - raw.count(b"\r", start, stop)
-    if len(data) != letters * 3 // 4:
-        letters -= raw.count(b" ", start, stop) + raw.count(b"\t", start, stop)
+    if len(data) != _regular_letters(raw, start, stop) * 3 // 4:
+        letters = stop - start - sum(raw.count(blank, start, stop) for blank in (b"\n", b"\r", b" ", b"\t"))
         if len(data) != letters * 3 // 4:
-            defects["bad-base64"] = None
+            defects.add("bad-base64")
     return data
+
+
+def _regular_letters(raw: bytes, start: int, stop: int) -> int:
+    """How many letters there are if all lines are as long as the first: spares counting the line ends."""
+    eol = raw.find(b"\n", start, stop)
+    if eol <= start:
+        return stop - start
+    width = eol + 1 - start
+    letters = width - (2 if raw[eol - 1] == 0x0D else 1)
+    lines, rest = divmod(stop - start, width)
+    return lines * letters + min(rest, letters)
 
 
 def decode_base64_word(payload: bytes) -> tuple[bytes, bool]:
@@ -100,19 +113,28 @@ def decode_quoted_printable(raw: bytes, start: int, end: int, defects: Defects) 
 
 def _decode_qp(text: bytes, defects: Defects) -> bytes:
     # RFC 2045 §6.7 (3): white space at the end of a line was put there on the way and must be deleted.
-    if any(blank in text for blank in (b" \n", b" \r\n", b"\t\n", b"\t\r\n")) or text.endswith((b" ", b"\t")):
+    crlf = b"\r\n" in text[:1000]
+    eol = b"\r\n" if crlf else b"\n"
+    if b" " + eol in text or (b"\t" in text and b"\t" + eol in text) or text.endswith((b" ", b"\t")):
         text = _QP_TRAILING.sub(b"", text)
+    data = binascii.a2b_qp(text)
+    soft = text.count(b"=" + eol)
+    if len(data) == len(text) - 2 * (text.count(b"=") - soft) - soft * (1 + len(eol)):
+        return data
+    # Not every `=` was followed by two digits or a line end.
+    if text.endswith((b"=", b"=\r")):
+        text = text.rstrip(b"=\r")
     if text.count(b"=\r") != text.count(b"=\r\n"):
         text = _QP_BARE_CR.sub(b"=\r\n", text)
     if _QP_BROKEN.search(text) is not None:
-        defects["bad-quoted-printable"] = None
+        defects.add("bad-quoted-printable")
     return binascii.a2b_qp(text)
 
 
 def _decode_uu_part(text: bytes, defects: Defects) -> bytes:
     found = uu_blocks(text)
     if not found:
-        defects["bad-uuencode"] = None
+        defects.add("bad-uuencode")
         return text
     return found[0][3]
 
@@ -122,16 +144,17 @@ def uu_blocks(text: bytes) -> list[tuple[int, int, str, bytes]]:
     decode, is no file."""
     out: list[tuple[int, int, str, bytes]] = []
     position = 0
-    while (begin := _UU_BEGIN.search(text, position)) is not None:
+    while len(out) < _UU_MAX_FILES and (begin := _UU_BEGIN.search(text, position)) is not None:
         content, end = _decode_uu(text, begin.end(), b"begin-base64" in begin[0][:12])
         position = max(end, begin.end())
         if content is not None:
-            out.append((begin.start(), end, begin[1].decode("utf-8", "surrogateescape").strip(), content))
+            out.append((begin.start(), end, decode(begin[1], "", Defects()).strip(), content))
     return out
 
 
 def _decode_uu(text: bytes, position: int, is_base64: bool) -> tuple[bytes | None, int]:
     chunks: list[bytes] = []
+    empty = 0
     while position < len(text):
         eol = text.find(b"\n", position)
         eol = len(text) if eol < 0 else eol
@@ -144,7 +167,10 @@ def _decode_uu(text: bytes, position: int, is_base64: bool) -> tuple[bytes | Non
             continue
         if line.strip() == b"end":
             return (b"".join(chunks) or None), min(position, len(text))
-        if not line.strip() or line in (b"`", b" "):
+        if not line.strip() or line == b"`":
+            empty += 1
+            if empty > _UU_MAX_EMPTY:
+                return None, position
             continue
         try:
             chunks.append(binascii.a2b_uu(line))
