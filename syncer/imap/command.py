@@ -54,7 +54,10 @@ class ImapCommand(base.Command):  # type: ignore[misc]  # aioimaplib is not type
     ) -> None:
         """`parts` are the arguments; `more` are lines that answer the server's continuations. Raises ValueError."""
         super().__init__(name, tag, loop=loop)
-        first, *rest = chunks_of((*name.encode("ascii").split(), *parts), nonsync=nonsync)
+        words = (name.encode("ascii"), *parts)
+        # What may be shown: never an argument.
+        self.title = f"{name} {words[1].decode('ascii')}" if name == "UID" and isinstance(words[1], bytes) else name
+        first, *rest = chunks_of(words, nonsync=nonsync)
         self._chunks = deque((tag.encode("ascii") + b" " + first, *rest, *more))
         self._sent = False
         self.future: asyncio.Future[Tagged] = loop.create_future()
@@ -65,7 +68,7 @@ class ImapCommand(base.Command):  # type: ignore[misc]  # aioimaplib is not type
     alone = True
 
     def __repr__(self) -> str:
-        return f"{self.tag} {self.name}"
+        return f"{self.tag} {self.title}"
 
     @property
     def sent(self) -> bool:
@@ -114,9 +117,6 @@ class FetchCommand(ImapCommand):
         self._take = take
         self._begun: dict[int, Fetch] = {}
         self._taken: set[int] = set()
-
-    def __repr__(self) -> str:
-        return f"{self.tag} UID FETCH"
 
     def claim(self, fetch: Fetch) -> bool:
         """False: it is not ours, or it is a flag update, which is news to the mailbox as well."""

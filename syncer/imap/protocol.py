@@ -147,7 +147,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
 
     def _silent(self) -> None:
         command = next(iter(self._flight.values()))
-        self.fail(ConnectionLost(f"{self.where}: no answer to {command.name} within {self._silence:g} s"))
+        self.fail(ConnectionLost(f"{self.where}: no answer to {command.title} within {self._silence:g} s"))
 
     def _move(self, event: Event) -> None:
         self.session = transition(self.session, event)
@@ -199,7 +199,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
     def _send(self, command: ImapCommand) -> None:
         try:
             if self.state not in COMMANDS[command.name].valid_states:
-                raise ImapError(f"{self.where}: {command.name} may not be sent while {self.session.value}")
+                raise ImapError(f"{self.where}: {command.title} may not be sent while {self.session.value}")
             if command.on_sent is not None:
                 self._move(command.on_sent)
         except ImapError as error:

@@ -250,6 +250,7 @@ async def test_a_server_without_esearch_and_condstore_is_asked_plainly(scripted_
         session.log_in("IMAP4rev1")
         session.answer('SELECT "INBOX"', "* 3 EXISTS", "* OK [UIDVALIDITY 7] x", "* OK [NOMODSEQ] x")
         session.answer("UID SEARCH ALL", "* SEARCH 9 2", "* SEARCH", "* SEARCH 3 2")
+        session.answer("NOOP")  # so that STATUS of the selected mailbox is fresh
         session.answer(r'STATUS "INBOX" \(MESSAGES UIDNEXT UIDVALIDITY\)', "* STATUS INBOX (UIDNEXT 5 UIDVALIDITY 7)")
         session.until_closed()
 
