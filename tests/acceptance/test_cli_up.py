@@ -1,0 +1,174 @@
+"""`mozzart up` as a user starts it: everything ends with it, whatever ends it, and what dies comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import stat
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.support.processes import ROLES, Mozzart
+from tests.support.programs import wait_until
+
+
+def running(mozzart: Mozzart) -> dict[str, psutil.Process]:
+    """All four children, ready for work."""
+    mozzart.wait_ready()
+    return wait_until(lambda: found if len(found := mozzart.processes()) == len(ROLES) else None, "four children")
+
+
+def alive(processes: dict[str, psutil.Process]) -> list[str]:
+    return [
+        role for role, process in processes.items() if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_everything_within_five_seconds(
+    make_mozzart: Callable[..., Mozzart], number: signal.Signals
+) -> None:
+    mozzart = make_mozzart().start()
+    children = running(mozzart)
+    began = time.monotonic()
+
+    leader = psutil.Process(mozzart.pid)
+    leader.send_signal(number)
+    assert leader.wait(5) == 0
+    assert time.monotonic() - began < 5
+    assert alive(children) == []
+    assert not (mozzart.home / "data" / "nats.url").exists()
+    assert "Traceback" not in mozzart.log_text()
+
+
+def test_a_signal_during_the_start_ends_everything_too(make_mozzart: Callable[..., Mozzart]) -> None:
+    mozzart = make_mozzart().start()
+    children = wait_until(mozzart.processes, "a first child")
+
+    leader = psutil.Process(mozzart.pid)
+    leader.send_signal(signal.SIGINT)
+    assert leader.wait(5) == 0
+    assert alive(children) == []
+
+
+def test_what_hangs_does_not_hold_up_the_end(make_mozzart: Callable[..., Mozzart]) -> None:
+    mozzart = make_mozzart().start()
+    children = running(mozzart)
+    for child in children.values():
+        child.suspend()  # SIGSTOP: deaf to everything but SIGKILL
+
+    leader = psutil.Process(mozzart.pid)
+    leader.send_signal(signal.SIGTERM)
+    assert leader.wait(5) == 0
+    assert alive(children) == []
+
+
+def test_kill_9_of_the_supervisor_leaves_no_process_and_the_next_one_starts(
+    make_mozzart: Callable[..., Mozzart],
+) -> None:
+    mozzart = make_mozzart().start()
+    children = running(mozzart)
+
+    began = time.monotonic()
+    mozzart.kill_supervisor()
+    assert time.monotonic() - began < 2
+    assert alive(children) == []
+
+    assert len(running(mozzart.start())) == len(ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_kill_9_of_a_child_brings_it_back_on_the_same_port(make_mozzart: Callable[..., Mozzart], role: str) -> None:
+    mozzart = make_mozzart().start()
+    before = running(mozzart)
+    address = (mozzart.home / "data" / "nats.url").read_text()
+
+    before[role].kill()
+    after = wait_until(
+        lambda: (
+            found
+            if (found := mozzart.processes()).keys() == before.keys() and found[role].pid != before[role].pid
+            else None
+        ),
+        f"a new {role}",
+        within=20,
+    )
+    mozzart.wait_ready()
+    assert {name for name in ROLES if after[name].pid != before[name].pid} == {role}, "nobody else was touched"
+    assert (mozzart.home / "data" / "nats.url").read_text() == address
+    assert f"child={role}" in mozzart.log_text()
+    wait_until(lambda: mozzart.run("status").returncode == 0, "the new one is known", within=20)
+
+
+def test_a_second_one_on_the_same_data_directory_is_refused(make_mozzart: Callable[..., Mozzart]) -> None:
+    mozzart = make_mozzart().start()
+    running(mozzart)
+
+    second = mozzart.run("up")
+    assert second.returncode == 75
+    assert f"process {mozzart.pid}" in second.stderr
+    assert "DATA_DIR" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert mozzart.http("GET", "/readyz").status == 200, "the first one does not notice"
+
+
+def test_without_imap_settings_it_says_so_and_the_api_stays_up(make_mozzart: Callable[..., Mozzart]) -> None:
+    mozzart = make_mozzart().start().wait_ready()
+    mozzart.wait_log("IMAP settings not configured; skipping sync.")
+
+    answer = mozzart.http("POST", "/api/mailbox/sync/")
+    assert (answer.status, answer.json["detail"]) == (503, "IMAP settings not configured; skipping sync.")
+    sync = mozzart.run("sync")
+    assert (sync.returncode, sync.stderr.strip()) == (1, "IMAP settings not configured; skipping sync.")
+
+
+def test_what_it_leaves_in_the_data_directory_is_for_its_owner_alone(make_mozzart: Callable[..., Mozzart]) -> None:
+    mozzart = make_mozzart(API_TOKEN="").start()
+    running(mozzart)
+
+    data = mozzart.home / "data"
+    for name in ("nats.url", "api.token", "nats/nats-server.conf"):
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600, name
+    token = (data / "api.token").read_text().strip()
+    nats_token = (data / "nats.url").read_text().partition("//")[2].partition("@")[0]
+    assert mozzart.http("GET", "/api/mailbox/states/", token=token).status == 200
+    assert mozzart.log_text().count(token) == 1, "printed once"
+    assert nats_token not in mozzart.log_text()
+    assert token not in " ".join(" ".join(child.cmdline()) for child in mozzart.processes().values())
+    assert nats_token not in " ".join(" ".join(child.cmdline()) for child in mozzart.processes().values())
+
+
+def test_a_port_that_is_taken_is_named_and_the_mail_goes_on(make_mozzart: Callable[..., Mozzart]) -> None:
+    first = make_mozzart().start()
+    running(first)
+    second = make_mozzart()
+    second.api_port = first.api_port
+    second.start()
+
+    second.wait_log("API_PORT")
+    assert f"port {first.api_port}" in second.log_text()
+    wait_until(lambda: {"syncer", "consumer", "nats-server"} <= second.processes().keys(), "the others run")
+    with contextlib.suppress(OSError):
+        assert second.http("GET", "/readyz").status == 200
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"IMAP_PORT": "many"}, "IMAP_PORT"),
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
+        ({"DATA_DIR": "/proc/nowhere"}, "DATA_DIR"),
+    ],
+)
+def test_a_wrong_setting_ends_it_with_a_sentence_and_code_78(
+    make_mozzart: Callable[..., Mozzart], environment: dict[str, str], named: str
+) -> None:
+    ended = make_mozzart(**environment).run("up")
+
+    assert ended.returncode == 78
+    assert named in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
