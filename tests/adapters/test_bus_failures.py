@@ -327,9 +327,9 @@ async def test_what_a_closed_pull_had_not_handed_over_goes_to_another_at_once(
     for uid in range(1, 11):
         await bus.publish(message(uid))
     greedy = await bus.pull("store")
-    first = await greedy.next(max_messages=1, timeout=5)
+    first = await greedy.next(max_messages=10, max_bytes=1, timeout=5)
     await first[0].ack()
-    await until(lambda: len(greedy._buffer) == 9, "the others have arrived as well") if len(greedy._buffer) else None
+    await until(lambda: len(greedy._buffer) == 9, "the others have arrived as well")
     other = await Bus.connect(nats_server.url, name="other")
     pull = await other.pull("store")
     taking = asyncio.ensure_future(take(pull, 9, within=5))
@@ -366,6 +366,53 @@ async def test_tail_goes_on_after_a_restart_without_gap_or_repetition(bus: Bus, 
     watching.cancel()
     await asyncio.wait({watching})
     await tail.aclose()
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_missed_a_delivery_goes_back(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived = Pull._arrived
+    count = 0
+
+    def third_is_lost(pull: Pull, subject: str, reply: str, block: bytes, data: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count != 3:
+            arrived(pull, subject, reply, block, data)
+
+    monkeypatch.setattr(Pull, "_arrived", third_is_lost)
+    for uid in range(1, 6):
+        await bus.publish(message(uid))
+    assert [item.seq async for item in bus.unsettled()] == [1, 2, 3, 4, 5]
+    assert count > 5
+
+
+@pytest.mark.asyncio
+async def test_a_peer_that_takes_nothing_any_more_is_left_at_once(impatient: None) -> None:
+    """A real server that hangs frees our buffer when it ends; a machine that vanished never does."""
+    connections: list[asyncio.StreamWriter] = []
+    again = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        writer.write(b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576,"headers":true}\r\n')
+        while not (await reader.readline()).startswith(b"PING"):
+            pass
+        writer.write(b"PONG\r\n")
+        if len(connections) > 1:
+            again.set()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket it is a transport that can
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 12)
+    bus = await Bus.connect(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", name="test")
+    for _ in range(64):
+        bus._link.wire.publish_parts("a", "", b"", bytes(1 << 19))
+    async with asyncio.timeout(10):
+        await again.wait()
+    await bus.close()
+    for writer in connections:
+        writer.transport.abort()
+    server.close()
+    await server.wait_closed()
 
 
 @pytest.mark.asyncio
