@@ -17,7 +17,7 @@ from mailcore.mime.model import ParsedAttachment, ParsedMessage
 from mailcore.mime.parameter import first_token, parse_parameters
 from mailcore.mime.structure import Leaf, Walker
 from mailcore.mime.tnef import is_tnef, tnef_files
-from mailcore.mime.transfer import decode_part, uu_blocks
+from mailcore.mime.transfer import decode_part, is_plain, uu_blocks
 
 MAX_BODY_BYTES: Final = 4 << 20
 """A longer text is kept as an attachment, and its beginning as the body."""
@@ -64,15 +64,19 @@ class _Collector:
         if value:
             disposition, parameters = parse_parameters(value, self.defects)
             filename = parameters.get("filename", "")
-        filename = filename or leaf.parameters.get("name", "")
-        content = decode_part(
-            self.raw, leaf.start, leaf.end, leaf.header.get("content-transfer-encoding"), self.defects
-        )
+        named = filename or leaf.parameters.get("name", "")
+        encoding = leaf.header.get("content-transfer-encoding").strip().lower()
+        content = decode_part(self.raw, leaf.start, leaf.end, encoding, self.defects)
         is_text = leaf.content_type in ("text/plain", "text/html")
-        if is_text and disposition != "attachment" and not filename:
-            self._take_text(leaf, content)
-            return
-        self._attach(leaf.part_id, leaf, filename, content, disposition == "inline")
+        if is_text and disposition != "attachment":
+            # Some mailers name the body itself. In an alternative that makes no attachment of it; when it is the whole
+            # message it is both.
+            if not named or (leaf.parent == "alternative" and not disposition):
+                self._take_text(leaf, encoding, content)
+                return
+            if not leaf.parent:
+                self._take_text(leaf, encoding, content)
+        self._attach(leaf.part_id, leaf, named, content, disposition == "inline")
         if is_tnef(content):
             self._take_tnef(leaf, content)
 
@@ -89,11 +93,13 @@ class _Collector:
             )
         )
 
-    def _take_text(self, leaf: Leaf, content: bytes) -> None:
+    def _take_text(self, leaf: Leaf, encoding: str, content: bytes) -> None:
+        if encoding == "base64" and "bad-base64" in self.defects and is_plain(self.raw, leaf.start, leaf.end):
+            content = self.raw[leaf.start : leaf.end]
         if len(content) > MAX_BODY_BYTES:
             self.defects.add("body-too-large")
             self._attach(leaf.part_id, leaf, "", content, True)
-            content = content[:MAX_BODY_BYTES]
+            content = content[: content.rfind(b"\n", 0, MAX_BODY_BYTES) + 1 or MAX_BODY_BYTES]
         charset = first_token(leaf.parameters.get("charset", ""))
         is_html = leaf.content_type == "text/html"
         if is_html and not charset:

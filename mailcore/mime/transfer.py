@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from io import BytesIO
 from typing import Final
 
 from pybase64 import b64decode
@@ -12,13 +13,13 @@ from mailcore.mime.charset import decode
 from mailcore.mime.defects import Defects
 
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_NOT_ALPHABET: Final = bytes(set(range(256)) - set(_ALPHABET))
 _NOT_BASE64: Final = bytes(set(range(256)) - set(_ALPHABET + b"="))
-_BLANK: Final = b" \t\r\n"
+_EXPECTED: Final = _ALPHABET + b"= \t\r\n"
+_CHUNK: Final = 1 << 20
+_LARGE: Final = 32 << 20
 _QP_TRAILING: Final = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
 _QP_BROKEN: Final = re.compile(rb"=(?:[^0-9A-Fa-f\r\n]|[0-9A-Fa-f](?:[^0-9A-Fa-f]|\Z))")
 _QP_BARE_CR: Final = re.compile(rb"=\r(?!\n)")
-_QP_CHUNK: Final = 1 << 20
 _UU_MAX_FILES: Final = 1_000
 _UU_MAX_EMPTY: Final = 1_000
 _UU_BEGIN: Final = re.compile(rb"(?m)^begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,255})\r?\n")
@@ -53,19 +54,34 @@ def decode_base64(raw: bytes, start: int, end: int, defects: Defects) -> bytes:
     stop = end if padding < 0 else padding
     if padding >= 0 and raw[padding:end].strip(b"= \t\r\n"):
         defects.add("bad-base64")
-        if raw[padding:end].translate(None, _ALPHABET + b"=" + _BLANK):
-            end = padding + 2  # below the end stands what a list or a gateway put there: not ours
-        return _salvage(raw[start:end])  # else pieces were joined, each with its padding
+        if raw[padding:end].translate(None, _EXPECTED):
+            end = padding  # below the end stands what a list or a gateway put there: not ours
+        return _salvage(raw, start, end)  # else pieces were joined, each with its padding
+    if end - start > _LARGE and any(
+        raw[at : min(at + _CHUNK, stop)].translate(None, _EXPECTED) for at in range(start, stop, _CHUNK)
+    ):
+        defects.add("bad-base64")
+        return _salvage(raw, start, end)  # the decoder would copy what it skips bytes of
     try:
         data = b64decode(memoryview(raw)[start:end])
     except binascii.Error:
         defects.add("bad-base64")
-        return _salvage(raw[start:end])
-    if len(data) != _regular_letters(raw, start, stop) * 3 // 4:
+        return _salvage(raw, start, end)
+    if not _fits(data, _regular_letters(raw, start, stop)):
         letters = stop - start - sum(raw.count(blank, start, stop) for blank in (b"\n", b"\r", b" ", b"\t"))
-        if len(data) != letters * 3 // 4:
+        if not _fits(data, letters):
             defects.add("bad-base64")
     return data
+
+
+def is_plain(raw: bytes, start: int, end: int) -> bool:
+    """Whether what claims to be base64 plainly is text: blanks inside its lines."""
+    head = raw[start : min(start + 1000, end)].strip()
+    return head.count(b" ") + head.count(b"\t") > len(head) // 40
+
+
+def _fits(data: bytes, letters: int) -> bool:
+    return letters % 4 != 1 and len(data) == letters * 3 // 4
 
 
 def _regular_letters(raw: bytes, start: int, stop: int) -> int:
@@ -85,12 +101,23 @@ def decode_base64_word(payload: bytes) -> tuple[bytes, bool]:
         return binascii.a2b_base64(payload, strict_mode=True), True
     except binascii.Error:
         clean = not payload.translate(None, _ALPHABET + b"=") and len(payload.rstrip(b"=")) % 4 != 1
-        return _salvage(payload), clean
+        return _salvage(payload, 0, len(payload)), clean
 
 
-def _salvage(text: bytes) -> bytes:
-    pieces = text.translate(None, _NOT_BASE64).split(b"=")
-    return b"".join([binascii.a2b_base64(_padded(piece)) for piece in pieces if len(piece) > 1])
+def _salvage(raw: bytes, start: int, end: int) -> bytes:
+    """Piece by piece, so that no second copy of a large part is made."""
+    out = BytesIO()
+    rest = b""
+    for at in range(start, end, _CHUNK):
+        text = rest + raw[at : min(at + _CHUNK, end)].translate(None, _NOT_BASE64)
+        *padded, rest = text.split(b"=")
+        for piece in padded:
+            out.write(binascii.a2b_base64(_padded(piece)))
+        cut = len(rest) - len(rest) % 4
+        out.write(b64decode(rest[:cut]))
+        rest = rest[cut:]
+    out.write(binascii.a2b_base64(_padded(rest)))
+    return out.getvalue()
 
 
 def _padded(piece: bytes) -> bytes:
@@ -101,14 +128,14 @@ def _padded(piece: bytes) -> bytes:
 
 
 def decode_quoted_printable(raw: bytes, start: int, end: int, defects: Defects) -> bytes:
-    if end - start <= _QP_CHUNK:
+    if end - start <= _CHUNK:
         return _decode_qp(raw[start:end], defects)
-    chunks: list[bytes] = []
+    out = BytesIO()
     while start < end:
-        cut = end if end - start <= _QP_CHUNK else raw.find(b"\n", start + _QP_CHUNK, end) + 1 or end
-        chunks.append(_decode_qp(raw[start:cut], defects))
+        cut = end if end - start <= _CHUNK else raw.find(b"\n", start + _CHUNK, end) + 1 or end
+        out.write(_decode_qp(raw[start:cut], defects))
         start = cut
-    return b"".join(chunks)
+    return out.getvalue()
 
 
 def _decode_qp(text: bytes, defects: Defects) -> bytes:
@@ -153,6 +180,12 @@ def uu_blocks(text: bytes) -> list[tuple[int, int, str, bytes]]:
 
 
 def _decode_uu(text: bytes, position: int, is_base64: bool) -> tuple[bytes | None, int]:
+    if is_base64:
+        end = text.find(b"\n====", position - 1)
+        if end < 0:  # nor will a later block of this kind find one
+            return None, len(text)
+        eol = text.find(b"\n", end + 1)
+        return _salvage(text, position, end), len(text) if eol < 0 else eol + 1
     chunks: list[bytes] = []
     empty = 0
     while position < len(text):
@@ -160,11 +193,6 @@ def _decode_uu(text: bytes, position: int, is_base64: bool) -> tuple[bytes | Non
         eol = len(text) if eol < 0 else eol
         line = text[position:eol].rstrip(b"\r")
         position = eol + 1
-        if is_base64:
-            if line.strip() == b"====":
-                return b"".join(chunks), min(position, len(text))
-            chunks.append(_salvage(line))
-            continue
         if line.strip() == b"end":
             return (b"".join(chunks) or None), min(position, len(text))
         if not line.strip() or line == b"`":
