@@ -54,7 +54,8 @@ def login_refused(where: str, user: str, code: str, text: str) -> CommandFailed:
             retry_after=delay,
         )
     return AuthenticationFailed(
-        f"{where}: login of {user!r} refused: {_said(code, text)}. Check IMAP_USER and IMAP_PASSWORD", code=code
+        f"{where}: login of {user!r} refused: {_said(code, text.rstrip('.'))}. Check IMAP_USER and IMAP_PASSWORD",
+        code=code,
     )
 
 

@@ -13,7 +13,7 @@ from mailcore.imap.sequence import MAX_UID
 
 # What a server sends that answers our request in its order, which most do: one match instead of a walk.
 _USUAL: Final = re.compile(
-    rb"\(UID (\d{1,9}) FLAGS \(([^()\"]*)\) INTERNALDATE \"([^\"\\]*)\" RFC822\.SIZE (\d{1,18})"
+    rb"\* ([1-9]\d{0,8}) FETCH \(UID (\d{1,9}) FLAGS \(([^()\"]*)\) INTERNALDATE \"([^\"\\]*)\" RFC822\.SIZE (\d{1,18})"
     rb"(?:\)| BODY\[\](?:<(\d{1,10})>)? )\Z"
 )
 _ITEM: Final = re.compile(rb" *([A-Za-z][A-Za-z0-9.\-]*)(?:\[([^\]]*)\])?(?:<(\d{1,10})>)? ")
@@ -29,35 +29,30 @@ _MONTHS: Final = {
 
 
 def parse_fetch(seq: int, unit: Unit, start: int) -> Fetch:
-    """`start` is where the first text goes on after `* n FETCH `. Raises ProtocolError."""
+    """Any items in any order; `start` is where the first text goes on after `* n FETCH `. Raises ProtocolError."""
     if not 0 < seq <= MAX_UID:
         raise ProtocolError("the server sent a FETCH of no message")
-    return _parse_usual(seq, unit, start) or parse_any(seq, unit, start)
-
-
-def parse_any(seq: int, unit: Unit, start: int) -> Fetch:
-    """Any order of any items."""
     return _Reader(seq, unit, start).read()
 
 
-def _parse_usual(seq: int, unit: Unit, start: int) -> Fetch | None:
-    """The same result for the usual form, None for any other."""
-    usual = _USUAL.match(unit[0], start)  # type: ignore[arg-type]  # a unit begins with a text
+def parse_usual(head: bytes, unit: Unit) -> Fetch | None:
+    """The same for the usual form, in one step; None for any other. `head` is the unit's first text."""
+    usual = _USUAL.match(head)
     if usual is None:
         return None
-    uid, flags, internaldate, size, origin = usual.groups()
+    seq, uid, flags, internaldate, size, origin = usual.groups()
     if len(unit) == 1:
-        if not usual[0].endswith(b")"):
+        if not head.endswith(b")"):
             return None
         sections = {}
-    elif len(unit) == 3 and unit[2] == b")" and usual[0].endswith(b" "):
+    elif len(unit) == 3 and unit[2] == b")" and not head.endswith(b")"):
         literal = unit[1]
         assert isinstance(literal, Literal)
         sections = {"": Section(literal.data, int(origin) if origin is not None else None, literal.size)}
     else:
         return None
     return Fetch(
-        seq,
+        int(seq),
         int(uid),
         tuple(flags.decode("utf-8", "replace").split()),
         parse_internaldate(internaldate),

@@ -6,6 +6,7 @@ takes one looks by UID.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -43,6 +44,8 @@ class News:
         number known is none either: some servers send one at the start of each IDLE."""
         if not self._changes(told) or selecting:
             return False
+        if isinstance(told, Fetch) and told.sections:
+            told = replace(told, sections={})  # nobody asked for that body: it must not lie here for ever
         if not self._hints:
             self._since = at
         elif len(self._hints) >= MAX_HINTS:

@@ -13,7 +13,7 @@ from typing import Final
 
 from mailcore.errors import ProtocolError
 from mailcore.imap import name as mailbox_name
-from mailcore.imap.fetch import parse_fetch, unescape
+from mailcore.imap.fetch import parse_fetch, parse_usual, unescape
 from mailcore.imap.framing import Literal, Unit
 from mailcore.imap.response import (
     Capability,
@@ -55,7 +55,7 @@ def parse(unit: Unit) -> Response:
     head = unit[0]
     assert isinstance(head, bytes)
     if head.startswith(b"*"):
-        return _untagged(head, unit)
+        return parse_usual(head, unit) or _untagged(head, unit)
     if head.startswith(b"+"):
         return Continuation(_text(head[1:].lstrip(b" ")))
     tagged = _TAGGED.match(head)

@@ -64,7 +64,7 @@ class Listed:
     selectable: bool
 
 
-@dataclass
+@dataclass(slots=True)
 class FetchedMessage:
     """One message of a UID FETCH. `internaldate` is in UTC (1970-01-01 when the server's was no date); `size` is
     RFC822.SIZE.

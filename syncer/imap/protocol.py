@@ -42,6 +42,7 @@ from syncer.imap.flow import Flow
 log = structlog.get_logger(__name__)
 
 PIPELINED: Final = 8
+MAX_UNTAGGED: Final = 200_000  # responses to one command
 
 # Somebody may have put it there to be taken for the server's (RFC 9051 §11.1).
 _INJECTED: Final = "plaintext behind the answer to STARTTLS; the connection may be tampered with"
@@ -281,6 +282,8 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
     def _untagged(self, response: Response) -> None:
         command = next(iter(self._flight.values()), None)
         if command is not None and command.alone:
+            if len(command.untagged) >= MAX_UNTAGGED:
+                raise ProtocolError(f"more than {MAX_UNTAGGED} untagged responses to {command.title}")
             command.untagged.append(response)
         if isinstance(response, Condition):
             self._condition(response)

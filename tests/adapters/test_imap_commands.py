@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +28,9 @@ ODD = b"From: a\r\nSubject: \xff\xfe ** SALE * end (((\r\n\r\n\x00)\r\nA1 OK {5}
 
 
 def endpoint_of(dovecot: Dovecot) -> Endpoint:
-    return Endpoint(dovecot.host, dovecot.port, dovecot.user, SecretStr(dovecot.password), use_ssl=False)
+    return Endpoint(
+        dovecot.host, dovecot.port, dovecot.user, SecretStr(dovecot.password), False, ca_file=dovecot.ca_file
+    )
 
 
 @pytest_asyncio.fixture
@@ -198,7 +201,10 @@ async def test_a_uidvalidity_change_is_seen_at_the_next_select(dovecot: Dovecot,
     assert (await connection.select("INBOX")).uidvalidity == changed
 
 
-async def test_a_restarted_server_fails_what_waits(dovecot: Dovecot, connection: ImapConnection) -> None:
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_stopped_server_fails_what_waits(dovecot: Dovecot, tls: bool) -> None:
+    port = dovecot.tls_port if tls else dovecot.port
+    connection = await ImapConnection.open(replace(endpoint_of(dovecot), use_ssl=tls, port=port))
     await connection.select("INBOX")
     idling = asyncio.create_task(connection.idle(refresh=60))
     await asyncio.to_thread(wait_until, lambda: connection.state is State.IDLING, "the server agrees to IDLE")

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+import syncer.imap.protocol
 from mailcore.errors import ConnectionLost, ImapError, ProtocolError
 from mailcore.imap.response import Exists
 from mailcore.imap.sequence import UidSet
@@ -353,6 +354,22 @@ async def test_a_slow_server_that_goes_on_sending_is_not_silent(scripted_imap: S
     connection = await opened(scripted_imap(script), command_timeout=0.3)
     assert [found.body for found in await every(connection.uid_fetch_messages("1", limit=99))] == [b"x" * 20]
     connection.kill()
+
+
+async def test_a_flood_of_untagged_responses_cannot_grow_our_memory(
+    scripted_imap: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncer.imap.protocol, "MAX_UNTAGGED", 1000)
+
+    def script(session: Session) -> None:
+        session.begin()
+        session.expect("NOOP")
+        session.send("* OK and on\r\n" * 1001)
+        session.until_closed()
+
+    connection = await opened(scripted_imap(script))
+    with pytest.raises(ProtocolError, match="1000 untagged"):
+        await connection.noop()
 
 
 async def test_a_command_of_aioimaplibs_own_is_refused_as_its_repr_shows_its_arguments(scripted_imap: Serve) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailcore.imap.news import MAX_HINTS, Hint, News
-from mailcore.imap.response import Exists, Expunge, Fetch, Vanished
+from mailcore.imap.response import Exists, Expunge, Fetch, Section, Vanished
 from mailcore.imap.sequence import UidSet
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -47,6 +47,12 @@ def test_an_answer_about_the_past_and_data_without_flags_are_no_news() -> None:
     news = News()
     assert not news.record(Vanished(UidSet([1]), earlier=True), NOON, selecting=False)
     assert not news.record(Fetch(1, uid=3, size=5), NOON, selecting=False)
+
+
+def test_a_body_that_nobody_asked_for_is_not_kept() -> None:
+    news = News()
+    assert news.record(Fetch(1, uid=3, flags=(), sections={"": Section(b"x" * 99, None, 99)}), NOON, selecting=False)
+    assert news.take()[0] == (Fetch(1, uid=3, flags=()),)
 
 
 def test_another_mailbox_begins_without_the_old_ones_hints() -> None:
