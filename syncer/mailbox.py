@@ -145,18 +145,18 @@ class Mailbox:
         while True:
             await self._to_save.wait()
             self._to_save = trio.Event()
-            if self.book is not None:
-                try:
-                    await self._write()
-                    warned = False
-                except MozzartError as error:
-                    if not warned:
-                        self.log.warning("mailbox state not saved; trying again", error=str(error))
-                    warned = True
-                    self._to_save.set()
+            try:
+                await self.flush()
+                warned = False
+            except MozzartError as error:
+                if not warned:
+                    self.log.warning("mailbox state not saved; trying again", error=str(error))
+                warned = True
+                self._to_save.set()
             await trio.sleep(SAVE_PAUSE)
 
-    async def _write(self) -> None:
+    async def flush(self) -> None:
+        """Write them now. `uidvalidity` is not among them: only the opening of a generation writes that one."""
         columns, self._unsaved = self._unsaved, {}
         if self.book is not None:
             columns["stored_count"] = len(self.book.ledger.stored)
@@ -168,11 +168,6 @@ class Mailbox:
 
     async def _save_columns(self, columns: dict[str, Any]) -> None:
         await self.shared.store.save_mailbox(self.key, **columns)
-
-    async def flush(self) -> None:
-        """Write what is left, at the end of the process."""
-        if self._unsaved and self.book is not None:
-            await self._write()
 
     def live_state(self) -> MailboxLive:
         ledger = self.book.ledger if self.book else None

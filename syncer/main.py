@@ -16,6 +16,7 @@ from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Dead, Stored, decode_thin
 from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
+from mailcore.sync.retry import verdict
 from syncer.account import AccountTasks
 from syncer.attempt import keep_trying
 from syncer.audit import watch
@@ -33,13 +34,20 @@ def run(settings: Settings) -> None:
 
 
 async def _main(settings: Settings) -> None:
+    stopping = False
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_serve, settings)
-            async for received in signals:
-                log.info("stopping", signal=signal.Signals(received).name)
-                nursery.cancel_scope.cancel()
-                break
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_serve, settings)
+                async for received in signals:
+                    log.info("stopping", signal=signal.Signals(received).name)
+                    stopping = True
+                    nursery.cancel_scope.cancel()
+                    break
+        except* MozzartError as errors:
+            if not stopping:
+                raise
+            log.warning("error while stopping", error=verdict(errors).text)
 
 
 async def _serve(settings: Settings) -> None:

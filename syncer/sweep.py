@@ -50,8 +50,9 @@ async def sweep(mailbox: Mailbox, nursery: trio.Nursery) -> None:
         mailbox.log.warning("sweep failed", error=text, next_try_s=round(seconds, 1))
         mailbox.remember(last_sync_status="failed", last_error=text, last_error_at=datetime.now(UTC))
         tally = mailbox.request_look()
-        tally.fail(text)
-        _report_soon(mailbox, tally, nursery)
+        if not tally.looked:  # a run that has looked waits for what it found, and that goes on
+            tally.fail(text)
+            _report_soon(mailbox, tally, nursery)
 
     while True:
         await keep_trying(f"sweep {mailbox.key}", once, failed)
@@ -236,7 +237,6 @@ async def _judge_push(mailbox: Mailbox, missing: UidSet) -> None:
 def _done(mailbox: Mailbox, tally: Tally, snapshot: Snapshot, began: float, nursery: trio.Nursery) -> None:
     tally.looked = True
     mailbox.remember(
-        uidvalidity=snapshot.uidvalidity,
         uidnext=snapshot.uidnext,
         highestmodseq=snapshot.highestmodseq,
         message_count=snapshot.messages,
