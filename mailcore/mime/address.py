@@ -12,6 +12,7 @@ from mailcore.mime.encodedword import decode_words
 _SIMPLE: Final = re.compile(r'\s*+(?:"([^"\\]*+)"\s*+|([^"\\<>,;:()@]*+))<\s*+([^\s<>,;:()"\\]++)\s*+>\s*+')
 _BARE: Final = re.compile(r'\s*+([^\s<>,;:()"\\]++@[^\s<>,;:()"\\]++)\s*+')
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\\.|[<>(),;:]|[^"\\<>(),;:]++|\\', re.DOTALL)
+_BEFORE_DOT: Final = re.compile(r"(?<!\s)\s++([.@])\s*+")
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -50,6 +51,7 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
     comment: list[str] = []
     address: list[str] | None = None
     in_angle = False
+    named = 0  # how much of the phrase stood before the address
     depth = 0
 
     def finish() -> None:
@@ -63,7 +65,7 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
             if found or name:
                 out.append((name, found))
         elif words.strip():
-            out.append(_without_angle(words, "".join(comment), defects))
+            out.extend(_without_angle(words, "".join(comment), defects))
         phrase.clear()
         comment.clear()
         address, in_angle = None, False
@@ -79,7 +81,13 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
         elif token == "<":
             if address is not None:
                 defects.add("bad-address")
+                if not in_angle:  # a comma is missing
+                    following = phrase[named:]
+                    del phrase[named:]
+                    finish()
+                    phrase += following
             address, in_angle = [], True
+            named = len(phrase)
         elif token == ">":
             in_angle = False
         elif in_angle and token != "," and token != ";":
@@ -98,20 +106,23 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
     return out
 
 
-def _without_angle(words: str, comment: str, defects: Defects) -> tuple[str, str]:
-    decoded = decode_words(words, defects).strip()
+def _without_angle(words: str, comment: str, defects: Defects) -> list[tuple[str, str]]:
+    decoded = _BEFORE_DOT.sub(r"\1", decode_words(words, defects)).strip()  # obs-domain (RFC 5322 §4.4)
     if "@" not in words and "@" in decoded and "<" in decoded:  # a whole address inside an encoded word
         name, _, rest = decoded.rpartition("<")
-        return _name(name, defects), rest.partition(">")[0].strip()
+        return [(_name(name, defects), rest.partition(">")[0].strip())]
     tokens = decoded.split()
     with_at = [token for token in tokens if "@" in token]
     if len(tokens) > 1 and len(with_at) == 1:
         defects.add("bad-address")
-        return _name(" ".join(token for token in tokens if "@" not in token), defects), with_at[0]
+        return [(_name(" ".join(token for token in tokens if "@" not in token), defects), with_at[0])]
+    if len(with_at) > 1 and len(with_at) == len(tokens):  # the commas are missing
+        defects.add("bad-address")
+        return [("", token) for token in tokens]
     if "@" in decoded:
-        return _name(comment, defects), "".join(tokens)
+        return [(_name(comment, defects), "".join(tokens))]
     defects.add("bad-address")
-    return _name(comment, defects), decoded
+    return [(_name(comment, defects), decoded)]
 
 
 def _name(text: str, defects: Defects) -> str:

@@ -79,6 +79,22 @@ def read_fields(block: bytes, defects: Defects) -> Fields:
     return fields
 
 
+def text_in_header(block: bytes) -> int:
+    """Where the lines at the end of a header section that belong to no field begin, or the length of `block`: a body
+    that no empty line sets apart."""
+    position = len(block)
+    for _ in range(MAX_FIELDS):
+        if position <= 0:
+            break
+        start = block.rfind(b"\n", 0, position - 1) + 1
+        if starts_header(block, start, position):
+            break
+        position = start
+    while block.startswith((b" ", b"\t"), position):  # what the last field is folded into
+        position = block.find(b"\n", position) + 1 or len(block)
+    return position if block[position:].strip() else len(block)
+
+
 def _repaired(fields: Fields, defects: Defects) -> Fields:
     """Values that are not UTF-8, by the charset that the message declares for its body, else by windows-1252."""
     hints = [found[1] for name, value in fields if name.lower() == "content-type" and (found := _CHARSET.search(value))]

@@ -20,7 +20,7 @@ from mailcore.mime.tnef import is_tnef, tnef_files
 from mailcore.mime.transfer import decode_part, is_plain, uu_blocks
 
 MAX_BODY_BYTES: Final = 4 << 20
-"""A longer text is kept as an attachment, and its beginning as the body."""
+"""Of the text parts together; a part that goes beyond is kept as an attachment, and its beginning in the body."""
 
 _MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,998}>")
 _CID: Final = re.compile(r"""cid:([^"'<>\s)]{1,500})""", re.IGNORECASE)
@@ -31,8 +31,9 @@ def parse(raw: bytes) -> ParsedMessage:
 
     `body_text` and `body_html` are the text parts of each kind that are not attachments, in their order, with an empty
     line (in HTML a line break) between them. A text part is an attachment when its disposition says so or it has a
-    file name. An attached message is one attachment with its exact bytes. Files inside winmail.dat and uuencoded files
-    in the text become attachments of their own (part ids `2.tnef.1`, `1.uu.1`); winmail.dat is kept as well.
+    file name; when there is no other text, the first that is not meant to be saved serves as the body, too. An attached
+    message is one attachment with its exact bytes. Files inside winmail.dat and uuencoded files in the text become
+    attachments of their own (part ids `2.tnef.1`, `1.uu.1`); winmail.dat is kept as well.
     """
     defects = Defects()
     if not isinstance(raw, bytes):
@@ -44,6 +45,7 @@ def parse(raw: bytes) -> ParsedMessage:
     collected = _Collector(raw, defects)
     for leaf in walker.leaves:
         collected.take(leaf)
+    collected.take_named_text()
     body_html = "\n<br>\n".join(collected.html)
     return _message(walker.header, "\n\n".join(collected.text), body_html, collected.marked_inline(), defects)
 
@@ -57,6 +59,8 @@ class _Collector:
         self.text: list[str] = []
         self.html: list[str] = []
         self.attachments: list[ParsedAttachment] = []
+        self._room = MAX_BODY_BYTES
+        self._named_text: tuple[Leaf, bytes] | None = None
 
     def take(self, leaf: Leaf) -> None:
         disposition, filename = "", ""
@@ -69,13 +73,15 @@ class _Collector:
         content = decode_part(self.raw, leaf.start, leaf.end, encoding, self.defects)
         is_text = leaf.content_type in ("text/plain", "text/html")
         if is_text and disposition != "attachment":
-            # Some mailers name the body itself. In an alternative that makes no attachment of it; when it is the whole
-            # message it is both.
+            if encoding == "base64" and "bad-base64" in self.defects and is_plain(self.raw, leaf.start, leaf.end):
+                content = self.raw[leaf.start : leaf.end]
+            # Some mailers name the body itself; in an alternative that makes no attachment of it.
             if not named or (leaf.parent == "alternative" and not disposition):
-                self._take_text(leaf, encoding, content)
+                if len(content) > self._room:
+                    self._attach(leaf.part_id, leaf, named, content, True)
+                self._take_text(leaf, content)
                 return
-            if not leaf.parent:
-                self._take_text(leaf, encoding, content)
+            self._named_text = self._named_text or (leaf, content)
         self._attach(leaf.part_id, leaf, named, content, disposition == "inline")
         if is_tnef(content):
             self._take_tnef(leaf, content)
@@ -93,13 +99,16 @@ class _Collector:
             )
         )
 
-    def _take_text(self, leaf: Leaf, encoding: str, content: bytes) -> None:
-        if encoding == "base64" and "bad-base64" in self.defects and is_plain(self.raw, leaf.start, leaf.end):
-            content = self.raw[leaf.start : leaf.end]
-        if len(content) > MAX_BODY_BYTES:
+    def take_named_text(self) -> None:
+        """A message whose only text has a file name still has something to show."""
+        if self._named_text is not None and not self.text and not self.html:
+            self._take_text(*self._named_text)
+
+    def _take_text(self, leaf: Leaf, content: bytes) -> None:
+        if len(content) > self._room:
             self.defects.add("body-too-large")
-            self._attach(leaf.part_id, leaf, "", content, True)
-            content = content[: content.rfind(b"\n", 0, MAX_BODY_BYTES) + 1 or MAX_BODY_BYTES]
+            content = content[: content.rfind(b"\n", 0, self._room) + 1 or self._room]
+        self._room -= len(content)
         charset = first_token(leaf.parameters.get("charset", ""))
         is_html = leaf.content_type == "text/html"
         if is_html and not charset:

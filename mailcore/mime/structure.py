@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailcore.mime.defects import Defects
-from mailcore.mime.header import Header, blank_lines_end, read_fields, starts_header
+from mailcore.mime.header import Header, blank_lines_end, read_fields, starts_header, text_in_header
 from mailcore.mime.parameter import parse_parameters
 
 MAX_DEPTH: Final = 100
@@ -80,8 +80,7 @@ class Walker:
             position = self._read_header(start)
         else:
             self.defects.add("missing-header")
-            self._open(b"", 0)
-            position = 0
+            position = self._open(0, 0, 0)
         while self._frames:
             # `position` is where a line ends or a body begins; a delimiter in the first line of all has no line break.
             found = self._next_delimiter(max(position - 1, 0), end)
@@ -108,15 +107,12 @@ class Walker:
 
     def _read_header(self, start: int) -> int:
         """Opens the part whose header begins at `start`; returns where its body begins. A delimiter ends it, too."""
-        raw, end = self.raw, len(self.raw)
         header_end, body = self._empty_line(start)
         if self._frames:
             found = self._next_delimiter(start - 1, header_end)
             if found is not None:
-                self._open(raw[start : found[0] + 1], found[0])
-                return found[0] + 1
-        self._open(raw[start:header_end], body)
-        return min(body, end)
+                return self._open(start, found[0] + 1, found[0] + 1)
+        return self._open(start, header_end, body)
 
     def _empty_line(self, start: int) -> tuple[int, int]:
         """(end of the header section, start of the body) for a header that begins at `start`.
@@ -166,11 +162,17 @@ class Walker:
                 return line_break, eol, depth, False
             position = eol
 
-    def _open(self, block: bytes, body: int) -> None:
-        """The header of a part has ended: begin a leaf or a multipart."""
+    def _open(self, start: int, header_end: int, body: int) -> int:
+        """The header of a part has ended: begin a leaf or a multipart. Returns where the body begins."""
         self._opened += 1
+        block = self.raw[start:header_end]
         header = Header(read_fields(block, self.defects))
         frame = self._frames[-1] if self._frames else None
+        # Is there no empty line before the body? In a part with fields and an empty line it is a broken field instead.
+        if "bad-header" in self.defects and (frame is None or body == header_end or not header.fields):
+            text = text_in_header(block)
+            if text < len(block) and "base64" not in header.get("content-transfer-encoding").lower():
+                body = start + text
         if frame is None:
             part_id, prefix, parent = "1", "", ""
             self.header = header
@@ -187,11 +189,11 @@ class Walker:
         leaf = Leaf(part_id, header, content_type, parameters, parent, body, body)
         if not content_type.startswith("multipart/"):
             self._part = leaf
-            return
+            return body
         if len(self._frames) >= MAX_DEPTH:
             self.defects.add("too-deep")
             self._part = leaf
-            return
+            return body
         boundary = parameters.get("boundary", "")
         delimiter = b"--" + boundary.encode("utf-8", "surrogatepass") if boundary else None
         if delimiter is None:
@@ -201,6 +203,7 @@ class Walker:
             self._know(delimiter, len(self._frames))
         self._frames.append(_Frame(leaf, delimiter, prefix))
         self._part = None
+        return body
 
     def _know(self, delimiter: bytes, depth: int) -> None:
         self._delimiters.setdefault(delimiter, []).append(depth)
