@@ -137,6 +137,7 @@ def _on_connect(connection: Any, _record: object) -> None:
 
 def _on_begin(connection: Connection) -> None:
     # A transaction that reads first and writes later fails at once, without the busy timeout, when another process
-    # wrote in between (SQLITE_BUSY_SNAPSHOT); so writers take the write lock at the start.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    # wrote in between (SQLITE_BUSY_SNAPSHOT); so writers take the write lock at the start. A reader needs no
+    # transaction: each SELECT sees one state.
+    if connection.get_execution_options().get(_WRITES, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, delete, func, select, union_all, update
 
 from mailcore.store.dialect import insert
 from mailcore.store.row import MessageRow, Move, Slot, StoredMessage, StoredOrigin
@@ -63,19 +63,21 @@ def count(connection: Connection, mailbox_id: int | None) -> int:
 
 def known(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, StoredMessage]:
     """Those that have a row, under this identity or, if it is a former one, under their present one."""
-    wanted = set(slots)
+    wanted = list(slots)
     found: dict[Slot, StoredMessage] = {}
-    for table, query in ((messages, select(*_facts)), (formers, _facts_of_formers())):
-        for condition in _conditions(table, wanted - found.keys()):
-            rows = connection.execute(
-                query.add_columns(table.c.mailbox_id, table.c.uidvalidity, table.c.uid).where(condition)
-            )
-            found.update((Slot(*row[-3:]), _stored(row)) for row in rows)
+    # One statement, not two: on SQLite each one crosses threads several times.
+    for here, before in zip(_conditions(messages, wanted), _conditions(formers, wanted), strict=True):
+        at_former = formers.join(messages, formers.c.message_id == messages.c.id)
+        query = union_all(
+            select(*_facts, *_slot_columns(messages)).where(here),
+            select(*_facts, *_slot_columns(formers)).select_from(at_former).where(before),
+        )
+        found.update((Slot(*row[-3:]), _stored(row)) for row in connection.execute(query))
     return found
 
 
-def _facts_of_formers() -> Select[Any]:
-    return select(*_facts).select_from(formers.join(messages, formers.c.message_id == messages.c.id))
+def _slot_columns(table: Table) -> tuple[Column[int], Column[int], Column[int]]:
+    return table.c.mailbox_id, table.c.uidvalidity, table.c.uid
 
 
 def add(connection: Connection, rows: Sequence[MessageRow]) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from sqlalchemy import Connection
 
-from mailcore.errors import StoreError
+from mailcore.errors import Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.store import mailboxes, messages, migration
 from mailcore.store.engine import Engine, make_engine, parse_url
@@ -28,6 +28,8 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        # A row id is for ever; were the table made anew, the foreign key would tell.
+        self._mailbox_ids: dict[MailboxKey, int] = {}
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -94,7 +96,7 @@ class Store:
         wanted = set(identities)
 
         def look(connection: Connection) -> dict[Identity, Place]:
-            slots = _slots(connection, wanted)
+            slots = self._slots(connection, wanted)
             known = messages.known(connection, slots.values())
             return {each: Place(slot, known.get(slot)) for each, slot in slots.items()}
 
@@ -119,7 +121,7 @@ class Store:
         wanted = list(marks)
 
         def mark(connection: Connection) -> None:
-            slots = _slots(connection, {identity for identity, _ in wanted})
+            slots = self._slots(connection, {identity for identity, _ in wanted})
             messages.set_expunged(connection, [(slots[each], at) for each, at in wanted if each in slots])
 
         await self._write("marking expunged messages", mark)
@@ -142,10 +144,16 @@ class Store:
         try:
             return await self._engine.run(work, writes=writes)
         except FAILURES as error:
-            raise store_error(error, doing) from None
+            failure = store_error(error, doing)
+            if failure.scope is Scope.MAILBOX:
+                self._mailbox_ids.clear()
+            raise failure from None
 
-
-def _slots(connection: Connection, identities: Iterable[Identity]) -> dict[Identity, Slot]:
-    wanted = list(identities)
-    ids = mailboxes.ids(connection, {each.key for each in wanted})
-    return {each: Slot(ids[each.key], each.uidvalidity, each.uid) for each in wanted if each.key in ids}
+    def _slots(self, connection: Connection, identities: Iterable[Identity]) -> dict[Identity, Slot]:
+        """Those whose mailbox has a row."""
+        wanted = list(identities)
+        ids = self._mailbox_ids
+        unknown = {each.key for each in wanted} - ids.keys()
+        if unknown:
+            ids.update(mailboxes.ids(connection, unknown))
+        return {each: Slot(ids[each.key], each.uidvalidity, each.uid) for each in wanted if each.key in ids}

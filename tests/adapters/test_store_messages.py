@@ -1,0 +1,225 @@
+"""What the consumers write, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailcore.errors import Retry, Scope, StoreError
+from mailcore.events.identity import Identity
+from mailcore.store import Move, Slot, Store, StoredOrigin, engine
+from tests.support.postgres import Postgres
+from tests.support.stores import KEY, NOW, message_row, query
+
+_COUNTS = (
+    "SELECT (SELECT count(*) FROM mailbox_app_mailmessage), (SELECT count(*) FROM mailbox_app_mailattachment),"
+    " (SELECT count(*) FROM mailbox_app_mailformeridentity)"
+)
+
+
+def identity(uid: int, uidvalidity: int = 7) -> Identity:
+    return Identity(KEY.account, KEY.mailbox, uidvalidity, uid)
+
+
+async def mailbox(store: Store) -> int:
+    return (await store.save_mailbox(KEY, uidvalidity=7)).id
+
+
+@pytest.mark.asyncio
+async def test_a_row_comes_back_as_it_was_given(store: Store, store_url: str) -> None:
+    row = message_row(await mailbox(store), 4_294_967_295, sent_at=NOW, flags=("\\Seen",), defects=("bad-base64",))
+    (row_id,) = await store.insert_messages([row])
+    place = (await store.locate([identity(4_294_967_295)]))[identity(4_294_967_295)]
+    assert place.slot == row.slot
+    assert place.stored is not None
+    assert (place.stored.id, place.stored.sha256, place.stored.size) == (row_id, row.sha256, row.size)
+    assert (place.stored.stored_at, place.stored.expunged_at) == (NOW, None)
+    assert (place.stored.defects, place.stored.attachments) == (("bad-base64",), 1)
+    assert await query(store_url, "SELECT subject, body_text, has_attachments FROM mailbox_app_mailmessage") == [
+        ("Grüße 💶", "", True)
+    ]
+    assert await query(store_url, "SELECT message_id, filename, size FROM mailbox_app_mailattachment") == [
+        (row_id, "größe.pdf", 3)
+    ]
+
+
+@pytest.mark.asyncio
+async def test_the_same_identity_is_one_row_however_often_it_is_inserted(store: Store, store_url: str) -> None:
+    box = await mailbox(store)
+    first = await store.insert_messages([message_row(box, uid) for uid in (1, 2, 1)])
+    assert first[0] == first[2]
+    again = await store.insert_messages([message_row(box, uid, subject="changed") for uid in (2, 3, 1)])
+    assert [again[0], again[2]] == [first[1], first[0]]
+    assert await query(store_url, _COUNTS) == [(3, 3, 0)]
+    assert await query(store_url, "SELECT count(*) FROM mailbox_app_mailmessage WHERE subject = 'changed'") == [(1,)]
+
+
+@pytest.mark.asyncio
+async def test_consumers_that_insert_the_same_at_once_agree_on_the_rows(store: Store, store_url: str) -> None:
+    box = await mailbox(store)
+    other = await Store.open(store_url)
+    rows = [message_row(box, uid) for uid in range(1, 101)]
+    forwards, backwards = await asyncio.gather(
+        store.insert_messages(rows[:60]), other.insert_messages(rows[40:]), return_exceptions=False
+    )
+    assert forwards[40:] == backwards[:20]
+    assert await query(store_url, _COUNTS) == [(100, 100, 0)]
+    await other.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "columns",
+    [{"subject": "\ud800"}, {"received_at": datetime(2024, 1, 1)}, {"size": 1 << 70}],  # noqa: DTZ001  # naive: that is the fault
+    ids=["surrogate", "naive-time", "too-large"],
+)
+async def test_a_refused_row_takes_its_transaction_along_and_is_the_messages_fault(
+    store: Store, store_url: str, columns: dict[str, Any]
+) -> None:
+    box = await mailbox(store)
+    with pytest.raises(StoreError) as caught:
+        await store.insert_messages([message_row(box, 1), message_row(box, 2, **columns)])
+    assert (caught.value.scope, caught.value.retry) == (Scope.MESSAGE, Retry.NEVER)
+    assert "Grüße" not in str(caught.value)
+    assert await query(store_url, _COUNTS) == [(0, 0, 0)]
+
+
+@pytest.mark.asyncio
+async def test_a_mailbox_without_a_row_is_not_the_messages_fault(store: Store) -> None:
+    with pytest.raises(StoreError) as caught:
+        await store.insert_messages([message_row(4711, 1)])
+    assert (caught.value.scope, caught.value.retry) == (Scope.MAILBOX, Retry.LATER)
+    assert await store.locate([identity(1)]) == {}
+
+
+@pytest.mark.asyncio
+async def test_expunged_rows_stay_and_count_no_more(store: Store) -> None:
+    box = await mailbox(store)
+    ids = await store.insert_messages([message_row(box, uid) for uid in (1, 2, 3)])
+    unknown = Identity("nobody", "nowhere", 1, 1)
+    await store.mark_expunged([(identity(2), NOW), (identity(99), NOW), (unknown, NOW)])
+    await store.mark_expunged([(identity(2), NOW + timedelta(days=1))])
+    assert await store.stored_uids(box, 7) == [1, 3]
+    assert await store.stored_among(box, 7, [2, 3, 4]) == {3}
+    assert await store.count_messages() == await store.count_messages(box) == 2
+    stored = (await store.locate([identity(2)]))[identity(2)].stored
+    assert stored is not None
+    assert stored.expunged_at == NOW
+    await store.mark_present([ids[1]])
+    assert await store.stored_uids(box, 7) == [1, 2, 3]
+
+
+@pytest.mark.asyncio
+async def test_a_rebound_row_keeps_its_id_and_its_files(store: Store, store_url: str) -> None:
+    box = await mailbox(store)
+    ids = await store.insert_messages([message_row(box, uid) for uid in (1, 2)])
+    assert await store.other_generations(box, 8) == [StoredOrigin(f"{uid:064x}", 7, uid) for uid in (1, 2)]
+    files = await query(store_url, "SELECT file FROM mailbox_app_mailattachment ORDER BY id")
+    moves = [Move(Slot(box, 7, 1), Slot(box, 8, 11)), Move(Slot(box, 7, 99), Slot(box, 8, 12))]
+    for _ in range(2):
+        assert await store.rebind(moves) == [ids[0], None]
+    assert await store.stored_uids(box, 8) == [11]
+    assert await store.stored_uids(box, 7) == [2]
+    assert await query(store_url, "SELECT file FROM mailbox_app_mailattachment ORDER BY id") == files
+
+
+@pytest.mark.asyncio
+async def test_a_late_redelivery_under_a_former_identity_makes_no_second_row(store: Store, store_url: str) -> None:
+    box = await mailbox(store)
+    (row_id,) = await store.insert_messages([message_row(box, 1)])
+    await store.rebind([Move(Slot(box, 7, 1), Slot(box, 8, 5))])
+    await store.rebind([Move(Slot(box, 8, 5), Slot(box, 9, 3))])
+    for former in (message_row(box, 1), message_row(box, 5, uidvalidity=8)):
+        assert await store.insert_messages([former]) == [row_id]
+    assert await query(store_url, _COUNTS) == [(1, 1, 2)]
+    stored = (await store.locate([identity(1)]))[identity(1)].stored
+    assert stored is not None
+    assert stored.id == row_id
+
+
+@pytest.mark.asyncio
+async def test_a_late_redelivery_of_a_rebind_does_not_move_the_row_back(store: Store) -> None:
+    box = await mailbox(store)
+    (row_id,) = await store.insert_messages([message_row(box, 1)])
+    first = Move(Slot(box, 7, 1), Slot(box, 8, 5))
+    await store.rebind([first, Move(Slot(box, 8, 5), Slot(box, 9, 3))][:1])
+    await store.rebind([Move(Slot(box, 8, 5), Slot(box, 9, 3))])
+    assert await store.rebind([first]) == [row_id]
+    assert await store.stored_uids(box, 9) == [3]
+
+
+@pytest.mark.asyncio
+async def test_two_hundred_thousand_uids_come_from_the_index_alone(store: Store, store_url: str) -> None:
+    box = await mailbox(store)
+    await store.insert_messages([message_row(box, 1)])
+    numbers = (
+        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) "
+        "INSERT INTO mailbox_app_mailmessage (mailbox_id, uidvalidity, uid, size, sha256, has_attachments, received_at,"
+        " stored_at, message_id, subject, from_name, from_email, to_emails, cc_emails, reply_to, in_reply_to,"
+        " references_ids, flags, defects, headers, body_text, body_html) "
+        "SELECT mailbox_id, uidvalidity, i, size, sha256, has_attachments, received_at, stored_at, message_id, subject,"
+        " from_name, from_email, to_emails, cc_emails, reply_to, in_reply_to, references_ids, flags, defects, headers,"
+        " body_text, body_html FROM n, mailbox_app_mailmessage"
+    )
+    await query(store_url, numbers)
+    assert await store.stored_uids(box, 7) == list(range(1, 200_001))
+    explain = "EXPLAIN QUERY PLAN " if store_url.startswith("sqlite") else "EXPLAIN "
+    plan = await query(
+        store_url,
+        f"{explain} SELECT uid FROM mailbox_app_mailmessage WHERE mailbox_id = {box} AND uidvalidity = 7"
+        " AND expunged_at IS NULL ORDER BY uid",
+    )
+    assert "mailbox_app_mailmessage_present_idx" in str(plan)
+
+
+@pytest.mark.asyncio
+async def test_a_locked_database_is_no_fault_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_BUSY_TIMEOUT_MS", 20)
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/m.db")
+    await store.upgrade()
+    row = message_row(await mailbox(store), 1)
+    other = sqlite3.connect(tmp_path / "m.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked") as caught:
+        await store.insert_messages([row])
+    assert (caught.value.scope, caught.value.retry) == (Scope.PROCESS, Retry.LATER)
+    other.execute("COMMIT")
+    other.close()
+    assert await store.insert_messages([row])
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_is_down_is_no_fault_of_a_row_and_is_found_again(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    store = await Store.open(postgres_url)
+    await store.upgrade()
+    row = message_row(await mailbox(store), 1)
+    postgres.stop()
+    try:
+        with pytest.raises(StoreError) as caught:
+            await store.insert_messages([row])
+        assert (caught.value.scope, caught.value.retry) == (Scope.PROCESS, Retry.LATER)
+    finally:
+        postgres.start()
+    assert await store.insert_messages([row])
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_in_memory_readers_do_not_see_the_inside_of_a_transaction() -> None:
+    store = await Store.open("sqlite+aiosqlite://")
+    await store.upgrade()
+    box = await mailbox(store)
+    writes = [store.insert_messages([message_row(box, uid)]) for uid in range(1, 20)]
+    reads = [store.stored_uids(box, 7) for _ in range(20)]
+    await asyncio.gather(*(each for pair in zip(writes, reads, strict=False) for each in pair))
+    reads[-1].close()
+    assert await store.stored_uids(box, 7) == list(range(1, 20))
+    await store.close()

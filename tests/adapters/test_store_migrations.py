@@ -1,0 +1,145 @@
+"""Alembic on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from mailcore.errors import SettingsError, StoreError
+from mailcore.store import Store
+from mailcore.store.engine import make_engine, parse_url
+from mailcore.store.schema import metadata
+from tests.support.stores import KEY, message_row, query
+
+_UPGRADE = """
+import asyncio, sys
+from mailcore.store import Store
+
+async def main():
+    store = await Store.open(sys.argv[1])
+    await store.upgrade()
+    await store.check()
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.asyncio
+async def test_processes_that_upgrade_at_the_same_time_all_succeed(store_url: str) -> None:
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-W", "error", "-c", _UPGRADE, store_url, stderr=asyncio.subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    for process in started:
+        _, said = await process.communicate()
+        assert process.returncode == 0, said.decode()
+
+
+@pytest.mark.asyncio
+async def test_upgrading_twice_changes_nothing(store: Store) -> None:
+    before = await store.current()
+    await store.save_mailbox(KEY, uidvalidity=7)
+    await store.upgrade()
+    assert await store.current() == before
+    assert len(await store.mailbox_states()) == 1
+
+
+@pytest.mark.asyncio
+async def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store, store_url: str) -> None:
+    def differences(connection: Connection) -> list[object]:
+        # SQLite tells of the default of an id in its own way.
+        options = {"compare_type": True, "compare_server_default": connection.dialect.name != "sqlite"}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+    engine = make_engine(parse_url(store_url))
+    try:
+        assert await engine.run(differences, writes=False) == []
+    finally:
+        await engine.close()
+
+
+@pytest.mark.asyncio
+async def test_a_database_without_tables_is_told_what_to_do(store_url: str) -> None:
+    store = await Store.open(store_url)
+    assert await store.current() is None
+    for attempt in (store.check(), store.mailbox_states()):
+        with pytest.raises(StoreError, match="mozzart db upgrade"):
+            await attempt
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_the_commits_on_sqlite_survive_a_power_cut(tmp_path: Path) -> None:
+    engine = make_engine(parse_url(f"sqlite+aiosqlite:///{tmp_path}/m.db"))
+
+    def pragmas(connection: Connection) -> list[object]:
+        names = ("journal_mode", "synchronous", "foreign_keys")
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+    full = 2
+    assert await engine.run(pragmas, writes=True) == ["wal", full, 1]
+    await engine.close()
+
+
+@pytest.mark.asyncio
+async def test_times_and_lists_on_sqlite_are_as_django_writes_them(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/m.db")
+    await store.upgrade()
+    mailbox = await store.save_mailbox(KEY)
+    await store.insert_messages([message_row(mailbox.id, 1, to_emails=("a@b.example",))])
+    with sqlite3.connect(tmp_path / "m.db") as connection:
+        row = connection.execute(
+            "SELECT received_at, to_emails, has_attachments, references_ids FROM mailbox_app_mailmessage"
+        ).fetchone()
+    connection.close()
+    assert row == ("2024-05-06 07:08:09.123456", '["a@b.example"]', 1, "[]")
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_times_on_postgresql_carry_their_zone(postgres_url: str) -> None:
+    store = await Store.open(postgres_url)
+    await store.upgrade()
+    await store.close()
+    found = await query(
+        postgres_url,
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'mailbox_app_mailmessage'"
+        " AND (column_name LIKE '%\\_at' OR column_name IN ('id', 'uid', 'headers')) ORDER BY 1",
+    )
+    zoned = "timestamp with time zone"
+    assert dict(found) == {
+        "expunged_at": zoned,
+        "headers": "jsonb",
+        "id": "bigint",
+        "received_at": zoned,
+        "sent_at": zoned,
+        "stored_at": zoned,
+        "uid": "bigint",
+    }
+
+
+@pytest.mark.parametrize("url", ["", "mysql://user:hunter2@host/x", "hunter2", "sqlite"])
+def test_a_wrong_url_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_url(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.asyncio
+async def test_a_store_does_not_show_its_password() -> None:
+    store = await Store.open("postgresql+asyncpg://user:hunter2@127.0.0.1:1/x")
+    assert "hunter2" not in repr(store)
+    with pytest.raises(StoreError) as caught:
+        await store.mailbox_states()
+    assert "hunter2" not in repr(caught.value)
+    await store.close()
