@@ -91,12 +91,14 @@ class AuthenticationFailed(CommandFailed):
     """The server refused the user name or password: stops the account, loudly and slowly."""
 
     scope = Scope.ACCOUNT
+    retry = Retry.NEVER
 
 
 class TlsFailed(ConnectionLost):
     """The certificate or the handshake was refused: stops the account until settings or server change."""
 
     scope = Scope.ACCOUNT
+    retry = Retry.NEVER
 
 
 class BusError(MozzartError):

@@ -25,8 +25,14 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return pause(state.attempt_number, found, random.random)
 
 
-async def keep_trying(what: str, run: Callable[[], Awaitable[None]], failed: Callable[[str, float], None]) -> None:
-    """Run `run` until it returns. After each error `failed(text, seconds until the next attempt)` is told.
+async def keep_trying(
+    what: str,
+    run: Callable[[], Awaitable[None]],
+    failed: Callable[[str, float], None],
+    sleep: Callable[[float], Awaitable[None]] = trio.sleep,
+) -> None:
+    """Run `run` until it returns. After each error `failed(text, seconds until the next attempt)` is told. `sleep` may
+    return early when somebody asks.
 
     Cancellation passes through. An unknown exception is a bug of ours: it is logged with its traceback and tried again
     slowly, so that it stops nobody else.
@@ -44,7 +50,7 @@ async def keep_trying(what: str, run: Callable[[], Awaitable[None]], failed: Cal
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(lambda error: all(isinstance(leaf, Exception) for leaf in leaves(error))),
         wait=_wait,
-        sleep=trio.sleep,
+        sleep=sleep,
         before_sleep=before_sleep,
         reraise=True,
     )

@@ -127,7 +127,9 @@ class Mailbox:
             self.tally = Tally(run_id or uuid.uuid4().hex, found_by)
             if self.book is not None:
                 self.book.tallies.append(self.tally)
-        self.tally.asked |= found_by is FoundBy.MANUAL
+        if found_by is FoundBy.MANUAL:
+            self.tally.asked = True
+            self.pool.gate.hurry()
         self.want_full |= full
         self.wanted.set()
         return self.tally

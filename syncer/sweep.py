@@ -49,16 +49,19 @@ async def sweep(mailbox: Mailbox, nursery: trio.Nursery) -> None:
     def failed(text: str, seconds: float) -> None:
         mailbox.log.warning("sweep failed", error=text, next_try_s=round(seconds, 1))
         mailbox.remember(last_sync_status="failed", last_error=text, last_error_at=datetime.now(UTC))
-        tally = mailbox.request_look()
-        if not tally.looked:  # a run that has looked waits for what it found, and that goes on
+        tally = mailbox.tally
+        if tally is not None and not tally.looked:  # a run that has looked waits for what it found, and that goes on
             tally.fail(text)
             _report_soon(mailbox, tally, nursery)
 
-    while True:
-        await keep_trying(f"sweep {mailbox.key}", once, failed)
-        looks += 1
-        with trio.move_on_after(mailbox.shared.interval):
+    async def pause(seconds: float) -> None:
+        with trio.move_on_after(seconds):
             await mailbox.wanted.wait()
+
+    while True:
+        await keep_trying(f"sweep {mailbox.key}", once, failed, pause)
+        looks += 1
+        await pause(mailbox.shared.interval)
 
 
 async def _look(mailbox: Mailbox, tally: Tally, full: bool, nursery: trio.Nursery) -> None:
