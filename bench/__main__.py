@@ -20,7 +20,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=4_000, help="in the mailbox of the backfill (%(default)s)")
     parser.add_argument("--megabytes", type=int, default=300, help="of that mailbox (%(default)s)")
-    parser.add_argument("--singles", type=int, default=100, help="messages of the latency measurement (%(default)s)")
+    parser.add_argument("--singles", type=int, default=60, help="messages of the latency measurement (%(default)s)")
     parser.add_argument("--burst", type=int, default=200, help="messages delivered back to back (%(default)s)")
     parser.add_argument("--script", type=int, default=1_000, help="messages for the imaplib script (%(default)s)")
     parser.add_argument("--only", choices=PARTS, action="append", help="leave the other parts out; may be repeated")
@@ -30,7 +30,7 @@ def _arguments() -> argparse.Namespace:
 
 def _measure_latency(report: Report, home: Path, arguments: argparse.Namespace) -> None:
     home.mkdir()
-    dovecot = Dovecot().start()
+    dovecot = Dovecot(store="sdbox").start()
     mozzart = Mozzart(home).use(dovecot)
     try:
         mozzart.start().wait_ready().wait_live("idling")

@@ -22,8 +22,10 @@ class Latency:
     """Milliseconds; each list has one figure a message."""
 
     server: list[float] = field(default_factory=list)  # APPEND's answer → raw EXISTS: the server's own delay
+    second: list[float] = field(default_factory=list)  # raw EXISTS → the same on another raw socket: the noise
     new: list[float] = field(default_factory=list)  # raw EXISTS → `new` event at a subscriber
     stored: list[float] = field(default_factory=list)  # raw EXISTS → `stored` event at a subscriber, row committed
+    unannounced: int = 0  # messages that the server did not tell the raw socket of within 5 s; not counted above
     missing_rows: int = 0  # `stored` events whose row another connection could not read at that moment
     burst_seconds: float = 0.0  # last APPEND of the burst → all its rows
     burst: int = 0
@@ -37,7 +39,7 @@ class _Subscriber:
         self.stored: dict[int, float] = {}
         self.came = asyncio.Event()
 
-    async def __call__(self, message: Msg) -> None:
+    async def heard(self, message: Msg) -> None:
         now = time.monotonic()
         kind = message.subject.rpartition(".")[2]
         if kind in {"new", "stored"}:
@@ -61,19 +63,24 @@ async def measure(dovecot: Dovecot, mozzart: Mozzart, *, messages: int, burst: i
     url = (mozzart.home / "data" / "nats.url").read_text().strip()
     bus = await nats.connect(url)
     subscriber = _Subscriber()
-    await bus.subscribe("mail.>", cb=subscriber)
+    await bus.subscribe("mail.>", cb=subscriber.heard)
     await bus.flush()
-    watch = await asyncio.to_thread(IdleWatch, dovecot)
+    watch, second = await asyncio.to_thread(lambda: (IdleWatch(dovecot), IdleWatch(dovecot)))
     connection = dovecot.connect()
     database = sqlite3.connect(mozzart.database, timeout=30)
     row = "SELECT count(*) FROM mailbox_app_mailmessage WHERE uid = ?"
     try:
         for number in range(messages):
-            await asyncio.sleep(dice.uniform(0.1, 1.7))
+            await asyncio.sleep(dice.uniform(0.8, 1.8))
             mail = make_mail(number, seed=3, files=(40_000,) if number % 3 == 0 else ())
             uid = await asyncio.to_thread(append, connection, mail.raw)
             delivered = time.monotonic()
-            exists = await asyncio.to_thread(watch.wait, number + 1)
+            try:
+                exists = await asyncio.to_thread(watch.wait, number + 1, 5)
+                found.second.append((await asyncio.to_thread(second.wait, number + 1, 5) - exists) * 1000)
+            except TimeoutError:
+                found.unannounced += 1
+                continue
             await subscriber.wait(uid)
             found.missing_rows += database.execute(row, (uid,)).fetchone() == (0,)
             found.server.append((exists - delivered) * 1000)
@@ -89,5 +96,6 @@ async def measure(dovecot: Dovecot, mozzart: Mozzart, *, messages: int, burst: i
         database.close()
         connection.logout()
         watch.close()
+        second.close()
         await bus.close()
     return found

@@ -107,11 +107,14 @@ def _latency(console: Console, latency: Latency) -> None:
         table.add_column(name, justify="left" if not name else "right")
     for name, values in (
         ("the server: APPEND answered → EXISTS on a raw IDLE socket", latency.server),
+        ("that EXISTS → EXISTS on a second raw IDLE socket (noise)", latency.second),
         ("mozzart: that EXISTS → `new` event at a subscriber", latency.new),
-        ("mozzart: that EXISTS → `stored` event at a subscriber (row and files durable)", latency.stored),
+        ("mozzart: that EXISTS → `stored` event at a subscriber", latency.stored),
     ):
         table.add_row(name, *(f"{value:.1f}" for value in summary(values).values()))
     console.print(table)
+    if latency.unannounced:
+        console.print(f"{latency.unannounced} messages were left out: the server did not tell the raw socket in 5 s")
     console.print(f"{latency.missing_rows} `stored` events came before another connection could read the row")
     console.print(
         f"a burst of {latency.burst}: all rows {latency.burst_seconds:.2f} s after the last APPEND was answered\n"

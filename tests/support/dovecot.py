@@ -48,7 +48,8 @@ ssl = yes
 ssl_cert = <{home}/cert.pem
 ssl_key = <{home}/key.pem
 ssl_dh =
-# Without hibernation Dovecot waits half a second before it tells of mail after a quiet spell; with it, about 20 ms.
+# Dovecot waits half a second before it tells of mail after a quiet spell. With hibernation (`1s`) it is about 20 ms, but
+# then 2.3.19 never tells of one message in seven: what comes while a connection goes to sleep.
 imap_hibernate_timeout = {hibernate}
 {extra}
 passdb {{
@@ -121,7 +122,7 @@ class Dovecot:
     of configuration."""
 
     store: str = "maildir"
-    hibernate: str = "1s"
+    hibernate: str = "0"
     extra: str = ""
     host: str = "127.0.0.1"
     user: str = "anna"
