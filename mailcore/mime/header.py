@@ -18,6 +18,8 @@ Fields = list[tuple[str, str]]
 
 _NAME: Final = re.compile(r"[!-9;-~]+[ \t]*:")
 _NAME_BYTES: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
+# A folded line, or a parameter that should have been one.
+_CONTINUED: Final = re.compile(rb"[ \t]|[A-Za-z][A-Za-z0-9*-]{0,40}=[^\s=]")
 _BLANK_START: Final = re.compile(
     rb"\s++(?=(?:>?From |(?:(?:X|DKIM|ARC)-[\w-]{1,80}|Received|Return-Path|Delivered-To|From|To|Subject|Date"
     rb"|Message-ID|MIME-Version|Content-Type|Sender|Reply-To|Authentication-Results)[ \t]{0,9}:))",
@@ -74,6 +76,8 @@ def read_fields(block: bytes, defects: Defects) -> Fields:
                 fields.append((name.rstrip(" \t"), value.strip(" \t")))
             elif number or not line.startswith(("From ", ">From ")):
                 defects.add("bad-header")
+                if fields and "=" in line and fields[-1][1].endswith(";"):  # a parameter on an unfolded line
+                    fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line}")
     if mixed:
         fields = _repaired(fields, defects)
     return fields
@@ -90,7 +94,7 @@ def text_in_header(block: bytes) -> int:
         if starts_header(block, start, position):
             break
         position = start
-    while block.startswith((b" ", b"\t"), position):  # what the last field is folded into
+    while _CONTINUED.match(block, position) is not None:  # what the last field is folded into
         position = block.find(b"\n", position) + 1 or len(block)
     return position if block[position:].strip() else len(block)
 

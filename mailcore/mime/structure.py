@@ -168,8 +168,7 @@ class Walker:
         block = self.raw[start:header_end]
         header = Header(read_fields(block, self.defects))
         frame = self._frames[-1] if self._frames else None
-        # Is there no empty line before the body? In a part with fields and an empty line it is a broken field instead.
-        if "bad-header" in self.defects and (frame is None or body == header_end or not header.fields):
+        if "bad-header" in self.defects:
             text = text_in_header(block)
             if text < len(block) and "base64" not in header.get("content-transfer-encoding").lower():
                 body = start + text
@@ -201,6 +200,12 @@ class Walker:
         else:
             delimiter = delimiter.rstrip(b" \t\r")
             self._know(delimiter, len(self._frames))
+            if "bad-header" in self.defects and (line_break := block.find(b"\n" + delimiter)) >= 0:
+                # No empty line, and the first part at once: the fields below are not ours.
+                body = start + line_break + 1
+                leaf.header = Header(read_fields(block[:line_break], self.defects))
+                if frame is None:
+                    self.header = leaf.header
         self._frames.append(_Frame(leaf, delimiter, prefix))
         self._part = None
         return body
