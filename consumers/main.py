@@ -40,15 +40,18 @@ async def consume(
     most, and give back the rest. Several processes may do this at once. `messages` and `octets` bound a batch."""
     patience = Patience(stop)
     storing = Storing(bus, store, media, patience)
+    backfilling = Storing(bus, store, media, patience)  # lanes of its own: new mail does not queue behind old
     expunging = Expunging(store, patience)
+    takes = {"store": storing.take, "backfill": backfilling.take, "expunge": expunging.take}
     try:
         async with asyncio.TaskGroup() as group:
-            for durable, take in (("store", storing.take), ("expunge", expunging.take)):
+            for durable, take in takes.items():
                 pull = await bus.pull(durable)
                 pulling = Pulling(pull, stop, messages=messages, octets=octets, batches=batches)
                 group.create_task(pulling.run(take))
     finally:
         storing.close()
+        backfilling.close()
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

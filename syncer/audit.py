@@ -52,7 +52,7 @@ async def _audit(mailbox: Mailbox, shared: Shared, made_anew: bool) -> None:
     if not old:
         return
     # In this order: what is acknowledged below this floor was committed before, so the database read shows it.
-    floor = await aio(shared.bus.ack_floor, "store")
+    floor = await aio(shared.bus.ack_floor)
     position = await aio(shared.bus.position, "MAIL")
     stored = await aio(shared.store.stored_among, book.mailbox_id, book.ledger.uidvalidity, list(old))
     found = audit(

@@ -130,7 +130,7 @@ class Bus:
         await self._bodies.get(name, path)
 
     async def pull(self, durable: str) -> Pull:
-        """Deliveries of the durable `store` or `expunge`."""
+        """Deliveries of the durable `store` (new mail, rebinds), `backfill` or `expunge`."""
         stream, _ = DURABLES[durable]
 
         async def born() -> str:
@@ -215,16 +215,22 @@ class Bus:
             state["first_seq"], state["last_seq"], state["messages"], state["bytes"], str(info["created"])
         )
 
-    async def ack_floor(self, durable: str = "store") -> int:
-        """All messages of the durable's stream up to this sequence are settled."""
-        stream, _ = DURABLES[durable]
-        info = await self._jetstream.call(f"CONSUMER.INFO.{stream}.{durable}")
-        return int(info["ack_floor"]["stream_seq"])
+    async def ack_floor(self) -> int:
+        """All messages of MAIL up to this sequence are settled."""
+        # The stream first: a durable with nothing left has settled all that was there before it was asked, though its
+        # own floor stays at the last message that its filter let through.
+        last = (await self.position(MAIL)).last_seq
+        floor = last
+        for durable in ("store", "backfill"):
+            info = await self._jetstream.call(f"CONSUMER.INFO.{MAIL}.{durable}")
+            if info["num_pending"] or info["num_ack_pending"]:
+                floor = min(floor, int(info["ack_floor"]["stream_seq"]))
+        return floor
 
     async def unsettled(self) -> AsyncGenerator[Unsettled, None]:
-        """The messages of MAIL after the ack floor of `store`: each one that is in flight, and some that were settled
-        out of order. Headers only; `size` is that of the whole message (0 for a rebind)."""
-        floor = await self.ack_floor("store")
+        """The messages of MAIL after the ack floor: each one that is in flight, and some that were settled. Headers only;
+        `size` is that of the whole message (0 for a rebind)."""
+        floor = await self.ack_floor()
         read = self._reader.read(MAIL, SUBJECTS[MAIL], after=floor, headers_only=True)
         async with aclosing(read):
             async for delivery in read:

@@ -96,7 +96,9 @@ DURABLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         },
     )
     for name, stream, filters in (
-        ("store", MAIL, {}),
+        # Mail that was there before has a durable of its own: new mail never waits behind it.
+        ("store", MAIL, {"filter_subjects": ["mail.*.*.new", "mail.*.*.rebind"]}),
+        ("backfill", MAIL, {"filter_subject": "mail.*.*.backfill"}),
         ("expunge", MAIL_EVENTS, {"filter_subject": "mail.*.*.expunged"}),
     )
 }

@@ -112,7 +112,7 @@ async def test_acked_is_settled_nak_comes_again_and_term_never(bus: Bus) -> None
     await again.in_progress()
     await again.ack()
     assert await pull.next(timeout=0.2) == []
-    assert await bus.ack_floor("store") == 3
+    assert await bus.ack_floor() == 3
 
 
 @pytest.mark.asyncio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 
 from mailcore import aio as bridge
 from mailcore.aio import aio
-from mailcore.bus import Bus
+from mailcore.bus import Bus, Pull
 from mailcore.errors import BusError
 from mailcore.events import control
 from mailcore.events.control import MailboxStates, Refusal, SyncRun
@@ -57,7 +58,11 @@ class Seen:
 
     async def consume(self) -> None:
         """Store what is in the stream, as the consumer would, without files: row, `stored`, ack."""
-        pull = await self.bus.pull("store")
+        async with asyncio.TaskGroup() as tasks:
+            for durable in ("store", "backfill"):
+                tasks.create_task(self._consume(await self.bus.pull(durable)))
+
+    async def _consume(self, pull: Pull) -> None:
         while True:
             for delivery in await pull.next(100, 1 << 24, 1.0):
                 _, kind = parse_subject(delivery.subject)
@@ -328,7 +333,10 @@ async def test_backfill_of_some_days_leaves_what_is_older(settings: Settings, do
         assert seen.uids() == [3]
 
 
-async def test_a_refused_account_is_told_and_not_hammered(settings: Settings, dovecot: Dovecot) -> None:
+async def test_a_refused_account_is_told_and_not_hammered(
+    settings: Settings, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.gate.HURRY_PAUSE", 0.2)
     chosen = settings.model_copy()
     wrong = SecretStr("not the password")
     chosen._accounts = tuple(a.model_copy(update={"password": wrong}) for a in settings.accounts)

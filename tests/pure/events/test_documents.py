@@ -145,7 +145,7 @@ def test_the_page_names_every_request() -> None:
 def test_the_page_names_the_durables() -> None:
     found = {code(row[0])[0]: (code(row[1])[0], code(row[2])) for row in rows("The consumers' own durables")}
     assert found == {
-        name: (stream, [config["filter_subject"]] if "filter_subject" in config else [])
+        name: (stream, config.get("filter_subjects") or [config["filter_subject"]])
         for name, (stream, config) in DURABLES.items()
     }
     assert f"{ACK_WAIT.total_seconds():.0f} s to ack" in EVENTS
