@@ -25,13 +25,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--script", type=int, default=1_000, help="messages for the imaplib script (%(default)s)")
     parser.add_argument("--only", choices=PARTS, action="append", help="leave the other parts out; may be repeated")
     parser.add_argument("--scratch", type=Path, help="a directory on the disk to measure (the system's temporary one)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="for mozzart's environment")
     return parser.parse_args()
 
 
 def _measure_latency(report: Report, home: Path, arguments: argparse.Namespace) -> None:
     home.mkdir()
     dovecot = Dovecot(store="sdbox").start()
-    mozzart = Mozzart(home).use(dovecot)
+    mozzart = Mozzart(home, dict(word.split("=", 1) for word in arguments.set)).use(dovecot)
     try:
         mozzart.start().wait_ready().wait_live("idling")
         say(f"latency: {arguments.singles} single messages, then {arguments.burst} at once …")
@@ -46,7 +47,7 @@ def _measure_latency(report: Report, home: Path, arguments: argparse.Namespace) 
 def _measure_mailbox(report: Report, home: Path, arguments: argparse.Namespace, parts: set[str]) -> None:
     home.mkdir()
     dovecot = Dovecot().start()
-    mozzart = Mozzart(home).use(dovecot)
+    mozzart = Mozzart(home, dict(word.split("=", 1) for word in arguments.set)).use(dovecot)
     try:
         say(f"writing a mailbox of {arguments.messages:,} messages, {arguments.megabytes:,} MB …")
         report.filled = mailbox.fill(dovecot, arguments.messages, arguments.megabytes)
