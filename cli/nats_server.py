@@ -23,6 +23,8 @@ HOST: Final = "127.0.0.1"
 MAX_PAYLOAD: Final = 8 * 1024 * 1024
 # A PubAck is a promise that survives a power cut only when every write is synced (docs/configuration.md has the price).
 SYNC_INTERVAL: Final = "always"
+# Go's soft limit: without one a backfill of 300 MB took it to 400 MB resident; with it, of 1.5 GB to 170, as quickly.
+MEMORY_LIMIT: Final = "150MiB"
 _BOOT_DEADLINE: Final = 10.0
 
 

@@ -6,6 +6,7 @@ opposite order of the mail's way, so that nothing is cut off half done: syncer, 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +19,7 @@ import trio
 
 from cli import exit_code
 from cli.data_lock import DataLock
-from cli.nats_server import NatsServer, write_private
+from cli.nats_server import MEMORY_LIMIT, NatsServer, write_private
 from cli.supervise import Child, Supervisor
 from mailcore.errors import MozzartError
 from mailcore.settings import Settings
@@ -109,6 +110,7 @@ async def _start_nats(settings: Settings, supervisor: Supervisor, lock: DataLock
         Child(
             name="nats-server",
             command=server.command,
+            environment={"GOMEMLIMIT": os.environ.get("GOMEMLIMIT", MEMORY_LIMIT)},
             ready=server.ready,
             # nats-server takes no lock on its store: ours lasts as long as it lives, even when we are gone.
             inherit=(lock.descriptor,),
