@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from mailcore.aio import aio, aio_bounded
-from mailcore.errors import ConnectionLost, ImapError, Scope
+from mailcore.errors import ConnectionLost, ImapError, Retry, Scope
 from mailcore.sync.retry import pause, verdict
 from syncer.imap.connection import Endpoint, ImapConnection
 
@@ -28,16 +28,15 @@ class Gate:
         self._failures = 0
         self._not_before = float("-inf")
         self._last_try = float("-inf")
-        self._hurried = trio.Event()
+        self._retry = Retry.LATER
+        self._accepted = trio.Event()
         self._login = trio.Lock()
 
     async def connect(self) -> ImapConnection:
-        """A connection that is logged in. Waits while the account is being left alone; raises ImapError."""
+        """A connection that is logged in. Raises ImapError; while the account is being left alone, its last refusal."""
         async with self._login:
-            while trio.current_time() < self._not_before:
-                self._hurried = trio.Event()
-                with trio.move_on_at(self._not_before):
-                    await self._hurried.wait()
+            if trio.current_time() < self._not_before:
+                raise ImapError(self.refused, scope=Scope.ACCOUNT, retry=self._retry)
             self._last_try = trio.current_time()
             try:
                 with trio.fail_after(self.endpoint.connect_timeout * 3):
@@ -52,15 +51,25 @@ class Gate:
             if self.refused:
                 log.info("account accepted again", account=self.account)
             self.refused, self._failures = "", 0
+            self._accepted.set()
             return connection
 
     def hurry(self) -> None:
         """Somebody asks: do not wait for the next try, unless the last one was only just."""
         self._not_before = min(self._not_before, self._last_try + HURRY_PAUSE)
-        self._hurried.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep; when the account is refused, no longer than until it is accepted again."""
+        with trio.move_on_after(seconds):
+            if self.refused:
+                await self._accepted.wait()
+            else:
+                await trio.sleep_forever()
 
     def _refuse(self, error: ImapError) -> None:
         self._failures += 1
+        self._retry = error.retry
+        self._accepted = trio.Event()
         wait = pause(self._failures, verdict(error), random.random)
         self._not_before = trio.current_time() + wait
         self.refused = str(error)

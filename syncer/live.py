@@ -35,7 +35,7 @@ async def live(mailbox: Mailbox) -> None:
         await _hold(mailbox)
 
     while True:
-        await keep_trying(f"live {mailbox.key}", once, failed)
+        await keep_trying(f"live {mailbox.key}", once, failed, mailbox.pool.gate.pause)
 
 
 async def _hold(mailbox: Mailbox) -> None:
