@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 import trio
 
-from cli.exit_code import CONFIG
+from cli.exit_code import CONFIG, FAILED
 from mailcore.errors import MozzartError, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class _Watched:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     grace: float = 1.0
     process: subprocess.Popen[bytes] | None = None
-    refused: bool = False
+    refusal: SettingsError | None = None
     # Ready for the first time, or never going to be.
     settled: trio.Event = field(default_factory=trio.Event)
     gone: trio.Event = field(default_factory=trio.Event)
@@ -81,8 +81,8 @@ class Supervisor:
         watched = self._watched[child.name] = _Watched()
         self._nursery.start_soon(self._keep_running, child, watched)
         await watched.settled.wait()
-        if watched.refused:
-            raise SettingsError(f"{child.name} could not start; its own words are above.")
+        if watched.refusal is not None:
+            raise watched.refusal
 
     async def stop(self, *names: str, grace: float) -> None:
         """SIGTERM to these children at once, SIGKILL to those that are still there after `grace` seconds."""
@@ -109,20 +109,26 @@ class Supervisor:
                     if child.once and code == 0:
                         return
                     if code == CONFIG and not watched.settled.is_set():
-                        watched.refused = True
-                        return
+                        where = f"in {child.output}" if child.output else "above"
+                        raise SettingsError(f"{child.name} could not start; its own words are {where}.")
                     if trio.current_time() - began >= HEALTHY_AFTER:
                         delay = FIRST_DELAY
                     log.warning("ended", child=child.name, how=how_it_ended(code), again_in=f"{delay:.1f}s")
                     await trio.sleep(delay)
                     delay = min(delay * 2, LONGEST_DELAY)
+        except SettingsError as error:
+            watched.refusal = error
         finally:
             watched.settled.set()
             watched.gone.set()
 
     async def _run(self, child: Child, watched: _Watched) -> int:
-        """One life of the child, from start to exit code."""
-        process = watched.process = _spawn(child)
+        """One life of the child, from start to exit code; raises SettingsError when there is no such program."""
+        try:
+            process = watched.process = _spawn(child)
+        except OSError as error:
+            log.error("not started", child=child.name, error=str(error))
+            return FAILED
         try:
             if await _until_ready(child, process) and not child.once:
                 log.info("started", child=child.name, pid=process.pid)

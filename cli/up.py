@@ -49,7 +49,10 @@ def run(plan: Plan) -> int:
 
 
 async def _run(plan: Plan, lock: DataLock) -> int:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+    stops = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else `nohup` wants us to outlive the terminal
+        stops.append(signal.SIGHUP)
+    with trio.open_signal_receiver(*stops) as signals:
         async with trio.open_nursery() as nursery:
             supervisor = Supervisor(nursery)
             failure: MozzartError | None = None
