@@ -62,10 +62,37 @@ def make_engine(url: URL) -> Engine:
     return _Sqlite(url) if url.get_backend_name() == "sqlite" else _Postgres(url)
 
 
-class _Sqlite:
+class _Engine:
+    """Transactions that a cancelled caller leaves alone to their end: cut off in the middle, a driver's thread may keep
+    a connection with an open transaction, and with it SQLite's only write lock."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+        task = asyncio.ensure_future(self._transaction(work, writes))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def _transaction(self, work: Callable[[Connection], T], writes: bool) -> T:
+        raise NotImplementedError
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever still waits gets it; if nobody does, it is no news
+
+    async def _last_ones(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running)
+
+
+class _Sqlite(_Engine):
     name = "sqlite"
 
     def __init__(self, url: URL) -> None:
+        super().__init__()
         in_memory = url.database in (None, "", ":memory:")
         if not in_memory:
             assert url.database is not None
@@ -79,19 +106,21 @@ class _Sqlite:
         self._writer = asyncio.Lock()
         self._reader = self._writer if in_memory else nullcontext()
 
-    async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+    async def _transaction(self, work: Callable[[Connection], T], writes: bool) -> T:
         engine, turn = (self._writing, self._writer) if writes else (self._engine, self._reader)
         async with turn, engine.begin() as connection:
             return await connection.run_sync(work)
 
     async def close(self) -> None:
+        await self._last_ones()
         await self._engine.dispose()
 
 
-class _Postgres:
+class _Postgres(_Engine):
     name = "postgresql"
 
     def __init__(self, url: URL) -> None:
+        super().__init__()
         # pool_pre_ping finds the connections that a restart of the server closed; the timeouts keep a dead host from
         # holding us.
         self._engine = create_async_engine(
@@ -104,11 +133,12 @@ class _Postgres:
             **_options(),
         )
 
-    async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+    async def _transaction(self, work: Callable[[Connection], T], writes: bool) -> T:
         async with self._engine.begin() as connection:
             return await connection.run_sync(work)
 
     async def close(self) -> None:
+        await self._last_ones()
         await self._engine.dispose()
 
 
