@@ -35,7 +35,6 @@ class Pulling:
         try:
             async with asyncio.timeout(None) as grace, asyncio.TaskGroup() as group:
                 while deliveries := await self._next(stopping):
-                    self._open.update(deliveries)
                     group.create_task(self._take(take, deliveries, group))
                 grace.reschedule(asyncio.get_running_loop().time() + GRACE)
         except TimeoutError:
@@ -49,10 +48,16 @@ class Pulling:
         """Deliveries, or [] when it is time to stop. Takes room for one batch when it has some."""
         if not await _unless(stopping, self._room.acquire()):
             return []
-        deliveries = await _unless(stopping, self._pull.next(self._messages, self._octets))
+        deliveries = await _unless(stopping, self._pull_some())
         if not deliveries:
             self._room.release()
         return deliveries or []
+
+    async def _pull_some(self) -> list[Delivery]:
+        # Nothing can come between the two lines: what has arrived is ours to give back, whatever ends us.
+        deliveries = await self._pull.next(self._messages, self._octets)
+        self._open.update(deliveries)
+        return deliveries
 
     async def _take(self, take: Take, deliveries: list[Delivery], group: asyncio.TaskGroup) -> None:
         try:
@@ -69,9 +74,10 @@ class Pulling:
                 await delivery.in_progress()
 
     async def _give_back(self) -> None:
+        # The pull first: while its request waits at the server, what is given back would be delivered to us again.
+        await self._pull.close()
         for delivery in self._open:
             await delivery.nak()
-        await self._pull.close()
 
 
 async def _unless(stopping: asyncio.Future[Any], wanted: Coroutine[Any, Any, T]) -> T | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from mailcore.bus import Bus
+from mailcore.media import Media
 from mailcore.store import Store
+from tests.support.consumers import Ear, listening
+from tests.support.nats import NatsServer
+from tests.support.stores import KEY
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -27,3 +32,33 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     await opened.upgrade()
     yield opened
     await opened.close()
+
+
+@pytest_asyncio.fixture
+async def mailbox_id(store: Store) -> int:
+    """The row of the mailbox in which the events of tests/support/events.py happen."""
+    return (await store.save_mailbox(KEY, uidvalidity=7)).id
+
+
+@pytest_asyncio.fixture
+async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
+    """A bus with its streams on a server of the test's own."""
+    connected = await Bus.connect(nats_server.url, name="test")
+    await connected.ensure(max_bytes=512 << 20)
+    yield connected
+    await connected.close()
+
+
+@pytest_asyncio.fixture
+async def ear(bus: Bus) -> AsyncIterator[Ear]:
+    """Hears what consumers tell."""
+    async with listening(bus) as opened:
+        yield opened
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Iterator[Media]:
+    """An empty MEDIA_ROOT."""
+    opened = Media.open(tmp_path / "media")
+    yield opened
+    opened.close()

@@ -1,0 +1,371 @@
+"""What consumers do when messages, databases, disks or they themselves fail: nothing is lost, nothing is twice, nobody
+is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumers import disposition, patience, storing
+from consumers.draft import Draft
+from mailcore.bus import Bus
+from mailcore.bus.publish import PubAck
+from mailcore.events.identity import Identity
+from mailcore.events.message import MessageEvent
+from mailcore.events.thin import Stored, ThinEvent
+from mailcore.media import Media
+from mailcore.store import MessageRow, Store
+from tests.support.consumers import (
+    Ear,
+    acknowledged,
+    consuming,
+    event,
+    eventually,
+    kept_files,
+    mail,
+    temporary_files,
+    until,
+)
+from tests.support.nats import NatsServer
+from tests.support.postgres import Postgres
+from tests.support.stores import KEY, query
+
+_UIDS = "SELECT uid FROM mailbox_app_mailmessage ORDER BY uid"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redeliveries at once."""
+    monkeypatch.setattr(disposition, "_FIRST_DELAY", 0.01)
+
+
+async def refuse_poison(url: str) -> None:
+    """Let the database refuse rows whose subject is `poison`, as it refuses what a parser should have kept out."""
+    if url.startswith("sqlite"):
+        await query(
+            url,
+            "CREATE TRIGGER refuse BEFORE INSERT ON mailbox_app_mailmessage WHEN NEW.subject = 'poison'"
+            " BEGIN SELECT RAISE(ABORT, 'poison'); END",
+        )
+    else:
+        await query(url, "ALTER TABLE mailbox_app_mailmessage ADD CONSTRAINT refuse CHECK (subject <> 'poison')")
+
+
+@pytest.mark.asyncio
+async def test_a_refused_row_stops_nobody_and_ends_as_a_dead_letter(
+    bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int, impatient: None
+) -> None:
+    # I5
+    await refuse_poison(store_url)
+    poison = mail(13, subject="poison")
+    for number in range(1, 31):
+        ack = await bus.publish(event(number, body=poison) if number == 13 else event(number))
+    async with consuming(bus, store, media):
+        await ear.count(29)
+        (dead,) = await eventually(lambda: ear.dead, "the bad one is dead")
+        await acknowledged(bus, ack.seq)
+    assert [uid for (uid,) in await query(store_url, _UIDS)] == [n for n in range(1, 31) if n != 13]
+    assert (dead.identity.uid, dead.deliveries) == (13, disposition.ATTEMPTS)
+    assert "refused a row" in dead.error
+    (letter,) = [each async for each in bus.dead_letters()]
+    assert letter.identity == dead.identity
+
+
+@pytest.mark.asyncio
+async def test_what_stores_at_last_was_never_dead(
+    bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int, impatient: None
+) -> None:
+    await refuse_poison(store_url)
+    with capture_logs() as lines:
+        async with consuming(bus, store, media):
+            await bus.publish(event(1, body=mail(1, subject="poison")))
+            await eventually(lambda: [line for line in lines if line["event"] == "not-stored"], "given back")
+            cure = (
+                "DROP TRIGGER refuse"
+                if store_url.startswith("sqlite")
+                else ("ALTER TABLE mailbox_app_mailmessage DROP CONSTRAINT refuse")
+            )
+            await query(store_url, cure)
+            await ear.count(1)
+    assert ear.dead == []
+
+
+@pytest.mark.asyncio
+async def test_nul_in_a_flag_reaches_no_other_message(
+    bus: Bus, ear: Ear, postgres_url: str, media: Media, impatient: None
+) -> None:
+    store = await Store.open(postgres_url)
+    await store.upgrade()
+    await store.save_mailbox(KEY, uidvalidity=7)
+    async with consuming(bus, store, media):
+        for number in range(1, 10):
+            await bus.publish(event(number, flags=("a\0b",) if number == 5 else ()))
+        await ear.count(8)
+        await eventually(lambda: ear.dead or len(ear.stored) == 9, "the ninth is settled")
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_parser_that_raises_costs_one_message(
+    bus: Bus, ear: Ear, store: Store, media: Media, mailbox_id: int, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = storing.draft
+
+    def raising(identity: Identity, *rest: object) -> Draft:
+        if identity.uid == 2:
+            raise RecursionError("too deep")
+        return real(identity, *rest)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(storing, "draft", raising)
+    for number in (1, 2, 3):
+        await bus.publish(event(number))
+    async with consuming(bus, store, media):
+        await ear.count(2)
+        (dead,) = await eventually(lambda: ear.dead, "the bad one is dead")
+    assert (dead.uid, dead.error) == (2, "RecursionError: too deep")
+
+
+@pytest.mark.asyncio
+async def test_a_dead_claim_check_keeps_its_bytes(
+    bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int, impatient: None, tmp_path: Path
+) -> None:
+    await refuse_poison(store_url)
+    body = mail(1, subject="poison")
+    (tmp_path / "spool").write_bytes(body)
+    await bus.put_body("one", tmp_path / "spool")
+    async with consuming(bus, store, media):
+        await bus.publish(replace(event(1, body=body), body=b"", object_name="one"))
+        await eventually(lambda: ear.dead, "dead")
+    assert await bus.dead_identities() == {event(1).identity}
+    assert temporary_files(media.root) == set()
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_event_of_ours_is_put_aside(
+    bus: Bus, ear: Ear, store: Store, media: Media, mailbox_id: int
+) -> None:
+    good = event(2)
+    wrong_size = {**event(1).headers(), "ce-size": "7"}
+    async with consuming(bus, store, media):
+        await bus._publisher.publish("mail.default.INBOX.new", {}, b"garbage")
+        await bus._publisher.publish("mail.default.INBOX.rebind", {}, b"{}")
+        await bus._publisher.publish(good.subject, wrong_size, b"")
+        await bus._publisher.publish("mail.default.Other.new", {**good.headers(), "Nats-Msg-Id": "x"}, good.body)
+        ack = await bus.publish(good)
+        await ear.count(1)
+        await acknowledged(bus, ack.seq)
+    assert ear.identities == {good.identity}
+    # The two that name a message can be looked at; the others were nobody's.
+    assert await bus.dead_identities() == {event(1).identity, good.identity}
+
+
+@pytest.mark.asyncio
+async def test_while_the_database_is_down_messages_wait_and_then_all_are_stored(
+    bus: Bus, ear: Ear, postgres: Postgres, postgres_url: str, media: Media, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # I8
+    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.2)
+    store = await Store.open(postgres_url)
+    await store.upgrade()
+    await store.save_mailbox(KEY, uidvalidity=7)
+    with capture_logs() as lines:
+        async with consuming(bus, store, media):
+            await bus.publish(event(1))
+            await ear.count(1)
+            postgres.stop()
+            try:
+                for number in range(2, 51):
+                    await bus.publish(event(number))
+                await eventually(lambda: [line for line in lines if line["event"] == "waiting"], "the consumer waits")
+                assert len(ear.identities) == 1
+            finally:
+                postgres.start()
+            await ear.count(50)
+    assert [uid for (uid,) in await query(postgres_url, _UIDS)] == list(range(1, 51))
+    assert (ear.dead, len(ear.stored)) == ([], 50)
+    assert [line for line in lines if line["event"] == "resumed"]
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_consumer_can_be_stopped_while_the_database_is_down(
+    bus: Bus, ear: Ear, postgres: Postgres, postgres_url: str, media: Media, nats_server: NatsServer
+) -> None:
+    store = await Store.open(postgres_url)
+    await store.upgrade()
+    await store.save_mailbox(KEY, uidvalidity=7)
+    postgres.stop()
+    try:
+        with capture_logs() as lines:
+            async with asyncio.timeout(10), consuming(bus, store, media):
+                await bus.publish(event(1))
+                await eventually(lambda: [line for line in lines if line["event"] == "waiting"], "the consumer waits")
+    finally:
+        postgres.start()
+    other = await Bus.connect(nats_server.url, name="other")
+    async with consuming(other, store, media):
+        await ear.count(1, within=10)
+    await other.close()
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_while_the_disk_takes_no_files_messages_wait(
+    bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int
+) -> None:
+    in_the_way = media.root / "mail_attachments"
+    in_the_way.write_text("a file where a directory must be")
+    with capture_logs() as lines:
+        async with consuming(bus, store, media):
+            for number in range(1, 6):
+                await bus.publish(event(number))
+            await eventually(lambda: [line for line in lines if line["event"] == "waiting"], "the consumer waits")
+            assert await query(store_url, _UIDS) == []
+            in_the_way.unlink()
+            await ear.count(5)
+    assert len(kept_files(media.root)) == 5
+    assert ear.dead == []
+
+
+@pytest.mark.asyncio
+async def test_a_killed_nats_server_loses_and_doubles_nothing(
+    bus: Bus, ear: Ear, nats_server: NatsServer, store: Store, store_url: str, media: Media, mailbox_id: int
+) -> None:
+    async with consuming(bus, store, media, messages=20):
+        for first in range(1, 151, 50):
+            await asyncio.gather(*(bus.publish(event(number)) for number in range(first, first + 50)))
+            await asyncio.to_thread(nats_server.restart)
+
+        async def all_there() -> bool:
+            return await store.count_messages() == 150
+
+        # ack_wait is a minute: what was delivered to the old connection comes again only then.
+        await until(all_there, "150 rows", within=90)
+    assert await query(store_url, "SELECT count(*), count(DISTINCT uid) FROM mailbox_app_mailmessage") == [(150, 150)]
+    assert len(kept_files(media.root)) == 150
+
+
+class Crash(BaseException):
+    """The process ends here, as kill -9 ends it between two system calls."""
+
+
+class Tripwire:
+    """Crashes once, before or after the step it is told."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+
+    def pass_(self, step: str) -> None:
+        if step == self.step:
+            self.step = ""
+            raise Crash(step)
+
+
+class CrashingMedia(Media):
+    wire: Tripwire
+
+    async def write(self, files: Sequence[tuple[PurePosixPath, bytes]]) -> None:
+        self.wire.pass_("before the files")
+        await super().write(files)
+        self.wire.pass_("between files and commit")
+
+
+class CrashingStore(Store):
+    wire: Tripwire
+
+    async def insert_messages(self, rows: Sequence[MessageRow]) -> list[int]:
+        ids = await super().insert_messages(rows)
+        self.wire.pass_("between commit and event")
+        return ids
+
+
+class CrashingBus(Bus):
+    wire: Tripwire
+
+    async def publish(self, event: MessageEvent | ThinEvent, *, deadline: float = 30) -> PubAck:
+        ack = await super().publish(event, deadline=deadline)
+        if isinstance(event, Stored):
+            self.wire.pass_("between event and ack")
+        return ack
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "step", ["before the files", "between files and commit", "between commit and event", "between event and ack"]
+)
+async def test_a_crash_at_any_step_and_a_new_start_are_as_good_as_no_crash(
+    step: str,
+    bus: Bus,
+    ear: Ear,
+    nats_server: NatsServer,
+    store_url: str,
+    tmp_path: Path,
+    store: Store,
+    mailbox_id: int,
+) -> None:
+    # I2, I4
+    sent = [event(number) for number in range(1, 21)]
+    await asyncio.gather(*(bus.publish(each) for each in sent))
+    wire = Tripwire(step)
+    crashing = await CrashingBus.connect(nats_server.url, name="crashing")
+    crashing_store = await CrashingStore.open(store_url)
+    crashing_media = CrashingMedia.open(tmp_path / "media")
+    crashing.wire = crashing_store.wire = crashing_media.wire = wire
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with asyncio.timeout(20), consuming(crashing, crashing_store, crashing_media) as stop:
+            await stop.wait()
+    assert caught.group_contains(Crash)
+    for close in (crashing.close, crashing_store.close):
+        await close()
+    crashing_media.close()
+
+    media = Media.open(tmp_path / "media")
+    async with consuming(bus, store, media):
+        await ear.count(20)
+        await acknowledged(bus, 20)
+    media.close()
+    found = await query(store_url, "SELECT uid, sha256 FROM mailbox_app_mailmessage ORDER BY uid")
+    assert found == [(each.identity.uid, each.sha256) for each in sent]
+    files = {path for (path,) in await query(store_url, "SELECT file FROM mailbox_app_mailattachment")}
+    assert kept_files(tmp_path / "media") == files
+    assert len(files) == 20
+    assert len({told.id for told in ear.stored}) == 20
+    rows = {(told.uid, told.row_id) for told in ear.stored}
+    assert len(rows) == 20
+
+
+@pytest.mark.asyncio
+async def test_a_suspect_is_taken_alone_and_still_stored(
+    bus: Bus, ear: Ear, nats_server: NatsServer, store: Store, media: Media, mailbox_id: int
+) -> None:
+    ack = await bus.publish(event(1))
+    pull = await bus.pull("store")
+    for _ in range(disposition.SUSPECT + 1):
+        (delivery,) = await pull.next(timeout=5)
+        await delivery.nak()
+    await pull.close()
+    async with consuming(bus, store, media):
+        await ear.count(1)
+        await acknowledged(bus, ack.seq)
+
+
+@pytest.mark.asyncio
+async def test_a_message_that_nobody_ever_came_to_an_end_with_is_buried(
+    bus: Bus, ear: Ear, store: Store, media: Media, mailbox_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disposition, "CRASHES", disposition.SUSPECT)
+    await bus.publish(event(1))
+    pull = await bus.pull("store")
+    for _ in range(disposition.SUSPECT):
+        (delivery,) = await pull.next(timeout=5)
+        await delivery.nak()
+    await pull.close()
+    async with consuming(bus, store, media):
+        (dead,) = await eventually(lambda: ear.dead, "buried")
+    assert "nobody came to an end with it" in dead.error
+    assert await bus.dead_identities() == {event(1).identity}
