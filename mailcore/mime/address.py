@@ -13,6 +13,8 @@ _SIMPLE: Final = re.compile(r'\s*+(?:"([^"\\]*+)"\s*+|([^"\\<>,;:()@]*+))<\s*+([
 _BARE: Final = re.compile(r'\s*+([^\s<>,;:()"\\]++@[^\s<>,;:()"\\]++)\s*+')
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\\.|[<>(),;:]|[^"\\<>(),;:]++|\\', re.DOTALL)
 _BEFORE_DOT: Final = re.compile(r"(?<!\s)\s++([.@])\s*+")
+_QUOTED: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"?', re.DOTALL)
+_QUOTED_LOCAL: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"@\S++')
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -59,8 +61,6 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
         words = "".join(phrase)
         if address is not None:
             found = "".join("".join(address).split())
-            if ":" in found:  # obs-route (RFC 5322 §4.4)
-                found = found.rpartition(":")[2]
             name = _name(words, defects) or _name("".join(comment), defects)
             if found or name:
                 out.append((name, found))
@@ -90,11 +90,13 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
             named = len(phrase)
         elif token == ">":
             in_angle = False
+        elif in_angle and token == ":" and address and _in_route(address):
+            address.clear()
         elif in_angle and token != "," and token != ";":
             if address is not None:
                 address.append(token)
-        elif in_angle and token == "," and address is not None and not "".join(address).strip(" \t"):
-            continue  # obs-route begins with a comma
+        elif in_angle and token == "," and address is not None and _in_route(address):
+            continue
         elif token == "," or token == ";":
             finish()
         elif token == ":" and "@" not in "".join(phrase[-3:]):
@@ -106,11 +108,18 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
     return out
 
 
+def _in_route(address: list[str]) -> bool:
+    """Domains before a colon may stand in front of the address, with commas between them: obs-route (RFC 5322 §4.4)."""
+    return not address or not address[0].strip() or address[0].lstrip().startswith("@")
+
+
 def _without_angle(words: str, comment: str, defects: Defects) -> list[tuple[str, str]]:
     decoded = _BEFORE_DOT.sub(r"\1", decode_words(words, defects)).strip()  # obs-domain (RFC 5322 §4.4)
     if "@" not in words and "@" in decoded and "<" in decoded:  # a whole address inside an encoded word
         name, _, rest = decoded.rpartition("<")
         return [(_name(name, defects), rest.partition(">")[0].strip())]
+    if _QUOTED_LOCAL.fullmatch(decoded):
+        return [(_name(comment, defects), decoded)]
     tokens = decoded.split()
     with_at = [token for token in tokens if "@" in token]
     if len(tokens) > 1 and len(with_at) == 1:
@@ -128,5 +137,5 @@ def _without_angle(words: str, comment: str, defects: Defects) -> list[tuple[str
 def _name(text: str, defects: Defects) -> str:
     text = text.strip()
     if '"' in text:
-        text = text.replace('"', "") if "\\" not in text else _ESCAPED.sub(r"\1", text.strip('"'))
+        text = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), text)
     return " ".join(decode_words(text, defects).split())

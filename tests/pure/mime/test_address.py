@@ -1,0 +1,71 @@
+"""Address lists."""
+
+from email.headerregistry import Address
+from email.utils import formataddr
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailcore.mime.address import parse_addresses
+from mailcore.mime.defects import Defects
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", []),
+        ("a@b.c", [("", "a@b.c")]),
+        ("<a@b.c>", [("", "a@b.c")]),
+        ("A B <a@b.c>", [("A B", "a@b.c")]),
+        ('"B, A" <a@b.c>, c@d.e', [("B, A", "a@b.c"), ("", "c@d.e")]),
+        (r'"A \"the\" B" <a@b.c>', [('A "the" B', "a@b.c")]),
+        ("=?utf-8?q?J=C3=BCrgen=2C_M?= <j@m.de>", [("Jürgen, M", "j@m.de")]),
+        ("a@b.c (A B)", [("A B", "a@b.c")]),
+        ("(one (two)) A <a@b.c>", [("A", "a@b.c")]),
+        ("Team: a@b.c, B <b@b.c>;, c@d.e", [("", "a@b.c"), ("B", "b@b.c"), ("", "c@d.e")]),
+        ("undisclosed-recipients:;", []),
+        ("A <@relay,@other:a@b.c>", [("A", "a@b.c")]),
+        ("A <a@[IPv6:2001:db8::1]>", [("A", "a@[IPv6:2001:db8::1]")]),
+        ('"odd local"@b.c', [("", '"odd local"@b.c')]),
+        ("A B <a@b.c", [("A B", "a@b.c")]),
+        ("A <a@b.c> B <b@b.c>", [("A", "a@b.c"), ("B", "b@b.c")]),
+        ("a@b.c d@e.f", [("", "a@b.c"), ("", "d@e.f")]),
+        ("a@b.c; d@e.f", [("", "a@b.c"), ("", "d@e.f")]),
+        ("Big Bug bb@bug.com", [("Big Bug", "bb@bug.com")]),
+        ("=?utf-8?q?A_B_<a@b.c>?=", [("A B", "a@b.c")]),
+        ("jdoe@test   . example", [("", "jdoe@test.example")]),
+        ("MAILER-DAEMON", [("", "MAILER-DAEMON")]),
+        ("A <>", [("A", "")]),
+        (",,a@b.c,,", [("", "a@b.c")]),
+        ("Jöhn <jdöe@mächine.example>", [("Jöhn", "jdöe@mächine.example")]),
+    ],
+)
+def test_lists_as_mailers_write_them(value: str, expected: list[tuple[str, str]]) -> None:
+    assert parse_addresses(value, Defects()) == expected
+
+
+NAMES = st.text(st.characters(exclude_categories=["C", "Zs", "Zl", "Zp"]), max_size=30)
+EMAILS = st.from_regex(r"[a-z0-9.+_-]{1,20}@[a-z0-9-]{1,20}\.[a-z]{2,6}", fullmatch=True)
+
+
+@given(st.lists(st.tuples(NAMES, EMAILS), max_size=10))
+def test_what_the_standard_library_writes_comes_back(people: list[tuple[str, str]]) -> None:
+    assert parse_addresses(", ".join(formataddr(person) for person in people), Defects()) == people
+
+
+@given(st.text(alphabet='ab @.,;:<>()"\\=?q é\ud800', max_size=100))
+def test_anything_becomes_a_list(value: str) -> None:
+    for name, email in parse_addresses(value, Defects()):
+        assert isinstance(name, str)
+        assert isinstance(email, str)
+
+
+@given(NAMES.filter(lambda name: "=?" not in name), EMAILS)
+def test_quoted_names_come_back(name: str, email: str) -> None:
+    local, _, domain = email.partition("@")
+    try:
+        written = str(Address(name, local, domain))
+    except (ValueError, IndexError):  # local parts that the standard library refuses
+        return
+    assert parse_addresses(written, Defects()) == [(name, email)]
