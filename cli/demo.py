@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cli import up
+from cli.nats_server import write_private
 from cli.supervise import Child
 from mailcore import log
 from mailcore.settings import Settings
@@ -26,7 +27,7 @@ _API_PORT: Final = 8000
 def run(*, data_dir: Path | None, every: float, count: int | None, api_port: int | None) -> int:
     """Returns the exit code. Without `data_dir` all lies in a temporary directory that is removed at the end."""
     directory = (data_dir or Path(tempfile.mkdtemp(prefix="mozzart-demo-"))).resolve()
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    console = Console(highlight=False, emoji=False)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         port = _free_port(_API_PORT) if api_port is None else api_port
@@ -41,18 +42,21 @@ def run(*, data_dir: Path | None, every: float, count: int | None, api_port: int
 
 def _run(directory: Path, *, every: float, count: int | None, api_port: int) -> int:
     imap_port = _free_port(0)
+    environment = {
+        "IMAP_HOST": "127.0.0.1",
+        "IMAP_PORT": str(imap_port),
+        "IMAP_USER": USER,
+        "IMAP_PASSWORD": secrets.token_urlsafe(12),
+        "IMAP_USE_SSL": "False",
+        "API_PORT": str(api_port),
+        "DATA_DIR": str(directory / "data"),
+        "MEDIA_ROOT": str(directory / "media"),
+    }
     for name in Settings.model_fields:
         os.environ.pop(name.upper(), None)
-    os.environ.update(
-        IMAP_HOST="127.0.0.1",
-        IMAP_PORT=str(imap_port),
-        IMAP_USER=USER,
-        IMAP_PASSWORD=secrets.token_urlsafe(12),
-        IMAP_USE_SSL="False",
-        API_PORT=str(api_port),
-        DATA_DIR=str(directory / "data"),
-        MEDIA_ROOT=str(directory / "media"),
-    )
+    os.environ.update(environment)
+    if not (directory / ".env").exists():  # so that every command works in there
+        write_private(directory / ".env", "".join(f"{name}={value}\n" for name, value in environment.items()))
     # Nobody's .env: the demo does the same in any directory.
     settings = Settings(_env_file=None)
     # What goes well is the story's to tell.
@@ -82,24 +86,22 @@ def _run(directory: Path, *, every: float, count: int | None, api_port: int) -> 
 
 def _greet(console: Console, directory: Path, api_port: int, *, kept: bool) -> None:
     command = "mozzart" if shutil.which("mozzart") else str(Path(sys.executable).with_name("mozzart"))
-    afterwards = "stays there" if kept else "is removed at the end"
+    console.print(
+        "\n[bold]Mozzart Mailbox Sync · demo[/]\n\n"
+        "An IMAP server, nats-server, SQLite and the pipeline between them start on this machine; nothing leaves it. "
+        "[bold]Ctrl-C[/] ends everything.\n"
+    )
     lines = (
-        "",
-        "[bold]Mozzart Mailbox Sync · demo[/]",
-        "",
-        "An IMAP server, nats-server, SQLite and the pipeline between them start on this machine; nothing leaves it.",
-        f"Everything lies in [bold]{escape(str(directory))}[/] and {afterwards}. [bold]Ctrl-C[/] ends all of it.",
+        f"Everything lies in [bold]{escape(str(directory))}[/] ({'it stays' if kept else 'removed at the end'}).",
         "",
         "[dim]In another terminal:[/]",
         f"  cd {escape(str(directory))}",
-        f"  {escape(command)} status      [dim]what is connected, how many messages are where[/]",
-        f"  {escape(command)} tail        [dim]the events as they come[/]",
-        f"  {escape(command)} sync        [dim]compare server and database now[/]",
-        '  curl -X POST -H "Authorization: Bearer $(cat data/api.token)" '
-        f"'http://127.0.0.1:{api_port}/api/mailbox/sync/?wait=30'",
+        f"  {escape(command)} status   [dim]or: tail, sync, doctor[/]",
+        '  curl -X POST -H "Authorization: Bearer $(cat data/api.token)" \\',
+        f"    'http://127.0.0.1:{api_port}/api/mailbox/sync/?wait=30'",
         "",
     )
-    console.print("\n".join(lines))
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def _free_port(wanted: int) -> int:

@@ -50,6 +50,7 @@ def sample(number: int, now: datetime) -> Sample:
     file = kind.file(number, now)
     main, _, sub = file.content_type.partition("/")
     message.add_attachment(file.content, maintype=main, subtype=sub, filename=file.name)
+    message.set_boundary(f"part-{number}-{now.timestamp():.6f}")
     raw = message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     return Sample(kind.sender, subject, raw)
 

@@ -17,7 +17,9 @@ from mailcore.events.thin import Stored
 from mailcore.log import one_line
 from mailcore.settings import Settings
 
-_CELLS: Final = 36
+_MOST_CELLS: Final = 36
+_FEWEST_CELLS: Final = 12
+_BESIDE_THE_BAR: Final = 60
 _STAGES: Final = (("pushed", "cyan"), ("published", "magenta"), ("stored", "green"))
 _MEANING: Final = {
     "delivered": "the IMAP server has it",
@@ -60,11 +62,12 @@ class Screen:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._console = Console(highlight=False, soft_wrap=True, emoji=False)
+        self._cells = max(_FEWEST_CELLS, min(_MOST_CELLS, self._console.width - _BESIDE_THE_BAR))
         self._totals: list[float] = []
         self.delivered = 0
 
     def ready(self) -> None:
-        self._print("[green]✓[/] The syncer listens: each mail's way, in milliseconds since the IMAP server had it.\n")
+        self._print("[green]✓[/] The syncer listens. Each mail's way, in ms since the IMAP server had it:\n")
 
     def trouble(self, text: str) -> None:
         self._print(f"[yellow]! {escape(one_line(text))}[/]")
@@ -82,10 +85,10 @@ class Screen:
         )
         self._console.print(head)
         self._stage("delivered", "0.0 ms", Text("▏", "dim"))
-        scale = max(1.0, ms["stored"] / _CELLS)
+        scale = max(1.0, ms["stored"] / self._cells)
         start = 0
         for name, colour in _STAGES:
-            end = max(start, min(_CELLS, round(ms[name] / scale)))
+            end = max(start, min(self._cells, round(ms[name] / scale)))
             bar = Text("▏", "dim") + Text(" " * start) + Text("━" * max(1, end - start), colour)
             self._stage(name, f"{ms[name]:+.1f} ms", bar)
             start = end
@@ -106,12 +109,12 @@ class Screen:
         median, slowest = statistics.median(self._totals), max(self._totals)
         self._print(
             f"\n[bold]{self.delivered} mails delivered, {stored} stored[/]: "
-            f"half of them within {median:.1f} ms of delivery, the slowest after {slowest:.1f} ms."
+            f"half within {median:.1f} ms, the slowest after {slowest:.1f} ms."
         )
 
     def _stage(self, name: str, milliseconds: str, bar: Text) -> None:
         line = Text.assemble("      ", (f"{name:<10}", "dim"), f"{milliseconds:>11}  ", bar)
-        line.pad_right(_CELLS + 34 - line.cell_len)
+        line.pad_right(self._cells + 32 - line.cell_len)
         self._console.print(line + Text(_MEANING[name], "dim"))
 
     def _print(self, markup: str) -> None:

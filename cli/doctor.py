@@ -18,7 +18,7 @@ from sqlalchemy import make_url
 
 from cli import exit_code
 from cli.nats_server import program
-from cli.words import size
+from cli.words import counted, size
 from mailcore.bus import MAIL, Bus
 from mailcore.errors import BusError, ImapError, MozzartError, SettingsError, StoreError
 from mailcore.events import control
@@ -51,7 +51,7 @@ async def run(settings: Settings) -> int:
         async for finding in check(settings):
             failed += finding.verdict == "failed"
             _show(console, finding)
-    console.print("\n[green]All is well.[/]" if not failed else f"\n[red]{failed} of the checks failed.[/]")
+    console.print("\n[green]All is well.[/]" if not failed else f"\n[red]{counted(failed, 'check')} failed.[/]")
     return exit_code.FAILED if failed else exit_code.OK
 
 
@@ -138,7 +138,9 @@ async def _mailboxes(account: Account, connection: ImapConnection) -> AsyncItera
         for name in names:
             status = await connection.status(name)
             yield Finding(
-                "ok", "IMAP", f"{account.name}/{name}: {status.messages:,} messages, UIDVALIDITY {status.uidvalidity}"
+                "ok",
+                "IMAP",
+                f"{account.name}/{name}: {counted(status.messages, 'message')}, UIDVALIDITY {status.uidvalidity}",
             )
 
 
@@ -167,7 +169,9 @@ async def _nats(settings: Settings) -> AsyncIterator[Finding]:
     try:
         try:
             position = await bus.position(MAIL)
-            yield Finding("ok", "NATS", f"{bus.server}: the stream {MAIL} holds {position.messages:,} messages")
+            yield Finding(
+                "ok", "NATS", f"{bus.server}: the stream {MAIL} holds {counted(position.messages, 'message')}"
+            )
         except BusError as error:
             yield Finding(
                 "note",
@@ -199,7 +203,7 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
                 )
                 return
             await store.check()
-            yield Finding("ok", "database", f"{where}: {await store.count_messages():,} messages")
+            yield Finding("ok", "database", f"{where}: {counted(await store.count_messages(), 'message')}")
     except StoreError as error:
         yield Finding("failed", "database", str(error), "Check DATABASE_URL, and that the database runs.")
     except TimeoutError:

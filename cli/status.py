@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import exit_code
-from cli.words import ago, size, span
+from cli.words import ago, counted, size, span
 from mailcore import metrics
 from mailcore.bus import MAIL, MAIL_DEAD, MAIL_EVENTS, Bus, StreamPosition
 from mailcore.errors import BusError, SettingsError, StoreError
@@ -103,8 +103,8 @@ async def _ask_database(settings: Settings, found: _Findings) -> None:
 def _show(settings: Settings, found: _Findings, console: Console) -> None:
     streams = ", ".join(f"{name} {one.messages:,} ({size(one.size)})" for name, one in found.streams.items())
     _line(console, "NATS", found.faults.get("NATS"), f"{found.nats}  [dim]{streams}[/]")
-    _line(console, "database", found.faults.get("database"), f"{found.messages:,} messages")
-    live = f"{len(found.live)} mailboxes" if len(found.live) != 1 else "1 mailbox"
+    _line(console, "database", found.faults.get("database"), counted(found.messages, "message"))
+    live = counted(len(found.live), "mailbox")
     _line(
         console,
         "syncer",
@@ -116,7 +116,8 @@ def _show(settings: Settings, found: _Findings, console: Console) -> None:
         _line(console, "processes", None, running)
     dead = found.streams.get(MAIL_DEAD)
     if dead is not None and dead.messages:
-        console.print(f"[yellow]![/] {'dead':<10} {dead.messages} messages could not be stored; they lie in MAIL_DEAD")
+        dead_letters = counted(dead.messages, "message")
+        console.print(f"[yellow]![/] {'dead':<10} {dead_letters} could not be stored; see the stream {MAIL_DEAD}")
     keys = sorted(found.rows.keys() | found.live.keys())
     if keys:
         console.print(_table(found, keys))

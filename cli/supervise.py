@@ -181,7 +181,9 @@ def _spawn(child: Child) -> subprocess.Popen[bytes]:
         output = None
         if child.output is not None:
             child.output.parent.mkdir(parents=True, exist_ok=True)
-            output = stack.enter_context(child.output.open("ab"))
+            # Its owner's alone: the api prints the token that it made.
+            descriptor = os.open(child.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            output = stack.enter_context(os.fdopen(descriptor, "ab"))
         # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the children in order.
         return subprocess.Popen(
             command,

@@ -15,6 +15,13 @@ def size(count: int) -> str:
     return f"{count / 1000**4:.1f} TB"
 
 
+def counted(count: int, noun: str) -> str:
+    """1 message, 2,000 messages."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}es" if noun.endswith("x") else f"{count:,} {noun}s"
+
+
 def ago(moment: datetime | None, now: datetime) -> str:
     """How long before `now`: 12 s ago."""
     return "–" if moment is None else f"{span(moment, now)} ago"

@@ -66,7 +66,7 @@ def test_status_and_doctor_find_everything_well(idle: Mozzart, dovecot: Dovecot)
     assert (status.returncode, status.stderr) == (0, "")
     assert "default/INBOX" in status.stdout
     assert "✗" not in status.stdout
-    assert re.search(r"database +1 messages", status.stdout)
+    assert re.search(r"database +1 message\n", status.stdout)
 
     doctor = idle.run("doctor")
     assert (doctor.returncode, doctor.stderr) == (0, "")
