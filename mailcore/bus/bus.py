@@ -228,8 +228,8 @@ class Bus:
         return floor
 
     async def unsettled(self) -> AsyncGenerator[Unsettled, None]:
-        """The messages of MAIL after the ack floor: each one that is in flight, and some that were settled. Headers only;
-        `size` is that of the whole message (0 for a rebind)."""
+        """The messages of MAIL after the ack floor: each one that is in flight, and some that were settled. Headers
+        only; `size` is that of the whole message (0 for a rebind)."""
         floor = await self.ack_floor()
         read = self._reader.read(MAIL, SUBJECTS[MAIL], after=floor, headers_only=True)
         async with aclosing(read):

@@ -48,8 +48,8 @@ ssl = yes
 ssl_cert = <{home}/cert.pem
 ssl_key = <{home}/key.pem
 ssl_dh =
-# Dovecot waits half a second before it tells of mail after a quiet spell. With hibernation (`1s`) it is about 20 ms, but
-# then 2.3.19 never tells of one message in seven: what comes while a connection goes to sleep.
+# Dovecot waits half a second before it tells of mail after a quiet spell. With hibernation (`1s`) it is about 20 ms,
+# but then 2.3.19 never tells of one message in seven: what comes while a connection goes to sleep.
 imap_hibernate_timeout = {hibernate}
 {extra}
 passdb {{
