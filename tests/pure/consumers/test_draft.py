@@ -1,0 +1,109 @@
+"""Any bytes become one row and files with paths of their own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import PurePosixPath
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.draft import draft, message_row, stored_event
+from mailcore.events.identity import MAX_UID, Identity
+from mailcore.events.message import FoundBy, Kind, MessageEvent
+from mailcore.events.thin import Origin, Rebind
+from mailcore.store import Slot, StoredMessage
+
+identities = st.builds(
+    Identity, st.text(max_size=5), st.text(max_size=9), st.integers(1, MAX_UID), st.integers(1, MAX_UID)
+)
+moments = st.datetimes(datetime(1970, 1, 2), datetime(9999, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # bounds are naive
+lines = st.lists(
+    st.one_of(
+        st.binary(max_size=30),
+        st.sampled_from(
+            [
+                b"Content-Type: multipart/mixed; boundary=b",
+                b"Content-Type: message/rfc822",
+                b'Content-Disposition: attachment; filename="../../a\0b.pdf"',
+                b"Content-Transfer-Encoding: base64",
+                b"Content-Type: application/ms-tnef; name=winmail.dat",
+                b"Subject: =?utf-8?q?=00=ed=a0=80?=",
+                b"begin 644 x.txt",
+                b"#0V%T",
+                b"end",
+                b"--b",
+                b"--b--",
+                b"",
+            ]
+        ),
+    ),
+    max_size=30,
+)
+bodies = lines.map(b"\r\n".join)
+
+
+def event_of(identity: Identity, received_at: datetime, raw: bytes) -> MessageEvent:
+    return MessageEvent(
+        identity=identity,
+        kind=Kind.NEW,
+        found_by=FoundBy.SWEEP,
+        size=len(raw),
+        sha256=sha256(raw).hexdigest(),
+        received_at=received_at,
+        pushed_at=received_at,
+        published_at=received_at,
+        body=raw,
+    )
+
+
+@given(identities, moments, bodies)
+def test_any_bytes_become_rows_that_every_database_takes(identity: Identity, moment: datetime, raw: bytes) -> None:
+    drafted = draft(identity, moment, raw)
+    row = message_row(event_of(identity, moment, raw), drafted, Slot(1, identity.uidvalidity, identity.uid), moment)
+    text = json.dumps(asdict(row), default=str, ensure_ascii=False)
+    assert "\\u0000" not in text
+    text.encode()  # no lone surrogate
+    assert len({part.part_id for part in row.attachments}) == len(row.attachments)
+
+
+@given(identities, moments, bodies)
+def test_files_lie_below_the_day_and_none_shares_a_path(identity: Identity, moment: datetime, raw: bytes) -> None:
+    drafted = draft(identity, moment, raw)
+    day = PurePosixPath(f"mail_attachments/{moment:%Y}".replace(f"{moment:%Y}", f"{moment.year:04d}"))
+    assert len({path for path, _ in drafted.files}) == len(drafted.files)
+    for (path, content), part in zip(drafted.files, drafted.attachments, strict=True):
+        assert path.is_relative_to(day / f"{moment:%m}" / f"{moment:%d}")
+        assert ".." not in path.parts
+        assert part.file == str(path)
+        assert (part.size, part.sha256) == (len(content), sha256(content).hexdigest())
+
+
+@given(identities, moments, bodies)
+def test_the_same_event_gives_the_same_draft_for_ever(identity: Identity, moment: datetime, raw: bytes) -> None:
+    assert draft(identity, moment, raw) == draft(identity, moment, raw)
+
+
+@given(identities, moments, st.one_of(st.none(), st.integers(1, MAX_UID)))
+def test_a_redelivery_tells_the_same_under_the_same_id(
+    identity: Identity, moment: datetime, old_uid: int | None
+) -> None:
+    row = StoredMessage(5, 7, "a" * 64, moment, None, ("bad-base64",), 2)
+    event: MessageEvent | Rebind = event_of(identity, moment, b"")
+    if old_uid is not None:
+        event = Rebind(
+            account=identity.account,
+            mailbox=identity.mailbox,
+            at=moment,
+            uidvalidity=identity.uidvalidity,
+            uid=identity.uid,
+            origin=Origin(uidvalidity=1, uid=old_uid),
+            sha256="a" * 64,
+        )
+    told = stored_event(event, row)
+    assert told == stored_event(event, row)
+    assert told.id == f"{identity}/stored"
+    assert (told.rebound_from is None) == (old_uid is None) == (told.kind is not None)
