@@ -13,6 +13,7 @@ from consumers.expunging import Expunging
 from consumers.patience import Patience, Stopping
 from consumers.pulling import Pulling
 from consumers.storing import Storing
+from mailcore import metrics
 from mailcore.bus import Bus
 from mailcore.media import Media
 from mailcore.settings import Settings
@@ -64,6 +65,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         bus = await Bus.connect(settings.nats_url, name="consumer")
         stack.push_async_callback(bus.close)
         await bus.ensure()
+        await metrics.answer(bus, "consumer")
         try:
             await Patience(stop).insist(store.upgrade)
         except Stopping:

@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from mailcore import aio as bridge
+from mailcore import metrics
 from mailcore.aio import aio, aio_bounded
 from mailcore.bus import Bus
 from mailcore.errors import EventError, MozzartError
@@ -112,6 +113,7 @@ async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
                 mailbox.heard(event)
 
     async def listen() -> None:
+        await metrics.answer(bus, "syncer")
         await bus.listen(["mail.*.*.stored", "mail.*.*.dead"], heard)
         await Control(bus, accounts).listen()
 
