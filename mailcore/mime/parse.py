@@ -83,7 +83,7 @@ class _Collector:
                 return
             self._named_text = self._named_text or (leaf, content)
         self._attach(leaf.part_id, leaf, named, content, disposition == "inline")
-        if is_tnef(content):
+        if is_tnef(leaf.content_type, named, content):
             self._take_tnef(leaf, content)
 
     def _attach(self, part_id: str, leaf: Leaf, filename: str, content: bytes, inline: bool) -> None:

@@ -10,6 +10,7 @@ from mailcore.mime.charset import decode
 from mailcore.mime.defects import Defects
 
 _SIGNATURE: Final = b"\x78\x9f\x3e\x22"
+_TYPES: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef", "application/octet-stream"})
 _MAX_NESTING: Final = 8
 _MAX_FILES: Final = 1_000
 _MAX_PROPERTIES: Final = 100_000
@@ -73,8 +74,9 @@ class _Damaged(Exception):
     """Where reading stops; it never leaves this module."""
 
 
-def is_tnef(content: bytes) -> bool:
-    return content.startswith(_SIGNATURE)
+def is_tnef(content_type: str, filename: str, content: bytes) -> bool:
+    """Gateways send winmail.dat under its own type, under none, or under another name."""
+    return content.startswith(_SIGNATURE) and (content_type in _TYPES or filename.lower() == "winmail.dat")
 
 
 def tnef_files(content: bytes, defects: Defects) -> list[TnefFile]:

@@ -25,7 +25,10 @@ NAMES = st.text(
 def test_the_attached_files_come_out(files: list[tuple[str, bytes]]) -> None:
     defects = Defects()
     content = winmail.winmail(*[winmail.attached(name, data) for name, data in files])
-    assert is_tnef(content)
+    assert is_tnef("application/ms-tnef", "", content)
+    assert is_tnef("application/x-other", "WINMAIL.DAT", content)
+    assert not is_tnef("application/pdf", "a.pdf", content)
+    assert not is_tnef("application/ms-tnef", "", b"x" + content)
     assert [(file.name, file.content) for file in tnef_files(content, defects)] == files
     assert not defects
 
