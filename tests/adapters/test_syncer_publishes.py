@@ -101,6 +101,10 @@ def row(mailbox_id: int, event: MessageEvent) -> MessageRow:
 
 @pytest.fixture
 def settings(dovecot: Dovecot, nats_server: NatsServer, tmp_path: Path) -> Settings:
+    return settings_for(dovecot, nats_server, tmp_path)
+
+
+def settings_for(dovecot: Dovecot, nats_server: NatsServer, tmp_path: Path) -> Settings:
     return Settings(
         imap_host=dovecot.host,
         imap_port=dovecot.port,
@@ -372,3 +376,18 @@ async def test_without_imap_settings_the_syncer_refuses_a_run_with_the_sentence(
         refusal = Refusal.model_validate_json(await ask(seen, control.START))
         assert refusal.code == "not-configured"
         assert refusal.message == "IMAP settings not configured; skipping sync."
+
+
+async def test_mail_that_comes_while_the_server_falls_asleep_is_not_left_to_the_next_sweep(
+    make_dovecot: Callable[..., Dovecot], nats_server: NatsServer, tmp_path: Path
+) -> None:
+    """Dovecot with hibernation announces nothing that comes in the second half of the first second of an IDLE."""
+    dovecot = make_dovecot(hibernate="1s")
+    async with syncing(settings_for(dovecot, nats_server, tmp_path)) as seen:
+        await idling(seen)
+        for number in range(4):
+            first = dovecot.append(make_mail(number).raw)
+            await until(lambda uid=first: uid in seen.uids(), "the push", within=5)  # type: ignore[misc]  # bound now
+            await trio.sleep(0.75)
+            second = dovecot.append(make_mail(100 + number).raw)
+            await until(lambda uid=second: uid in seen.uids(), "soon", within=3)  # type: ignore[misc]  # bound now
