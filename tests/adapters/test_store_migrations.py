@@ -46,6 +46,15 @@ async def test_processes_that_upgrade_at_the_same_time_all_succeed(store_url: st
 
 
 @pytest.mark.asyncio
+async def test_upgrades_that_overlap_wait_for_each_other(store_url: str) -> None:
+    stores = [await Store.open(store_url) for _ in range(6)]
+    await asyncio.gather(*(store.upgrade() for store in stores))
+    for store in stores:
+        await store.check()
+        await store.close()
+
+
+@pytest.mark.asyncio
 async def test_upgrading_twice_changes_nothing(store: Store) -> None:
     before = await store.current()
     await store.save_mailbox(KEY, uidvalidity=7)
