@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -158,11 +160,24 @@ def _on_connect(connection: Any, _record: object) -> None:
     try:
         # First of all: changing to WAL needs a lock that another process may hold.
         cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _change_to_wal(cursor)
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
     finally:
         cursor.close()
+
+
+def _change_to_wal(cursor: Any) -> None:
+    # Two processes that open a new database at once would wait for each other; then SQLite fails one of them without
+    # the busy timeout. A moment later the other one has made the change, which is for good.
+    for pause in (0.01, 0.03, 0.1, 0.3, 1.0):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            time.sleep(pause)
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode = WAL")
 
 
 def _on_begin(connection: Connection) -> None:
