@@ -9,6 +9,7 @@ import structlog
 
 from consumers.disposition import Action, dispose
 from consumers.draft import stored_event
+from consumers.metrics import NOT_STORED
 from mailcore.bus import BodyMissing, Bus, Delivery
 from mailcore.errors import BusError, EventError
 from mailcore.events.message import MessageEvent
@@ -37,6 +38,7 @@ class Settling:
     async def failed(self, delivery: Delivery, event: MessageEvent | Rebind | None, error: Exception) -> None:
         """Give the delivery back, bury it or drop it."""
         disposition = dispose(error, delivery.deliveries)
+        NOT_STORED.labels(disposition.action.value).inc()
         what = str(event.identity) if event is not None else delivery.headers.get("ce-id", delivery.subject)[:400]
         about = log.bind(identity=what, deliveries=delivery.deliveries, error=describe(error))
         if disposition.action is Action.NAK:

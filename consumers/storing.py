@@ -20,11 +20,13 @@ import structlog
 from consumers.disposition import is_hopeless, is_suspect
 from consumers.draft import Draft, draft, message_row
 from consumers.letter import Letter, decode
+from consumers.metrics import PUSH_TO_STORED, STORED, STORED_BYTES
 from consumers.patience import Patience, Stopping
 from consumers.rebinding import Rebinding, Request
 from consumers.settling import Settling, describe
 from mailcore.bus import Bus, Delivery
 from mailcore.errors import EventError, MozzartError, Scope, StoreError
+from mailcore.events.message import Kind, MessageEvent
 from mailcore.events.thin import Rebind
 from mailcore.media import Media
 from mailcore.store import Store, StoredMessage
@@ -166,13 +168,7 @@ class Storing:
         finally:
             # After the event, which others wait for. A redelivery of what has a row is no news.
             if letter.place is not None and letter.place.stored is None:
-                log.info(
-                    "stored",
-                    identity=str(event.identity),
-                    size=event.size,
-                    attachments=row.attachments,
-                    push_to_stored_ms=round((row.stored_at - event.pushed_at).total_seconds() * 1000, 1),
-                )
+                _report(event, row)
 
     async def _fail(self, letter: Letter, error: Exception) -> None:
         await self._settling.failed(letter.delivery, letter.event, error)
@@ -183,6 +179,21 @@ class Storing:
         for delivery in deliveries:
             if not delivery.settled:
                 await self._settling.failed(delivery, None, passing)
+
+
+def _report(event: MessageEvent, row: StoredMessage) -> None:
+    seconds = (row.stored_at - event.pushed_at).total_seconds()
+    STORED.labels(event.kind.value).inc()
+    STORED_BYTES.labels(event.kind.value).inc(event.size)
+    if event.kind is Kind.NEW:
+        PUSH_TO_STORED.observe(seconds)
+    log.info(
+        "stored",
+        identity=str(event.identity),
+        size=event.size,
+        attachments=row.attachments,
+        push_to_stored_ms=round(seconds * 1000, 1),
+    )
 
 
 def _draft_all(letters: Sequence[Letter]) -> None:
