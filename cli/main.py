@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
-from cli import exit_code
+from cli import exit_code, questions
+from cli.process import run_asyncio as _asyncio
+from cli.process import settings as _settings
 from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
-from mailcore.settings import Settings, load_settings
-
-
-def _settings(process: str, *, quiet: bool = False, nats: bool = False) -> Settings:
-    """`quiet` for commands whose output is an answer: what goes well stays out of it. `nats`: with an address."""
-    from mailcore import log
-
-    settings = load_settings()
-    if nats:
-        settings = settings.with_nats_url()
-    told = settings.model_copy(update={"log_level": "ERROR"}) if quiet and settings.log_level != "DEBUG" else settings
-    log.configure(told, process)
-    return settings
-
-
-def _asyncio(main: Coroutine[Any, Any, int]) -> int:
-    # A loop of our own choosing: no policy that some import may have set decides it.
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        return runner.run(main)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -121,33 +103,6 @@ def sync(account: str | None, mailbox: str | None) -> int:
     return _asyncio(run(_settings("sync", quiet=True), account, mailbox))
 
 
-@root.command()
-def status() -> int:
-    """What is running, what is connected, how many messages are where."""
-    from cli.status import run
-
-    return _asyncio(run(_settings("status", quiet=True)))
-
-
-@root.command()
-def doctor() -> int:
-    """Check settings, IMAP, NATS, database and media, one line each, with what to do about it."""
-    from cli.doctor import run
-
-    return _asyncio(run(_settings("doctor", quiet=True)))
-
-
-@root.command()
-@click.option("--since", metavar="WHEN", help="Also older events: `all`, a number of events, or a time (ISO 8601).")
-@click.option("--subject", default="mail.>", show_default=True, help="NATS subject filter.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def tail(since: str | None, subject: str, as_json: bool) -> int:
-    """Live events, one line each, until Ctrl-C."""
-    from cli.tail import run
-
-    return _asyncio(run(_settings("tail", quiet=True, nats=True), since=since, subject=subject, as_json=as_json))
-
-
 @root.group()
 def db() -> None:
     """The database's tables."""
@@ -159,6 +114,10 @@ def upgrade() -> int:
     from cli.database import upgrade as run
 
     return _asyncio(run(_settings("db")))
+
+
+for command in questions.COMMANDS:
+    root.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -1,0 +1,27 @@
+"""What every command begins with: its settings, its log, its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from mailcore.settings import Settings, load_settings
+
+
+def settings(process: str, *, quiet: bool = False, nats: bool = False) -> Settings:
+    """`quiet` for commands whose output is an answer: what goes well stays out of it. `nats`: with an address."""
+    from mailcore import log
+
+    found = load_settings()
+    if nats:
+        found = found.with_nats_url()
+    told = found.model_copy(update={"log_level": "ERROR"}) if quiet and found.log_level != "DEBUG" else found
+    log.configure(told, process)
+    return found
+
+
+def run_asyncio(main: Coroutine[Any, Any, int]) -> int:
+    """Its exit code. A loop of our own choosing: no policy that some import may have set decides it."""
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(main)
