@@ -114,12 +114,19 @@ class Bus:
         payload = event.body if isinstance(event, MessageEvent) else event.payload()
         return await self._publisher.publish(event.subject, event.headers(), payload, total=deadline)
 
-    async def _last_before(self, stream: str, since: Since) -> int:
-        """The sequence after which `tail` begins."""
-        if since == "all" or isinstance(since, datetime):
-            return 0
+    async def _start(self, stream: str, since: Since | Mapping[str, int | datetime]) -> tuple[int, datetime | None]:
+        """The sequence after which, or the time from which, `tail` begins with `stream`."""
+        if isinstance(since, Mapping):
+            place = since.get(stream)
+            if isinstance(place, int):
+                return await self._reader.resume_after(stream, place), None
+            since = place
+        if isinstance(since, datetime):
+            return 0, since
+        if since == "all":
+            return 0, None
         last = (await self.position(stream)).last_seq
-        return last if since is None else max(last - since, 0)
+        return last if since is None else max(last - since, 0), None
 
     async def put_body(self, name: str, path: Path) -> None:
         """Put the file `path` into the bucket `mail-bodies` as `name`; the same bytes again change nothing."""
@@ -168,11 +175,12 @@ class Bus:
         return await self._service.respond(subject, handler)
 
     async def tail(
-        self, subject_filter: str, *, since: Since = None, bodies: bool = False
+        self, subject_filter: str, *, since: Since | Mapping[str, int | datetime] = None, bodies: bool = False
     ) -> AsyncGenerator[Delivery, None]:
-        """Events as they come, from `since` on: None (now), "all", a time, or the last N. Message events come without
-        their bodies unless `bodies`. With several streams the order between them is that of arrival. Close it with
-        `contextlib.aclosing` when leaving early."""
+        """Events as they come, from `since` on: None (now), "all", a time, the last N, or by the stream's name the
+        sequence after which (or the time from which) to begin. Message events come without their bodies unless
+        `bodies`. With several streams the order between them is that of arrival. Close it with `contextlib.aclosing`
+        when leaving early."""
         filters = filters_by_stream(subject_filter)
         if not filters:
             raise BusError(f"no stream of ours has subjects like {subject_filter!r}", retry=Retry.NEVER)
@@ -180,12 +188,12 @@ class Bus:
 
         async def feed(stream: str, patterns: list[str]) -> None:
             try:
-                after = await self._last_before(stream, since)
+                after, moment = await self._start(stream, since)
                 read = self._reader.read(
                     stream,
                     patterns,
                     after=after,
-                    since=since if isinstance(since, datetime) else None,
+                    since=moment,
                     headers_only=stream != MAIL_EVENTS and not bodies,
                     follow=True,
                 )

@@ -81,7 +81,7 @@ class Reader:
                             return
             except Interrupted as error:
                 log.debug("reader-resumes", stream=stream, after=after, error=str(error))
-                after = await self._resume_after(stream, after)
+                after = await self.resume_after(stream, after)
             finally:
                 self._pulls.discard(pull)
                 await pull.close()
@@ -96,7 +96,7 @@ class Reader:
                 expected += 1
                 yield delivery
 
-    async def _resume_after(self, stream: str, after: int) -> int:
+    async def resume_after(self, stream: str, after: int) -> int:
         """A stream made anew has fewer messages than we have read: begin with its first."""
         try:
             state = (await self._jetstream.call(f"STREAM.INFO.{stream}"))["state"]

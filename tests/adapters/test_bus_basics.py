@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -273,3 +274,23 @@ async def test_no_server_and_wrong_credentials_are_told_without_the_secret(nats_
     with pytest.raises(BusError, match=r"no NATS server answered at nats://127\.0\.0\.1:\d+ within 0\.3 s") as caught:
         await Bus.connect(nats_server.url, name="test", connect_timeout=0.3)
     assert nats_server.token not in str(caught.value)
+
+
+@pytest.mark.asyncio
+async def test_tail_goes_on_after_a_sequence_of_each_stream(bus: Bus) -> None:
+    for uid in (1, 2, 3):
+        await bus.publish(message(uid))
+    await bus.publish(expunged(1))
+
+    async with aclosing(bus.tail("mail.>", since={MAIL: 2, MAIL_EVENTS: 0})) as tail:
+        seen = {(event.stream, event.seq) for event in [await anext(tail), await anext(tail)]}
+
+    assert seen == {(MAIL, 3), (MAIL_EVENTS, 1)}
+
+
+@pytest.mark.asyncio
+async def test_a_sequence_that_the_stream_never_had_is_from_one_that_was_deleted_so_tail_begins_anew(bus: Bus) -> None:
+    await bus.publish(message(1))
+
+    async with aclosing(bus.tail("mail.*.*.new", since={MAIL: 900})) as tail:
+        assert (await anext(tail)).seq == 1
