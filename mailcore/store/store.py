@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from mailcore.errors import Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.store import mailboxes, messages, migration
+from mailcore.store import audit, mailboxes, messages, migration
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import FAILURES, store_error
 from mailcore.store.row import MailboxColumns, MailboxState, MessageRow, Move, Place, Slot, StoredOrigin
@@ -89,6 +89,10 @@ class Store:
     async def count_messages(self, mailbox_id: int | None = None) -> int:
         """Messages that are stored and not expunged, of one mailbox or of all."""
         return await self._read("counting messages", messages.count, mailbox_id)
+
+    async def files(self, after: int = 0, limit: int = 1000) -> list[audit.StoredFile]:
+        """What is stored as files: the rows of the next `limit` attachments behind the id `after`, by id."""
+        return await self._read("loading attachments", audit.files, after, limit)
 
     async def locate(self, identities: Iterable[Identity]) -> dict[Identity, Place]:
         """Where they belong and whether they have a row (expunged or not), also where the identity is one that a rebind
