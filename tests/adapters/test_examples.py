@@ -74,10 +74,11 @@ async def running(*arguments: str, **environment: str) -> AsyncIterator[Running]
         await process.communicate()
 
 
-def test_every_example_is_run_by_a_test() -> None:
-    text = Path(__file__).read_text()
+def test_every_example_is_run_by_a_test_and_named_in_the_documentation() -> None:
+    text, page = Path(__file__).read_text(), (ROOT / "docs" / "events.md").read_text()
     for path in EXAMPLES.glob("*.py"):
         assert f'"examples/{path.name}' in text, path.name
+        assert f"[{path.name}](../examples/{path.name})" in page, path.name
 
 
 @pytest.mark.asyncio
