@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from aiohttp import web
 
 from api.dependencies import DEPENDENCIES
+from api.schema.operation import Content, as_json, operation
+from api.schema.values import Answer
 from mailcore import metrics
 from mailcore.errors import BusError
 
 routes = web.RouteTableDef()
 
 
+class Alive(Answer):
+    status: Literal["alive"] = "alive"
+
+
+class Checks(Answer):
+    nats: Literal["ok", "failed"]
+    database: Literal["ok", "failed"]
+
+
+class Ready(Answer):
+    status: Literal["ready", "not ready"]
+    checks: Checks
+
+
 @routes.get("/healthz")
-async def healthz(_: web.Request) -> web.Response:
-    return web.json_response({"status": "alive"})
+@operation("health", "Whether this process lives", answers={200: Alive}, public=True)
+async def healthz(_: web.Request) -> Alive:
+    return Alive()
 
 
 @routes.get("/readyz")
+@operation("health", "Whether NATS and the database answer", answers={200: Ready, 503: Ready}, public=True)
 async def readyz(request: web.Request) -> web.Response:
     faults = await request.app[DEPENDENCIES].faults()
-    checks = {name: "failed" if name in faults else "ok" for name in ("nats", "database")}
+    checks = Checks.model_validate({name: "failed" if name in faults else "ok" for name in Checks.model_fields})
     # Reasons hold host names; whoever may probe us without a token learns only which one it is. The log has the words.
-    body = {"status": "not ready" if faults else "ready", "checks": checks}
-    return web.json_response(body, status=503 if faults else 200)
+    return as_json(Ready(status="not ready" if faults else "ready", checks=checks), status=503 if faults else 200)
 
 
 @routes.get("/metrics")
+@operation(
+    "health",
+    "Metrics of all processes",
+    description="Prometheus text; every sample has the labels `process` and `process_instance`.",
+    answers={200: Content("text/plain", "Prometheus text exposition format.")},
+)
 async def every_metric(request: web.Request) -> web.Response:
     try:
         answers = await metrics.collect(request.app[DEPENDENCIES].bus)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import AwareDatetime, ValidationError
 
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.problem import Problem
+from api.schema.operation import operation
+from api.schema.values import Answer
 from mailcore.errors import BusError, StoreError
 from mailcore.events import control
 from mailcore.events.control import MailboxLive, MailboxStates
@@ -22,8 +23,62 @@ routes = web.RouteTableDef()
 _ANSWER_WITHIN: Final = 1.0
 
 
+class Live(Answer):
+    """What the syncer sees of a mailbox at this moment; see mailcore.events.control."""
+
+    connection: str
+    since: AwareDatetime
+    in_flight: int
+    in_flight_bytes: int
+    error: str
+
+
+class NewMailbox(Answer):
+    """One that the syncer holds and of which the database has no row yet."""
+
+    account: str
+    mailbox: str
+    live: Live
+
+
+class KnownMailbox(Answer):
+    """One with its row; `live` is null when no syncer tells of it."""
+
+    id: int
+    account: str
+    mailbox: str
+    uidvalidity: int | None
+    uidnext: int | None
+    highestmodseq: int | None
+    last_uid: int | None
+    message_count: int
+    stored_count: int
+    sweep_found_missed: int
+    first_seen_at: AwareDatetime | None
+    first_uidvalidity: int | None
+    first_uidnext: int | None
+    last_push_at: AwareDatetime | None
+    last_sync_at: AwareDatetime | None
+    last_sync_status: str
+    last_error: str
+    last_error_at: AwareDatetime | None
+    live: Live | None
+
+
+class States(Answer):
+    mailboxes: list[KnownMailbox | NewMailbox]
+
+
 @routes.get("/api/mailbox/states/")
-async def states(request: web.Request) -> web.Response:
+@operation(
+    "mailboxes",
+    "What is known of each mailbox",
+    description="The row of the database and, as `live`, what the syncer sees at this moment; `live` is null when no "
+    "syncer tells of the mailbox.",
+    answers={200: States},
+    problems={503: "The database does not answer."},
+)
+async def states(request: web.Request) -> States:
     """`live` is null for a mailbox of which no syncer tells."""
     dependencies = request.app[DEPENDENCIES]
     try:
@@ -31,9 +86,11 @@ async def states(request: web.Request) -> web.Response:
     except StoreError as error:
         raise Problem(503, f"The database does not answer: {error}") from None
     live = {MailboxKey(one.account, one.mailbox): one for one in await _live(dependencies)}
-    mailboxes = [_known(row, live.pop(MailboxKey(row.account, row.mailbox), None)) for row in rows]
-    mailboxes += [{"account": key.account, "mailbox": key.mailbox, "live": _now(one)} for key, one in live.items()]
-    return web.json_response({"mailboxes": mailboxes})
+    mailboxes: list[KnownMailbox | NewMailbox] = [
+        _known(row, live.pop(MailboxKey(row.account, row.mailbox), None)) for row in rows
+    ]
+    mailboxes += [NewMailbox(account=key.account, mailbox=key.mailbox, live=_now(one)) for key, one in live.items()]
+    return States(mailboxes=mailboxes)
 
 
 async def _live(dependencies: Dependencies) -> tuple[MailboxLive, ...]:
@@ -44,14 +101,9 @@ async def _live(dependencies: Dependencies) -> tuple[MailboxLive, ...]:
         return ()
 
 
-def _known(row: MailboxState, live: MailboxLive | None) -> dict[str, Any]:
-    facts = {name: _json(value) for name, value in asdict(row).items()}
-    return {**facts, "live": _now(live) if live else None}
+def _known(row: MailboxState, live: MailboxLive | None) -> KnownMailbox:
+    return KnownMailbox(**asdict(row), live=_now(live) if live else None)
 
 
-def _now(live: MailboxLive) -> dict[str, Any]:
-    return live.model_dump(mode="json", exclude={"account", "mailbox"})
-
-
-def _json(value: object) -> object:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+def _now(live: MailboxLive) -> Live:
+    return Live(**live.model_dump(exclude={"account", "mailbox"}))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import structlog
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.problem import Problem
+from api.schema.operation import as_json, operation
+from api.schema.values import Answer, Query
 from mailcore.errors import BusError
 from mailcore.events import control
 from mailcore.events.control import Refusal, SyncResult, SyncRun, SyncStart
@@ -25,11 +25,37 @@ _ANSWER_WITHIN: Final = 5.0
 _REFUSED: Final = {"unknown-mailbox": 404, "unknown-run": 404, "not-configured": 503, "bad-request": 400}
 
 
+class Wait(Query):
+    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT)] = Field(0, description="Seconds to wait for the end.")
+
+
+class MailboxName(Answer):
+    account: str
+    mailbox: str
+
+
+class RunStarted(Answer):
+    run_id: str
+    status: Literal["running"] = "running"
+    mailboxes: list[MailboxName]
+
+
 @routes.post("/api/mailbox/sync/")
-async def sync(request: web.Request) -> web.Response:
+@operation(
+    "mailboxes",
+    "Sync mailboxes now",
+    description="Compares server and database and fetches what is missing. Without a body, all mailboxes are synced. "
+    "A request during a run joins it and gets the same `run_id`.",
+    answers={200: SyncRun, 202: RunStarted},
+    problems={
+        404: "There is no such mailbox.",
+        502: "No mailbox could be synced.",
+        503: "IMAP is not configured, or no syncer answers.",
+    },
+)
+async def sync(request: web.Request, query: Wait, body: SyncStart | None) -> web.Response:
     """202 while it runs, 200 when it ended within `?wait=`, 502 when no mailbox could be synced."""
-    wait = _wait(request)
-    start = await _body(request)
+    wait, start = query.wait, body or SyncStart()
     dependencies = request.app[DEPENDENCIES]
     run = await _start(dependencies, start)
     log.info("sync asked for", run_id=run.run_id, account=start.account or "all", mailbox=start.mailbox or "all")
@@ -40,27 +66,6 @@ async def sync(request: web.Request) -> web.Response:
             # It was started and goes on; only its end could not be waited for.
             log.warning("sync result not heard", run_id=run.run_id, error=str(error))
     return _response(run)
-
-
-def _wait(request: web.Request) -> float:
-    text = request.query.get("wait", "0")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= LONGEST_WAIT:
-        raise Problem(400, f"wait must be a number of seconds between 0 and {LONGEST_WAIT:.0f}.")
-    return seconds
-
-
-async def _body(request: web.Request) -> SyncStart:
-    raw = await request.read()
-    if not raw.strip():
-        return SyncStart()
-    try:
-        return SyncStart.model_validate(json.loads(raw))
-    except (ValidationError, ValueError, RecursionError):
-        raise Problem(400, 'The body, if any, must be JSON like {"account": "default", "mailbox": "INBOX"}.') from None
 
 
 async def _start(dependencies: Dependencies, start: SyncStart) -> SyncRun:
@@ -87,14 +92,13 @@ def _read(answer: bytes) -> SyncRun:
 
 def _response(run: SyncRun) -> web.Response:
     if run.status == "running":
-        mailboxes = [{"account": one.account, "mailbox": one.mailbox} for one in run.results]
-        return web.json_response({"run_id": run.run_id, "status": "running", "mailboxes": mailboxes}, status=202)
-    facts: dict[str, Any] = run.model_dump(mode="json")
+        mailboxes = [MailboxName(account=one.account, mailbox=one.mailbox) for one in run.results]
+        return as_json(RunStarted(run_id=run.run_id, mailboxes=mailboxes), status=202)
     if run.status == "failed":
         why = (
             "; ".join(f"{one.account}/{one.mailbox}: {one.error}" for one in run.results)
             or "there is no mailbox to sync"
         )
-        del facts["status"]
+        facts: dict[str, Any] = run.model_dump(mode="json", exclude={"status"})
         raise Problem(502, f"No mailbox could be synced: {why}", **facts)
-    return web.json_response(facts)
+    return as_json(run)
