@@ -1,0 +1,139 @@
+"""Pages for people: templates with escaping on, and their errors as pages too.
+
+    @routes.get("/admin/things/")
+    @page
+    async def things(request: web.Request) -> web.StreamResponse:
+        return render(request, "admin/things.html", things=…)
+
+Everything below /admin/ is a page, and so is what is marked with `@page` elsewhere: without a session it leads to the
+sign-in page (api/auth.py), and its errors are HTML. Templates may use, besides what is passed in: `csrf_token`,
+`csrf_input` (the hidden field of a form), `static("name.css")`, `user`, `navigation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from api import assets, csrf, session
+from api.problem import Problem
+
+log = structlog.get_logger(__name__)
+
+HOME: Final = "/admin/"
+LOGIN: Final = "/admin/login/"
+# Shown in this order, each only where its route is served.
+NAVIGATION: Final = (
+    ("/admin/", "Mailboxes"),
+    ("/admin/messages/", "Messages"),
+    ("/admin/live/", "Live"),
+    ("/admin/dead-letters/", "Dead letters"),
+    ("/admin/health/", "Health"),
+    ("/api/docs/", "API"),
+)
+
+environment: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+environment.globals["static"] = assets.url
+
+_Page = TypeVar("_Page", bound=Callable[[web.Request], Awaitable[web.StreamResponse]])
+_marked: set[object] = set()
+
+
+def page(handler: _Page) -> _Page:
+    """Mark a handler as a page for people (below /admin/ that goes without saying)."""
+    _marked.add(handler)
+    return handler
+
+
+def is_page(request: web.Request) -> bool:
+    """Whether a person looks at the answer."""
+    return request.path.startswith(HOME) or request.path == "/admin" or request.match_info.handler in _marked
+
+
+def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
+    """The template as an answer; sets the csrftoken cookie where the browser does not have the right one."""
+    sessions = request.app[session.SESSIONS]
+    current = session.of(request)
+    had = request.cookies.get(csrf.COOKIE, "")
+    token = sessions.csrf_token(current, had)
+    text = environment.get_template(template).render(
+        csrf_token=token,
+        csrf_input=Markup('<input type="hidden" name="{}" value="{}">').format(csrf.FIELD, token),
+        user=current.user if current else "",
+        navigation=_navigation(request),
+        **context,
+    )
+    response = web.Response(text=text, status=status, content_type="text/html")
+    if token != had:
+        sessions.put_csrf(response, token, secure=is_secure(request))
+    return response
+
+
+def is_secure(request: web.Request) -> bool:
+    """Whether the client speaks https, to us or to a proxy in front of us.
+
+    It makes cookies `Secure` and the Origin check strict; a client that lies about it is stricter to itself alone.
+    """
+    return request.secure or request.headers.get("X-Forwarded-Proto", "").strip().lower() == "https"
+
+
+@web.middleware
+async def error_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors of pages as pages; those of the api pass."""
+    if not is_page(request):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return _error(request, problem.status, problem.detail, problem.headers)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return _error(request, error.status, _WORDS.get(error.status, error.reason), kept)
+    except Exception:
+        log.exception("page failed", method=request.method, path=request.path[:200])
+        return _error(request, 500, "A fault of this program; its log says more.")
+
+
+_WORDS: Final = {
+    404: "There is no such page. It may have moved, or the address has a typing mistake.",
+    405: "This address does not take that kind of request.",
+    413: "What was sent is too large.",
+}
+
+
+def _error(request: web.Request, status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+    signed_in = session.of(request) is not None
+    response = render(
+        request,
+        "error.html",
+        status=status,
+        code=status,
+        title=HTTPStatus(status).phrase,
+        detail=detail,
+        back=HOME if signed_in else LOGIN,
+        back_title="Mailbox states" if signed_in else "Sign in",
+    )
+    response.headers.update(headers or {})
+    return response
+
+
+def _navigation(request: web.Request) -> list[dict[str, Any]]:
+    served = {resource.canonical for resource in request.app.router.resources()}
+    here = max((path for path, _ in NAVIGATION if request.path.startswith(path)), key=len, default="")
+    return [{"path": path, "title": title, "current": path == here} for path, title in NAVIGATION if path in served]
