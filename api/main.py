@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from api import health, states, sync
+from api import events, health, states, sync
 from api.auth import only_with_token, token
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.host import only_allowed_hosts
@@ -61,7 +61,8 @@ def application(dependencies: Dependencies, secret: str) -> web.Application:
         client_max_size=_LARGEST_BODY,
     )
     app[DEPENDENCIES] = dependencies
-    for module in (sync, states, health):
+    app[events.READERS] = set()
+    for module in (sync, states, health, events):
         app.add_routes(module.routes)
     app.on_response_prepare.append(_headers)
     return app
