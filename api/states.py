@@ -80,7 +80,11 @@ class States(Answer):
 )
 async def states(request: web.Request) -> States:
     """`live` is null for a mailbox of which no syncer tells."""
-    dependencies = request.app[DEPENDENCIES]
+    return await look(request.app[DEPENDENCIES])
+
+
+async def look(dependencies: Dependencies) -> States:
+    """Every mailbox now. Raises Problem 503."""
     try:
         rows = await dependencies.store.mailbox_states()
     except StoreError as error:

@@ -57,18 +57,19 @@ async def sync(request: web.Request, query: Wait, body: SyncStart | None) -> web
     """202 while it runs, 200 when it ended within `?wait=`, 502 when no mailbox could be synced."""
     wait, start = query.wait, body or SyncStart()
     dependencies = request.app[DEPENDENCIES]
-    run = await _start(dependencies, start)
+    run = await start_run(dependencies, start)
     log.info("sync asked for", run_id=run.run_id, account=start.account or "all", mailbox=start.mailbox or "all")
     if run.status == "running" and wait > 0:
         try:
-            run = await _result(dependencies, SyncResult(run_id=run.run_id, wait=wait), wait + _ANSWER_WITHIN)
+            run = await look_at_run(dependencies, SyncResult(run_id=run.run_id, wait=wait), wait + _ANSWER_WITHIN)
         except BusError as error:
             # It was started and goes on; only its end could not be waited for.
             log.warning("sync result not heard", run_id=run.run_id, error=str(error))
     return _response(run)
 
 
-async def _start(dependencies: Dependencies, start: SyncStart) -> SyncRun:
+async def start_run(dependencies: Dependencies, start: SyncStart) -> SyncRun:
+    """Start a run, or join one. Raises Problem 503 or 404."""
     try:
         answer = await dependencies.bus.request(control.START, start.model_dump_json().encode(), _ANSWER_WITHIN)
     except BusError as error:
@@ -78,7 +79,8 @@ async def _start(dependencies: Dependencies, start: SyncStart) -> SyncRun:
     return _read(answer)
 
 
-async def _result(dependencies: Dependencies, result: SyncResult, timeout: float) -> SyncRun:
+async def look_at_run(dependencies: Dependencies, result: SyncResult, timeout: float) -> SyncRun:
+    """How a run stands. Raises Problem 404, and BusError when no syncer answers."""
     return _read(await dependencies.bus.request(control.RESULT, result.model_dump_json().encode(), timeout))
 
 
