@@ -1,5 +1,14 @@
 """The database: SQLite or PostgreSQL through SQLAlchemy Core."""
 
+from mailcore.store.page import (
+    AttachmentDetail,
+    Cursor,
+    MessageDetail,
+    MessageFilter,
+    MessagePage,
+    MessageSummary,
+    StoredAt,
+)
 from mailcore.store.row import (
     AttachmentRow,
     MailboxColumns,
@@ -14,14 +23,21 @@ from mailcore.store.row import (
 from mailcore.store.store import Store
 
 __all__ = [
+    "AttachmentDetail",
     "AttachmentRow",
+    "Cursor",
     "MailboxColumns",
     "MailboxState",
+    "MessageDetail",
+    "MessageFilter",
+    "MessagePage",
     "MessageRow",
+    "MessageSummary",
     "Move",
     "Place",
     "Slot",
     "Store",
+    "StoredAt",
     "StoredMessage",
     "StoredOrigin",
 ]

@@ -241,6 +241,12 @@ def _message_values(row: MessageRow) -> dict[str, object]:
         "headers": row.headers,
         "body_text": row.body_text,
         "body_html": row.body_html,
+        "pushed_at": row.pushed_at,
+        "published_at": row.published_at,
+        "stream_seq": row.stream_seq,
+        "kind": row.kind,
+        "found_by": row.found_by,
+        "search_text": row.search_text,
     }
 
 

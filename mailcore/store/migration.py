@@ -22,14 +22,14 @@ def _config() -> Config:
     return config
 
 
-def upgrade(connection: Connection) -> None:
-    """To the newest revision, in the caller's transaction. On SQLite the caller began it with BEGIN IMMEDIATE, which
-    is the lock there; on PostgreSQL the lock ends with the transaction."""
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """To this revision, the newest one unless told otherwise, in the caller's transaction. On SQLite the caller began
+    it with BEGIN IMMEDIATE, which is the lock there; on PostgreSQL the lock ends with the transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def current(connection: Connection) -> str | None:

@@ -77,7 +77,11 @@ class AttachmentRow:
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """One message as it is to be stored. No string holds NUL or a lone surrogate (PostgreSQL takes neither)."""
+    """One message as it is to be stored. No string holds NUL or a lone surrogate (PostgreSQL takes neither).
+
+    `pushed_at` to `found_by` are those of the event and `stream_seq` is its sequence in MAIL; `search_text` is what is
+    searched instead of `body_text`, if set.
+    """
 
     mailbox_id: int
     uidvalidity: int
@@ -102,6 +106,12 @@ class MessageRow:
     body_html: str = ""
     defects: tuple[str, ...] = ()
     attachments: tuple[AttachmentRow, ...] = ()
+    pushed_at: datetime | None = None
+    published_at: datetime | None = None
+    stream_seq: int | None = None
+    kind: str | None = None
+    found_by: str | None = None
+    search_text: str | None = None
 
     @property
     def slot(self) -> Slot:

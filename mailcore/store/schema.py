@@ -144,6 +144,14 @@ messages: Final = Table(
     Column("headers", Json, nullable=False),
     Column("body_text", Text, nullable=False),
     Column("body_html", Text, nullable=False),
+    # The way here; null in rows of before, and of messages that came otherwise. Text to search in where the message has
+    # HTML alone.
+    Column("pushed_at", UtcDateTime),
+    Column("published_at", UtcDateTime),
+    Column("stream_seq", BigInteger),
+    Column("kind", String(20)),
+    Column("found_by", String(20)),
+    Column("search_text", Text),
     # I1, I4: the identity is the key; this constraint, not the stream's duplicate window, is what makes "once".
     UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailmessage_identity_uniq"),
     sqlite_autoincrement=True,
@@ -156,6 +164,24 @@ Index(
     messages.c.uid,
     sqlite_where=messages.c.expunged_at.is_(None),
     postgresql_where=messages.c.expunged_at.is_(None),
+)
+
+# The orders in which messages are read: the newest of all, of a mailbox, of what is gone; and how long each took.
+Index("mailbox_app_mailmessage_recent_idx", messages.c.received_at, messages.c.id)
+Index("mailbox_app_mailmessage_mailbox_idx", messages.c.mailbox_id, messages.c.received_at, messages.c.id)
+Index(
+    "mailbox_app_mailmessage_expunged_idx",
+    messages.c.received_at,
+    messages.c.id,
+    sqlite_where=messages.c.expunged_at.is_not(None),
+    postgresql_where=messages.c.expunged_at.is_not(None),
+)
+Index(
+    "mailbox_app_mailmessage_stored_idx",
+    messages.c.stored_at,
+    messages.c.pushed_at,
+    messages.c.kind,
+    messages.c.size,
 )
 
 attachments: Final = Table(

@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 
 from mailcore.errors import Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.store import audit, mailboxes, messages, migration
+from mailcore.store import audit, mailboxes, messages, migration, reading
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import FAILURES, store_error
+from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessagePage, StoredAt
 from mailcore.store.row import MailboxColumns, MailboxState, MessageRow, Move, Place, Slot, StoredOrigin
 
 T = TypeVar("T")
@@ -93,6 +94,21 @@ class Store:
     async def files(self, after: int = 0, limit: int = 1000) -> list[audit.StoredFile]:
         """What is stored as files: the rows of the next `limit` attachments behind the id `after`, by id."""
         return await self._read("loading attachments", audit.files, after, limit)
+
+    async def list_messages(self, wanted: MessageFilter, cursor: Cursor | None = None, limit: int = 50) -> MessagePage:
+        """Up to `limit` messages behind `cursor` (the `next` of the page before), newest first."""
+        return await self._read("listing messages", reading.page, wanted, cursor, limit)
+
+    async def message(self, message_id: int) -> MessageDetail | None:
+        """All of one, by its row id."""
+        return await self._read("reading a message", reading.message, message_id)
+
+    async def attachment(self, attachment_id: int) -> AttachmentDetail | None:
+        return await self._read("reading an attachment", reading.attachment, attachment_id)
+
+    async def stored_since(self, since: datetime, limit: int = 100_000) -> list[StoredAt]:
+        """What was stored from `since` on, the last first: times, kinds and sizes alone."""
+        return await self._read("reading what was stored", reading.stored_since, since, limit)
 
     async def locate(self, identities: Iterable[Identity]) -> dict[Identity, Place]:
         """Where they belong and whether they have a row (expunged or not), also where the identity is one that a rebind

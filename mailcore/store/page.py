@@ -1,0 +1,110 @@
+"""What is read of stored messages. Times are aware, in UTC; sizes are bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """All that is set must hold. `since` is inclusive, `until` exclusive, both of the time of receipt; `query` and
+    `sender` are words (mailcore/store/words.py), `sender` in the sender's name and address alone; `expunged` is whether
+    the server no longer has the message."""
+
+    account: str | None = None
+    mailbox: str | None = None
+    sender: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    has_attachments: bool | None = None
+    query: str = ""
+    expunged: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last message of a page: the next one begins behind it."""
+
+    received_at: datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSummary:
+    """A line of a list."""
+
+    id: int
+    account: str
+    mailbox: str
+    uidvalidity: int
+    uid: int
+    message_id: str
+    subject: str
+    from_name: str
+    from_email: str
+    to_emails: tuple[str, ...]
+    received_at: datetime
+    sent_at: datetime | None
+    stored_at: datetime
+    expunged_at: datetime | None
+    size: int
+    flags: tuple[str, ...]
+    has_attachments: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """The newest first; `next` is None on the last page."""
+
+    messages: tuple[MessageSummary, ...]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentDetail:
+    """`filename` is the sender's; `file` is relative to MEDIA_ROOT."""
+
+    id: int
+    message_id: int
+    part_id: str
+    filename: str
+    content_type: str
+    size: int
+    sha256: str
+    content_id: str
+    inline: bool
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDetail:
+    """Everything of one message. `kind` to `stream_seq` (its sequence in the stream MAIL) tell its way; None where
+    nobody told."""
+
+    summary: MessageSummary
+    cc_emails: tuple[str, ...]
+    reply_to: tuple[str, ...]
+    in_reply_to: str
+    references: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...]
+    body_text: str
+    body_html: str
+    sha256: str
+    defects: tuple[str, ...]
+    kind: str | None
+    found_by: str | None
+    pushed_at: datetime | None
+    published_at: datetime | None
+    stream_seq: int | None
+    attachments: tuple[AttachmentDetail, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAt:
+    """When a message was stored, and when the server's hint of it had come."""
+
+    stored_at: datetime
+    pushed_at: datetime | None
+    kind: str | None
+    size: int

@@ -1,0 +1,241 @@
+"""What people and programs read of the stored messages, on both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from mailcore.events.identity import Identity, MailboxKey
+from mailcore.store import Cursor, MessageFilter, Move, Slot, Store, StoredAt
+from tests.support.stores import KEY, NOW, message_row, query
+
+OTHER = MailboxKey("second", "Archiv/2024")
+
+
+async def found(store: Store, **wanted: Any) -> list[int]:
+    """The UIDs of the first page."""
+    return [each.uid for each in (await store.list_messages(MessageFilter(**wanted))).messages]
+
+
+@pytest_asyncio.fixture
+async def box(store: Store) -> int:
+    return (await store.save_mailbox(KEY, uidvalidity=7)).id
+
+
+@pytest.mark.asyncio
+async def test_pages_follow_each_other_newest_first_and_miss_nothing(store: Store, box: int) -> None:
+    # Two of one second, and stored in another order than received: a backlog comes newest first.
+    times = {uid: NOW - timedelta(seconds=uid // 2) for uid in range(1, 24)}
+    await store.insert_messages([message_row(box, uid, received_at=times[uid], subject="wort") for uid in times])
+    for wanted in (MessageFilter(), MessageFilter(query="wort"), MessageFilter(mailbox="INBOX", has_attachments=True)):
+        seen, cursor, pages = [], None, 0
+        while True:
+            page = await store.list_messages(wanted, cursor, 5)
+            seen += [(one.received_at, one.id) for one in page.messages]
+            pages += 1
+            if page.next is None:
+                break
+            cursor = page.next
+        assert (len(seen), pages) == (23, 5)
+        assert seen == sorted(set(seen), reverse=True)
+
+
+@pytest.mark.asyncio
+async def test_the_last_page_that_is_full_has_no_next_one(store: Store, box: int) -> None:
+    await store.insert_messages([message_row(box, uid) for uid in (1, 2)])
+    assert (await store.list_messages(MessageFilter(), None, 2)).next is None
+    assert (await store.list_messages(MessageFilter(), None, 1)).next is not None
+
+
+@pytest.mark.asyncio
+async def test_mail_that_comes_between_two_pages_shifts_nothing(store: Store, box: int) -> None:
+    await store.insert_messages([message_row(box, uid, received_at=NOW + timedelta(minutes=uid)) for uid in (1, 2, 3)])
+    first = await store.list_messages(MessageFilter(), None, 2)
+    await store.insert_messages([message_row(box, 9, received_at=NOW + timedelta(minutes=9))])
+    second = await store.list_messages(MessageFilter(), first.next, 2)
+    assert [each.uid for each in (*first.messages, *second.messages)] == [3, 2, 1]
+
+
+@pytest.mark.asyncio
+async def test_each_filter_narrows_the_list(store: Store, box: int) -> None:
+    other = (await store.save_mailbox(OTHER, uidvalidity=7)).id
+    third = (await store.save_mailbox(MailboxKey("second", "INBOX"), uidvalidity=7)).id
+    day = timedelta(days=1)
+    await store.insert_messages(
+        [
+            message_row(box, 1, received_at=NOW - 3 * day, attachments=()),
+            message_row(box, 2, received_at=NOW - 2 * day, from_name="Jürgen Groß", from_email="j.gross@example.org"),
+            message_row(other, 3, received_at=NOW - day, from_email="anna@example.org"),
+            message_row(third, 4, received_at=NOW, to_emails=("jürgen@example.org",)),
+        ]
+    )
+    await store.mark_expunged([(Identity(OTHER.account, OTHER.mailbox, 7, 3), NOW)])
+    assert await found(store) == [4, 3, 2, 1]
+    assert await found(store, account="second") == [4, 3]
+    assert await found(store, mailbox="INBOX") == [4, 2, 1]
+    assert await found(store, account="second", mailbox="Archiv/2024") == [3]
+    assert await found(store, account="nobody") == []
+    assert await found(store, sender="jurgen") == await found(store, sender="j.gross@example.org") == [2]
+    assert await found(store, sender="example.org") == [3, 2]
+    assert await found(store, since=NOW - 2 * day) == [4, 3, 2]
+    assert await found(store, until=NOW - 2 * day) == [1]
+    assert await found(store, since=NOW - 2 * day, until=NOW, sender="example.org") == [3, 2]
+    assert await found(store, since=NOW - 2 * day + timedelta(microseconds=1), sender="example.org") == [3]
+    assert await found(store, until=NOW - day, sender="example.org") == [2]
+    assert await found(store, has_attachments=False) == [1]
+    assert await found(store, has_attachments=True, mailbox="INBOX") == [4, 2]
+    assert await found(store, expunged=True) == [3]
+    assert await found(store, expunged=False) == [4, 2, 1]
+    assert await found(store, expunged=False, sender="example") == [2]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("typed", "uids"),
+    [
+        ("rechnung", [1]),
+        ("RECHNUNG 4711", [1]),
+        ("4711 rechnung", [1]),
+        ('"rechnung 4711"', []),
+        ('"rechnung nr 4711"', [1]),
+        ('"nr. 4711', [1]),
+        ("rech*", [1]),
+        ("rech", []),
+        ('"überweisung am mon*', []),
+        ("uberweisung", [1]),
+        ("überweisung", [1]),
+        ("u\u0308berweisung", [1]),
+        ("überweisung wal*", [1]),
+        ("übersetzung", []),
+        ("anna", [1]),
+        ("carl@example.org", [1]),
+        ("dora", [1]),
+        ("kaffee", [2]),
+        ("html-wort", [3]),
+        ("1e5 v2.0", [2]),
+        ("東京", [2]),
+        ("привет", [2]),
+        ("mailbox1", []),
+        ("attachments", []),
+        ("and", []),
+        ("AND OR NOT NEAR", []),
+        ("!!!", []),
+        ('"', []),
+        ('""" (', []),
+        ("subject:rechnung", []),
+        ("rechnung)", [1]),
+        ("rechnung & 4711 | !", [1]),
+        ("' OR 1=1 --", []),
+        ("\x00", []),
+        ("\ud800", []),
+        ("*", []),
+        ("-rechnung", [1]),
+        ("x" * 3000, []),
+    ],
+)
+async def test_a_search_finds_the_same_on_both_databases(store: Store, box: int, typed: str, uids: list[int]) -> None:
+    await store.insert_messages(
+        [
+            message_row(
+                box,
+                1,
+                subject="Rechnung Nr. 4711",
+                from_name="Anna",
+                from_email="anna@example.org",
+                to_emails=("Carl@Example.org",),
+                cc_emails=("dora@example.org",),
+                body_text="Die Überweisung an Walter.",
+            ),
+            message_row(box, 2, subject="Kaffee 1e5", body_text="<v2.0> Kaffee–Pause “東京” Привет"),
+            message_row(box, 3, subject="", body_html="<p>HTML-Wort</p>"),
+        ]
+    )
+    assert await found(store, query=typed) == uids
+
+
+@pytest.mark.asyncio
+async def test_a_blank_search_is_no_filter(store: Store, box: int) -> None:
+    await store.insert_messages([message_row(box, 1)])
+    assert await found(store, query="  ") == [1]
+
+
+@pytest.mark.asyncio
+async def test_what_is_searched_instead_of_the_text_is_found(store: Store, box: int) -> None:
+    await store.insert_messages([message_row(box, 1, body_html="<b>K&auml;se</b>", search_text="Käse")])
+    assert await found(store, query="käse") == [1]
+    assert await found(store, query="auml") == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wort " * 1_000_000,
+        "\U00010428 " * 300_000,
+        "".join(chr(0xAC00 + number % 11_000) + " " for number in range(200_000)),
+        " ".join(f"{number:x}" for number in range(200_000)),
+        "x" * 2_000_000,
+        "\u0301" * 200_000,
+    ],
+    ids=["long", "four-bytes", "hangul", "all-different", "one-word", "accents-alone"],
+)
+async def test_no_text_is_too_long_to_be_stored(store: Store, box: int, text: str) -> None:
+    await store.insert_messages([message_row(box, 1, body_text=text, subject=text, to_emails=(text,), from_name=text)])
+    assert await found(store) == [1]
+
+
+@pytest.mark.asyncio
+async def test_a_row_that_is_changed_or_removed_by_others_is_searched_as_it_is_now(
+    store: Store, store_url: str, box: int
+) -> None:
+    await store.insert_messages([message_row(box, uid, subject="früher") for uid in (1, 2)])
+    await query(store_url, "UPDATE mailbox_app_mailmessage SET subject = 'später' WHERE uid = 1")
+    assert (await found(store, query="früher"), await found(store, query="später")) == ([2], [1])
+    await query(store_url, "DELETE FROM mailbox_app_mailattachment")
+    await query(store_url, "DELETE FROM mailbox_app_mailmessage WHERE uid = 2")
+    assert await found(store, query="früher") == []
+
+
+@pytest.mark.asyncio
+async def test_a_rebound_message_is_found_under_its_new_identity(store: Store, box: int) -> None:
+    await store.insert_messages([message_row(box, 1, subject="wort")])
+    await store.rebind([Move(Slot(box, 7, 1), Slot(box, 8, 5))])
+    assert await found(store, query="wort") == [5]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("moment", [datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)])
+async def test_a_time_out_of_this_world_does_not_hide_a_message(store: Store, box: int, moment: datetime) -> None:
+    (row_id,) = await store.insert_messages([message_row(box, 1, received_at=moment, subject="wort")])
+    page = await store.list_messages(MessageFilter(query="wort"))
+    assert [each.id for each in page.messages] == [row_id]
+    behind = await store.list_messages(MessageFilter(query="wort"), Cursor(moment, row_id))
+    assert behind.messages == ()
+
+
+@pytest.mark.asyncio
+async def test_a_message_is_read_with_all_that_was_stored(store: Store, box: int) -> None:
+    way = {
+        "pushed_at": NOW - timedelta(seconds=2),
+        "published_at": NOW - timedelta(seconds=1),
+        "stream_seq": 42,
+        "kind": "new",
+        "found_by": "push",
+    }
+    row = message_row(box, 1, body_text="text", body_html="<p>", references=("<a>", "<b>"), flags=("\\Seen",), **way)
+    (row_id,) = await store.insert_messages([row])
+    detail = await store.message(row_id)
+    assert detail is not None
+    assert (detail.summary.account, detail.summary.mailbox, detail.summary.uid) == ("default", "INBOX", 1)
+    assert {name: getattr(detail, name) for name in way} == way
+    assert (detail.headers, detail.references, detail.body_html) == (row.headers, ("<a>", "<b>"), "<p>")
+    (part,) = detail.attachments
+    assert (part.filename, part.file) == ("größe.pdf", row.attachments[0].file)
+    assert await store.attachment(part.id) == part
+    assert await store.message(row_id + 1) is None
+    assert await store.attachment(part.id + 1) is None
+    assert await store.stored_since(NOW) == [StoredAt(NOW, way["pushed_at"], "new", 100)]  # type: ignore[arg-type]  # mixed
+    assert await store.stored_since(NOW + timedelta(seconds=1)) == []
