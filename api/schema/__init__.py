@@ -18,6 +18,6 @@
   `web.StreamResponse` (then say its media type: `answers={200: Content("text/event-stream", "Events as they come.")}`).
 - `problems` are the statuses of the `Problem`s it raises itself. What the middlewares answer (wrong host, no
   credentials, no CSRF token, too many guesses, body too large) is added for all.
-- A route of people's pages says `@page` instead. A route under neither fails a test.
+- Every route that is no page for people has one; a test fails otherwise.
 - Row ids are `RowId`s and texts that reach the database are `Text`s: what a database refuses is then refused before.
 """

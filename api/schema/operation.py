@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from types import NoneType, UnionType
-from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -17,7 +17,6 @@ from api.schema import reading
 JSON: Final = "application/json"
 PLACES: Final = ("path", "query", "headers", "body")
 
-_H = TypeVar("_H", bound=Handler)
 Answering = Callable[..., Awaitable[web.StreamResponse | BaseModel]]
 
 
@@ -46,7 +45,6 @@ class Operation:
 
 
 _OPERATION: Final = "__operation__"
-_PAGE: Final = "__page__"
 
 
 def operation(
@@ -89,12 +87,6 @@ def operation(
     return declare
 
 
-def page(handler: _H) -> _H:
-    """Marks a route for people's browsers, which no API description holds."""
-    setattr(handler, _PAGE, True)
-    return handler
-
-
 def as_json(model: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """The model as the whole body."""
     return web.Response(
@@ -106,11 +98,6 @@ def operation_of(handler: object) -> Operation | None:
     """What the handler declares, if it does."""
     found = getattr(handler, _OPERATION, None)
     return found if isinstance(found, Operation) else None
-
-
-def is_page(handler: object) -> bool:
-    """Whether the handler is marked by `@page`."""
-    return getattr(handler, _PAGE, False) is True
 
 
 def _inputs(handler: Answering) -> tuple[dict[str, type[BaseModel]], set[str]]:

@@ -1,0 +1,30 @@
+"""`GET /api/openapi.json`: what this api takes and answers, made of the routes that serve it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from api.schema.document import document
+from api.schema.operation import JSON, Content, operation
+
+routes = web.RouteTableDef()
+
+_DOCUMENT: Final = web.AppKey("openapi", dict[str, Any])
+
+
+@routes.get("/api/openapi.json")
+@operation("description", "This description", answers={200: Content(JSON, "An OpenAPI 3.1 document.")})
+async def openapi(request: web.Request) -> web.Response:
+    return web.json_response(request.app[_DOCUMENT])
+
+
+async def _describe(app: web.Application) -> None:
+    app[_DOCUMENT] = document(app)
+
+
+def describe(app: web.Application) -> None:
+    """Adds the description of all routes that `app` has when it starts."""
+    app.add_routes(routes)
+    app.on_startup.append(_describe)
