@@ -11,20 +11,15 @@ from api.schema.operation import JSON, Content, operation
 
 routes = web.RouteTableDef()
 
-_DOCUMENT: Final = web.AppKey("openapi", dict[str, Any])
+DOCUMENT: Final = web.AppKey("openapi", dict[str, Any])
 
 
 @routes.get("/api/openapi.json")
 @operation("description", "This description", answers={200: Content(JSON, "An OpenAPI 3.1 document.")})
 async def openapi(request: web.Request) -> web.Response:
-    return web.json_response(request.app[_DOCUMENT])
+    return web.json_response(request.app[DOCUMENT])
 
 
-async def _describe(app: web.Application) -> None:
-    app[_DOCUMENT] = document(app)
-
-
-def describe(app: web.Application) -> None:
-    """Adds the description of all routes that `app` has when it starts."""
-    app.add_routes(routes)
-    app.on_startup.append(_describe)
+async def describe(app: web.Application) -> None:
+    """To be run when `app` starts and has all its routes."""
+    app[DOCUMENT] = document(app)
