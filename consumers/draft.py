@@ -8,6 +8,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
 
+from consumers.plaintext import words_of
 from mailcore.events.identity import Identity
 from mailcore.events.message import MessageEvent
 from mailcore.events.thin import Rebind, Stored
@@ -20,11 +21,12 @@ from mailcore.store import AttachmentRow, MessageRow, Slot, StoredMessage
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What of a message does not depend on the database. `files` are relative to MEDIA_ROOT; `parsed` holds no
-    attachments."""
+    attachments; `search_text` is set where there is HTML alone."""
 
     parsed: ParsedMessage
     attachments: tuple[AttachmentRow, ...]
     files: tuple[tuple[PurePosixPath, bytes], ...]
+    search_text: str | None = None
 
 
 def draft(identity: Identity, received_at: datetime, raw: bytes) -> Draft:
@@ -35,7 +37,8 @@ def draft(identity: Identity, received_at: datetime, raw: bytes) -> Draft:
         for part in parsed.attachments
     )
     rows = tuple(_attachment(part, path) for part, (path, _) in zip(parsed.attachments, files, strict=True))
-    return Draft(replace(parsed, attachments=()), rows, files)
+    search_text = words_of(parsed.body_html) if parsed.body_html and not parsed.body_text.strip() else None
+    return Draft(replace(parsed, attachments=()), rows, files, search_text)
 
 
 def _attachment(part: ParsedAttachment, path: PurePosixPath) -> AttachmentRow:
@@ -51,8 +54,10 @@ def _attachment(part: ParsedAttachment, path: PurePosixPath) -> AttachmentRow:
     )
 
 
-def message_row(event: MessageEvent, drafted: Draft, slot: Slot, stored_at: datetime) -> MessageRow:
-    """`stored_at` is the moment at which its transaction begins."""
+def message_row(
+    event: MessageEvent, drafted: Draft, slot: Slot, stored_at: datetime, stream_seq: int | None = None
+) -> MessageRow:
+    """`stored_at` is the moment at which its transaction begins, `stream_seq` the event's sequence in MAIL."""
     parsed = drafted.parsed
     return MessageRow(
         mailbox_id=slot.mailbox_id,
@@ -78,6 +83,12 @@ def message_row(event: MessageEvent, drafted: Draft, slot: Slot, stored_at: date
         body_html=parsed.body_html,
         defects=parsed.defects,
         attachments=drafted.attachments,
+        pushed_at=event.pushed_at,
+        published_at=event.published_at,
+        stream_seq=stream_seq,
+        kind=event.kind.value,
+        found_by=event.found_by.value,
+        search_text=drafted.search_text,
     )
 
 

@@ -154,7 +154,8 @@ class Storing:
         rows = []
         for letter in letters:
             assert letter.place is not None
-            rows.append(message_row(letter.event, _drafted(letter), letter.place.slot, now))
+            seq = letter.delivery.seq
+            rows.append(message_row(letter.event, _drafted(letter), letter.place.slot, now, seq))
         ids = await self._store.insert_messages(rows)
         committed = datetime.now(UTC)
         for letter, row, row_id in zip(letters, rows, ids, strict=True):

@@ -16,7 +16,7 @@ from mailcore.bus import Bus
 from mailcore.events.message import Kind
 from mailcore.events.thin import Expunged, Origin, Rebind
 from mailcore.media import Media
-from mailcore.store import Store
+from mailcore.store import MessageFilter, Store
 from tests.support.consumers import (
     Ear,
     acknowledged,
@@ -70,6 +70,20 @@ async def test_a_message_becomes_a_row_and_a_file_and_is_told(
     assert kept_files(media.root) == {row[10]}
     assert (media.root / row[10]).read_bytes() == content
     assert temporary_files(media.root) == set()
+
+
+@pytest.mark.asyncio
+async def test_the_way_of_a_message_is_kept(bus: Bus, ear: Ear, store: Store, media: Media, mailbox_id: int) -> None:
+    await bus.publish(event(1))
+    sent = event(2, body=b"Content-Type: text/html\r\n\r\n<style>x</style>Gr&uuml;&szlig;e")
+    ack = await bus.publish(sent)
+    async with consuming(bus, store, media):
+        await ear.count(2)
+    detail = await store.message(next(each.row_id for each in ear.stored if each.uid == 2))
+    assert detail is not None
+    assert (detail.pushed_at, detail.published_at, detail.stream_seq) == (sent.pushed_at, sent.published_at, ack.seq)
+    assert (detail.kind, detail.found_by) == (sent.kind, sent.found_by)
+    assert [each.uid for each in (await store.list_messages(MessageFilter(query="grüße"))).messages] == [2]
 
 
 @pytest.mark.asyncio
