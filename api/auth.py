@@ -1,63 +1,114 @@
-"""Who may ask: whoever has the token (RFC 6750 §2.1)."""
+"""Who may ask: whoever has the token (RFC 6750 §2.1), or is signed in (api/session.py) and sent this on purpose."""
 
 from __future__ import annotations
 
 import hmac
-import os
-import secrets
+import math
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from api import assets, csrf, form
+from api.gate import GATE, Gate
+from api.pages import LOGIN, is_page, is_secure
 from api.problem import Problem
-from mailcore.errors import SettingsError
-from mailcore.settings import Settings
+from api.session import SESSION, Session
 
-PUBLIC: Final = frozenset({"/healthz", "/readyz"})
-
-
-def token(settings: Settings) -> tuple[str, bool]:
-    """API_TOKEN, or else the one kept in DATA_DIR/api.token, made now if there is none; and whether it was made now.
-
-    Raises SettingsError when the file can be neither read nor made.
-    """
-    if configured := settings.api_token.get_secret_value():
-        return configured, False
-    path = settings.api_token_path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            if kept := path.read_text(encoding="utf-8").strip():
-                return kept, False
-            descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
-        made = secrets.token_urlsafe(32)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(made + "\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"The api's token cannot be kept in {path} ({error}); set API_TOKEN or mend DATA_DIR."
-        ) from None
-    return made, True
+PUBLIC: Final = frozenset({"/healthz", "/readyz", LOGIN})
+# From here on a token cannot be found by guessing (128 bits in base64), so that a neighbour's guesses behind the same
+# address need not lock its owner out.
+_LONG: Final = 22
+_SEEN: Final = web.RequestKey("seen", Session)
 
 
-def only_with_token(expected: str) -> Middleware:
-    """The middleware: 401 without the token, wherever the path leads, so that nobody can probe what exists."""
-    wanted = expected.encode()
+def only_known(token: str, gate: Gate) -> Middleware:
+    """The middleware: 401 for strangers, wherever the path leads, so that nobody can probe what exists."""
+    wanted = token.encode()
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in PUBLIC and not _bears(request.headers.get("Authorization", ""), wanted):
-            raise Problem(
-                401,
-                "Send the header `Authorization: Bearer TOKEN`; the token is API_TOKEN, or in DATA_DIR/api.token.",
-                {"WWW-Authenticate": 'Bearer realm="mozzart"'},
-            )
+        if request.path in PUBLIC or request.path.startswith(assets.PREFIX):
+            _recognise(request, gate)
+        elif "Authorization" in request.headers:
+            _check_token(request, gate, wanted)
+        elif current := _recognise(request, gate):
+            if request.method not in csrf.SAFE_METHODS:
+                await check_on_purpose(request, gate, current)
+        elif is_page(request) and request.method in csrf.SAFE_METHODS:
+            raise web.HTTPSeeOther(f"{LOGIN}?next={quote(request.path_qs, safe='/')}")
+        else:
+            raise _stranger(request)
         return await handler(request)
 
     return check
+
+
+async def check_on_purpose(request: web.Request, gate: Gate, current: Session | None) -> None:
+    """Raises Problem (403) unless one of our own pages, or a program that knows the csrftoken cookie, sent this."""
+    headers = request.headers
+    if csrf.is_foreign(
+        request.host,
+        secure=is_secure(request),
+        origin=headers.get("Origin"),
+        fetch_site=headers.get("Sec-Fetch-Site"),
+    ):
+        raise Problem(403, "This came from a page of another site.")
+    repeated = headers.get(csrf.HEADER) or (await form.fields(request)).get(csrf.FIELD, "")
+    session_id = current.id if current else ""
+    if fault := csrf.fault(gate.sessions.csrf_key, session_id, request.cookies.get(csrf.COOKIE, ""), repeated):
+        raise Problem(403, fault)
+
+
+async def renew(request: web.Request, response: web.StreamResponse) -> None:
+    """To be connected to `on_response_prepare`: a session whose user was active gets its cookie anew."""
+    if (session := request.get(_SEEN)) is not None:
+        request.app[GATE].sessions.put(response, session, secure=is_secure(request))
+
+
+def forget(request: web.Request) -> None:
+    """The request's session ended meanwhile: its cookie is not renewed."""
+    request.pop(_SEEN, None)
+    request.pop(SESSION, None)
+
+
+def _recognise(request: web.Request, gate: Gate) -> Session | None:
+    current = gate.sessions.of(request)
+    if current is not None:
+        request[SESSION] = current
+        if _is_active(request) and (renewed := gate.sessions.renewed(current)):
+            request[_SEEN] = renewed
+    return current
+
+
+def _is_active(request: web.Request) -> bool:
+    """Somebody follows a link or presses a button; a script that looks for news keeps no session alive.
+
+    Sec-Fetch-Mode is not sent over plain http to another machine: there everything counts.
+    """
+    return request.method not in csrf.SAFE_METHODS or request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+
+
+def _check_token(request: web.Request, gate: Gate, wanted: bytes) -> None:
+    wait = gate.token_wait(request)
+    if _bears(request.headers["Authorization"], wanted) and (not wait or len(wanted) >= _LONG):
+        return
+    gate.token_refused(request, unseen=wait > 0)
+    if wait:
+        seconds = math.ceil(wait)
+        raise Problem(429, f"Too many wrong tokens; try again in {seconds} s.", {"Retry-After": str(seconds)})
+    raise _stranger(request)
+
+
+def _stranger(request: web.Request) -> Problem:
+    detail = (
+        "Your session has ended; sign in again."
+        if is_page(request)
+        else "Send the header `Authorization: Bearer TOKEN`; the token is API_TOKEN, or in DATA_DIR/api.token. "
+        f"Or sign in at {LOGIN} and send the cookies."
+    )
+    return Problem(401, detail, {"WWW-Authenticate": 'Bearer realm="mozzart"'})
 
 
 def _bears(header: str, wanted: bytes) -> bool:

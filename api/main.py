@@ -10,11 +10,15 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from api import events, health, states, sync
-from api.auth import only_with_token, token
+from api import assets, credentials, docs, events, health, login, openapi, states, sync
+from api.auth import only_known, renew
 from api.dependencies import DEPENDENCIES, Dependencies
+from api.gate import GATE, Gate
 from api.host import only_allowed_hosts
+from api.pages import error_pages
 from api.problem import problems
+from api.security import protect
+from api.session import SESSIONS
 from mailcore import log as log_setup
 from mailcore.errors import SettingsError
 from mailcore.settings import Settings
@@ -36,14 +40,17 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    secret, made = token(settings)
-    log_setup.hide(secret)
-    if made:
-        # Once, on standard output and not in the log: this is how its owner learns it.
-        sys.stdout.write(f"API token, made now and kept in {settings.api_token_path}: {secret}\n")
-        sys.stdout.flush()
+    token, gate = credentials.token(settings), Gate.open(settings)
+    for secret in (token.secret, *gate.secrets):
+        log_setup.hide(secret)
+    # Once, on standard output and not in the log: this is how their owner learns them.
+    if token.made:
+        sys.stdout.write(f"API token, made now and kept in {settings.api_token_path}: {token.secret}\n")
+    sys.stdout.writelines(f"{line}\n" for line in gate.news)
+    sys.stdout.flush()
     dependencies = await Dependencies.open(settings)
-    runner = web.AppRunner(application(dependencies, secret), access_log=None, shutdown_timeout=_LAST_WORDS)
+    app = application(dependencies, token.secret, gate)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_WORDS)
     try:
         await runner.setup()
         await _listen(runner, settings)
@@ -54,17 +61,21 @@ async def serve(settings: Settings) -> None:
         await dependencies.close()
 
 
-def application(dependencies: Dependencies, secret: str) -> web.Application:
-    """The routes behind their middlewares, the outermost first."""
+def application(dependencies: Dependencies, token: str, gate: Gate | None = None) -> web.Application:
+    """The routes behind their middlewares, the outermost first; `gate` is that of the settings unless given."""
+    settings = dependencies.settings
+    gate = gate or Gate.open(settings)
     app = web.Application(
-        middlewares=[problems, only_allowed_hosts(dependencies.settings.allowed_hosts), only_with_token(secret)],
+        middlewares=[problems, error_pages, only_allowed_hosts(settings.allowed_hosts), only_known(token, gate)],
         client_max_size=_LARGEST_BODY,
     )
-    app[DEPENDENCIES] = dependencies
+    app[DEPENDENCIES], app[GATE], app[SESSIONS] = dependencies, gate, gate.sessions
     app[events.READERS] = set()
-    for module in (sync, states, health, events):
+    for module in (sync, states, health, events, login, assets, docs, openapi):
         app.add_routes(module.routes)
-    app.on_response_prepare.append(_headers)
+    app.on_startup.append(openapi.describe)
+    app.on_response_prepare.extend((protect, renew))
+    app.on_cleanup.append(_last_line)
     return app
 
 
@@ -81,7 +92,5 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
         log.info("listening", host=address[0], port=address[1])
 
 
-async def _headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Server"] = "mozzart"
+async def _last_line(app: web.Application) -> None:
+    app[GATE].refusals.close()

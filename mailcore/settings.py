@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     api_token: SecretStr = SecretStr("")
     admin_user: str = "admin"
     admin_password: SecretStr = SecretStr("")
+    session_idle: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2 * 3600.0
+    session_lifetime: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24 * 3600.0
     allowed_hosts: Names = ("localhost", "127.0.0.1", "[::1]")
 
     log_format: LogFormat = "console"
@@ -134,6 +136,21 @@ class Settings(BaseSettings):
     def api_token_path(self) -> Path:
         """Where the api leaves the token that it made because none was configured."""
         return self.data_dir / "api.token"
+
+    @property
+    def admin_password_path(self) -> Path:
+        """Where the api leaves the admin password that it made because none was configured."""
+        return self.data_dir / "admin.password"
+
+    @property
+    def session_key_path(self) -> Path:
+        """What signs the cookies of the admin pages; made by the api."""
+        return self.data_dir / "session.key"
+
+    @property
+    def ended_sessions_path(self) -> Path:
+        """The sessions that were signed out before they ended by themselves."""
+        return self.data_dir / "sessions.ended"
 
     def with_nats_url(self) -> Settings:
         """These settings with an empty `nats_url` filled in from DATA_DIR; raises SettingsError if nobody left one."""

@@ -1,0 +1,27 @@
+"""Form fields of a request, whatever was sent."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from api.problem import Problem
+
+_MOST_FIELDS: Final = 100
+
+
+async def fields(request: web.Request) -> dict[str, str]:
+    """Those of an application/x-www-form-urlencoded body, the first of each name; {} for any other body.
+
+    Raises Problem (400) when there are too many, HTTPRequestEntityTooLarge when they are too long.
+    """
+    if request.content_type != "application/x-www-form-urlencoded":
+        return {}
+    text = (await request.read()).decode("utf-8", "replace")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise Problem(400, "The form has too many fields.") from None
+    return dict(reversed(pairs))

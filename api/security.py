@@ -1,0 +1,41 @@
+"""What every answer forbids the browser. A handler that needs something else sets the header itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+# Pages: our own scripts and styles from /static/, nothing inline, nothing from elsewhere, in nobody's frame.
+PAGE: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# JSON, files, streams: if a browser shows one, it is an inert document.
+DATA: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
+# A message's HTML, shown in a sandboxed frame of ours: its own styles and embedded pictures, no script, no request.
+MESSAGE: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+
+_ALWAYS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Not `no-referrer`: with that, browsers send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "no-store",
+}
+
+
+async def protect(_: web.Request, response: web.StreamResponse) -> None:
+    """To be connected to `on_response_prepare`."""
+    headers = response.headers
+    for name, value in _ALWAYS.items():
+        headers.setdefault(name, value)
+    is_html = headers.get("Content-Type", "").startswith("text/html")
+    policy = headers.setdefault("Content-Security-Policy", PAGE if is_html else DATA)
+    headers.setdefault("X-Frame-Options", "SAMEORIGIN" if "frame-ancestors 'self'" in policy else "DENY")
+    headers["Server"] = "mozzart"
