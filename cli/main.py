@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from cli import exit_code, questions
+from cli.password import hash_password
 from cli.process import run_asyncio as _asyncio
 from cli.process import settings as _settings
 from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
@@ -116,7 +117,7 @@ def upgrade() -> int:
     return _asyncio(run(_settings("db")))
 
 
-for command in questions.COMMANDS:
+for command in (*questions.COMMANDS, hash_password):
     root.add_command(command)
 
 
