@@ -2,6 +2,7 @@
 
 from mailcore.bus.bodies import BodyMissing
 from mailcore.bus.bus import Bus, StreamPosition, Unsettled
+from mailcore.bus.dead import DeadLetterMissing
 from mailcore.bus.delivery import Delivery
 from mailcore.bus.layout import ACK_WAIT, MAIL, MAIL_DEAD, MAIL_EVENTS
 from mailcore.bus.publish import PubAck
@@ -17,6 +18,7 @@ __all__ = [
     "BodyMissing",
     "Bus",
     "DeadLetter",
+    "DeadLetterMissing",
     "Delivery",
     "PubAck",
     "Pull",

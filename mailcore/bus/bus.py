@@ -57,7 +57,7 @@ class Bus:
         self._reader = Reader(link, self._jetstream)
         self._bodies = Bodies(BODY_BUCKET, link, self._jetstream, self._publisher, self._reader)
         self._dead_bodies = Bodies(DEAD_BUCKET, link, self._jetstream, self._publisher, self._reader)
-        self._dead = DeadLetters(self._publisher, self._reader, self._dead_bodies)
+        self._dead = DeadLetters(self._publisher, self._reader, self._jetstream, self._dead_bodies, self._bodies)
         self._service = Service(link)
         self._pulls: list[Pull] = []
         self._tails: set[asyncio.Task[None]] = set()
@@ -254,12 +254,26 @@ class Bus:
         holds them) and `error`. The same message again within two minutes changes nothing."""
         await self._dead.publish(delivery_headers, body, error, deliveries)
 
-    async def dead_letters(self) -> AsyncGenerator[DeadLetter, None]:
-        """What lies in MAIL_DEAD, oldest first, without the bytes."""
-        letters = self._dead.letters()
+    async def dead_letters(self, after: int = 0) -> AsyncGenerator[DeadLetter, None]:
+        """What lies in MAIL_DEAD behind the sequence `after`, oldest first, without the bytes."""
+        letters = self._dead.letters(after)
         async with aclosing(letters):
             async for letter in letters:
                 yield letter
+
+    async def dead_letter(self, seq: int) -> DeadLetter:
+        """The one with this sequence. Raises DeadLetterMissing (a BusError)."""
+        return await self._dead.letter(seq)
+
+    async def dead_body(self, seq: int, path: Path) -> DeadLetter:
+        """Write the bytes of the event that died into the file `path`. Raises DeadLetterMissing, BodyMissing (both are
+        BusErrors), OSError."""
+        return await self._dead.body(seq, path)
+
+    async def redrive(self, seq: int) -> PubAck:
+        """Publish the event that died once more and remove its letter; if it dies again, that is another letter.
+        Repeating it is harmless. Raises DeadLetterMissing, BodyMissing (both are BusErrors), OSError."""
+        return await self._dead.redrive(seq)
 
     async def dead_identities(self) -> set[Identity]:
         """The messages that lie in MAIL_DEAD."""

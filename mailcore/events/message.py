@@ -82,7 +82,7 @@ class MessageEvent:
             "ce-flags": _join_flags(self.flags),
         }
         if self.object_name:
-            out["ce-dataref"] = _DATAREF + quote(self.object_name, safe="")
+            out["ce-dataref"] = dataref(self.object_name)
         return out
 
     @classmethod
@@ -116,6 +116,11 @@ class MessageEvent:
         if event.size < 0 or (not event.object_name and event.size != len(body)):
             raise EventError(f"{event.identity}: ce-size says {event.size} bytes, the payload has {len(body)}")
         return event
+
+
+def dataref(object_name: str) -> str:
+    """The claim check of an object in the bucket `mail-bodies`."""
+    return _DATAREF + quote(object_name, safe="")
 
 
 def ce_type(kind: str) -> str:

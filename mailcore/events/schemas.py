@@ -61,6 +61,9 @@ def _headers(title: str, required: dict[str, Any], optional: dict[str, Any] | No
     }
 
 
+_REDRIVEN: Final = {**_DECIMAL, "description": "the dead letter that this was before it was tried again"}
+
+
 def _message_facts() -> dict[str, Any]:
     return {
         "ce-specversion": {"const": SPEC_VERSION},
@@ -82,8 +85,8 @@ def _message_facts() -> dict[str, Any]:
 def _message_headers() -> dict[str, Any]:
     return _headers(
         "MessageHeaders",
-        {"Nats-Msg-Id": {"type": "string", "pattern": f"^{_IDENTITY}$"}, **_message_facts()},
-        {"ce-dataref": _dataref(BODY_BUCKET)},
+        {"Nats-Msg-Id": {"type": "string", "pattern": f"^{_IDENTITY}(/redrive/[1-9][0-9]*)?$"}, **_message_facts()},
+        {"ce-dataref": _dataref(BODY_BUCKET), dead_letter.REDRIVEN: _REDRIVEN},
     )
 
 
@@ -108,12 +111,12 @@ def _dead_letter_headers() -> dict[str, Any]:
     return _headers(
         "DeadLetterHeaders",
         {
-            "Nats-Msg-Id": {"type": "string", "pattern": f"^{_IDENTITY}/dead$"},
+            "Nats-Msg-Id": {"type": "string", "pattern": f"^{_IDENTITY}/dead(/[1-9][0-9]*)?$"},
             "ce-id": {"type": "string", "pattern": f"^{_IDENTITY}(/rebind)?$"},
             dead_letter.ERROR: {"type": "string", "description": "what went wrong, `%` percent-encoded"},
             dead_letter.DELIVERIES: {**_DECIMAL, "description": "how often it was tried"},
         },
-        {"ce-dataref": _dataref(dead_letter.DEAD_BUCKET)},
+        {"ce-dataref": _dataref(dead_letter.DEAD_BUCKET), dead_letter.REDRIVEN: _REDRIVEN},
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus
+from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus, DeadLetterMissing, Delivery
 from mailcore.bus.layout import Limits, streams
 from mailcore.errors import BusError, Retry, Scope
 from mailcore.events.message import MessageEvent
@@ -226,6 +227,63 @@ async def test_dead_letters_keep_bytes_error_and_identity(bus: Bus, tmp_path: Pa
     large.write_bytes(b"x" * 3_000_000)
     await bus.publish_dead(message(10).headers(), large, "too large", 6)
     assert await bus.dead_identities() == {message(9).identity, message(10).identity}
+
+
+@pytest.mark.asyncio
+async def test_a_dead_letter_is_found_with_its_bytes(bus: Bus, tmp_path: Path) -> None:
+    event, large = message(9), tmp_path / "large"
+    large.write_bytes(b"x" * 3_000_000)
+    await bus.publish_dead(event.headers(), event.body, "first", 5)
+    await bus.publish_dead(message(10).headers(), large, "second", 6)
+    assert [letter.seq async for letter in bus.dead_letters()] == [1, 2]
+    assert [letter.seq async for letter in bus.dead_letters(1)] == [2]
+    letter = await bus.dead_letter(1)
+    assert (letter.identity, letter.error, letter.size) == (event.identity, "first", len(event.body))
+    assert letter.died_at is not None
+    assert abs(datetime.now(UTC) - letter.died_at) < timedelta(minutes=1)
+    for seq, content in ((1, event.body), (2, large.read_bytes())):
+        await bus.dead_body(seq, tmp_path / "body")
+        assert (tmp_path / "body").read_bytes() == content
+    for missing in (bus.dead_letter(3), bus.dead_body(3, tmp_path / "body"), bus.redrive(3)):
+        with pytest.raises(DeadLetterMissing, match="no dead letter 3"):
+            await missing
+
+
+@pytest.mark.asyncio
+async def test_a_redriven_letter_is_published_within_the_duplicate_window_and_is_gone(bus: Bus, tmp_path: Path) -> None:
+    event, large = message(9), tmp_path / "large"
+    large.write_bytes(b"x" * 3_000_000)
+    claim = replace(message(10), body=b"", object_name="a/b", size=3_000_000)
+    for each in (event, claim):
+        await bus.publish(each)
+    await bus.publish_dead(event.headers(), event.body, "first", 5)
+    await bus.publish_dead(claim.headers(), large, "second", 6)
+    for seq in (1, 2):
+        assert not (await bus.redrive(seq)).duplicate
+    assert await bus.dead_identities() == set()
+    pull = await bus.pull("store")
+    got: list[Delivery] = []
+    while len(got) < 4:
+        got += await pull.next(timeout=5)
+    again, claimed = (MessageEvent.decode(each.headers, each.data) for each in got[2:])
+    assert again == event
+    await bus.get_body(claimed.object_name, tmp_path / "body")
+    assert (claimed.identity, (tmp_path / "body").stat().st_size) == (claim.identity, 3_000_000)
+    # It dies again at once: that is a letter again, and not one that the stream had.
+    await bus.publish_dead(got[2].headers, got[2].data, "again", 5)
+    (letter,) = [each async for each in bus.dead_letters()]
+    assert (letter.seq, letter.error) == (3, "again")
+
+
+@pytest.mark.asyncio
+async def test_what_nothing_stores_cannot_be_redriven(bus: Bus) -> None:
+    await bus.publish_dead({**message(9).headers(), "ce-type": "something.else"}, b"x", "error", 1)
+    thin = {"ce-type": "mozzart.mail.stored.v1", "mozzart-redriven": "1"}
+    await bus.publish_dead(message(9).headers() | thin, b"x", "", 1)
+    for seq in (1, 2):
+        with pytest.raises(BusError, match="cannot be redriven"):
+            await bus.redrive(seq)
+    assert len([each async for each in bus.dead_letters()]) == 2
 
 
 @pytest.mark.asyncio

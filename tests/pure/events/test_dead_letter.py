@@ -27,6 +27,18 @@ def test_a_dead_message_is_still_that_message(event: MessageEvent, error: str) -
         assert MessageEvent.decode(dead_headers(event.headers(), error, 1), event.body) == event
 
 
+@given(message_events(), st.text(), st.integers(1, 2**64 - 1))
+def test_a_redriven_event_is_the_event_that_died_under_another_id(event: MessageEvent, error: str, seq: int) -> None:
+    letter = DeadLetter.decode(seq, dead_headers(event.headers(), error, 5, "body" if event.object_name else ""))
+    assert (letter.kind, letter.size) == (event.kind, event.size)
+    headers = letter.redrive_headers(event.object_name)
+    assert MessageEvent.decode(headers, event.body) == event
+    assert headers["Nats-Msg-Id"] == f"{event.identity}/redrive/{seq}"
+    assert headers == letter.redrive_headers(event.object_name)
+    # The second letter is another one than the first, though the event is the same.
+    assert dead_headers(headers, error, 5)["Nats-Msg-Id"] == f"{event.identity}/dead/{seq}"
+
+
 def test_an_endless_error_is_cut() -> None:
     assert max(map(len, dead_headers(message(1).headers(), "ž" * 100_000, 1).values())) == 4_000
 
