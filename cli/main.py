@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from cli import exit_code, questions
+from cli.importing.command import import_django
 from cli.password import hash_password
 from cli.process import run_asyncio as _asyncio
 from cli.process import settings as _settings
@@ -117,7 +118,7 @@ def upgrade() -> int:
     return _asyncio(run(_settings("db")))
 
 
-for command in (*questions.COMMANDS, hash_password):
+for command in (*questions.COMMANDS, hash_password, import_django):
     root.add_command(command)
 
 

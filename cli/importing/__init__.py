@@ -1,0 +1,1 @@
+"""`mozzart import-django`: what a `mailbox_app` of Django stored becomes ours, so that no sweep announces it again."""
