@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 TESTS ?= tests
+PACKAGES := mailcore syncer consumers api webhooks cli
 PYTEST_ARGS ?=
 
 .PHONY: help install dev system demo run test check format bench bench-full lock clean
@@ -30,11 +31,13 @@ run: install ## everything on this machine, with the settings of .env
 test: dev system ## all tests, on real servers; TESTS=tests/pure for some
 	@$(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)
 
-check: dev ## lint, format, types, one-way imports
+check: dev ## lint, format, types, one-way imports, known vulnerabilities
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml $(PACKAGES)
+	@$(BIN)/python .ci/audit
 
 format: dev ## let ruff format and mend
 	@$(BIN)/ruff check --fix .
