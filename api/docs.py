@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
+from markupsafe import Markup
 
 from api.openapi import DOCUMENT
 from api.pages import page, render
@@ -51,7 +53,7 @@ def _shown(method: str, path: str, operation: Mapping[str, Any], components: Map
         "method": method.upper(),
         "path": path,
         "summary": operation["summary"],
-        "description": operation.get("description", ""),
+        "description": _marked(operation.get("description", "")),
         "public": not operation["security"],
         "parameters": [_parameter(one) for one in operation.get("parameters", ())],
         "body": json.dumps(example(body["content"][JSON]["schema"], components), indent=2) if body else None,
@@ -68,7 +70,7 @@ def _parameter(parameter: Mapping[str, Any]) -> dict[str, Any]:
         "name": parameter["name"],
         "place": parameter["in"],
         "required": parameter["required"],
-        "description": parameter.get("description", ""),
+        "description": _marked(parameter.get("description", "")),
         "limits": limits(schema),
         "choices": [one for one in choices if one != ""],
         "default": "" if default is None else json.dumps(default).strip('"'),
@@ -77,12 +79,21 @@ def _parameter(parameter: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answer(status: str, answer: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
+    phrase = HTTPStatus(int(status)).phrase
     media_type, content = next(iter(answer["content"].items()))
     return {
         "status": status,
-        "phrase": HTTPStatus(int(status)).phrase,
+        "phrase": phrase,
         "good": int(status) < 400,
-        "words": answer["description"],
+        "words": "" if answer["description"] == phrase else _marked(answer["description"]),
         "media_type": media_type,
         "shape": shape(content["schema"], components) if content and media_type != _PROBLEM_JSON else "",
     }
+
+
+def _marked(text: str) -> Markup:
+    """Escaped, with `code` as code."""
+    pieces = re.split(r"`([^`]+)`", text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(one) if index % 2 else one for index, one in enumerate(pieces)
+    )

@@ -24,7 +24,7 @@ _ANSWER_WITHIN: Final = 1.0
 
 
 class Live(Answer):
-    """What the syncer sees of a mailbox at this moment; see mailcore.events.control."""
+    """What the syncer sees of a mailbox at this moment."""
 
     connection: str
     since: AwareDatetime

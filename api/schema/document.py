@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -216,15 +217,15 @@ def _answers(one: Declared, schemas: _Schemas) -> dict[int, Any]:
         for status, words in problems.items()
     }
     for status, answer in operation.answers.items():
-        answers[status] = _answer(answer, schemas)
+        answers[status] = _answer(status, answer, schemas)
     return answers
 
 
-def _answer(answer: type[BaseModel] | Content, schemas: _Schemas) -> dict[str, Any]:
+def _answer(status: int, answer: type[BaseModel] | Content, schemas: _Schemas) -> dict[str, Any]:
     if not isinstance(answer, Content):
         words = " ".join((answer.__doc__ or "").split()) if "__doc__" in answer.__dict__ else ""
         schema = schemas.reference(answer, "serialization")
-        return {"description": words or answer.__name__, "content": {JSON: {"schema": schema}}}
+        return {"description": words or HTTPStatus(status).phrase, "content": {JSON: {"schema": schema}}}
     made: dict[str, Any] = {"description": answer.description, "content": {answer.media_type: {}}}
     if answer.headers:
         made["headers"] = {
