@@ -2,55 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import os
-import shutil
-import tempfile
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Literal
+import json
+import sys
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy import make_url
 
-from cli import exit_code
-from cli.nats_server import program
-from cli.words import counted, size
-from mailcore.bus import MAIL, Bus
-from mailcore.errors import BusError, ImapError, MozzartError, SettingsError, StoreError
-from mailcore.events import control
+from cli import checks, checks_running, exit_code
+from cli.finding import Finding
+from cli.words import counted
 from mailcore.log import one_line, strike_out
-from mailcore.settings import NOT_CONFIGURED, Account, Settings
-from mailcore.store import Store
-from syncer.imap.connection import Endpoint, ImapConnection
-
-_WITHIN: Final = 20.0
-_LITTLE_SPACE: Final = 1_000_000_000
-
-Verdict = Literal["ok", "note", "failed"]
+from mailcore.settings import Settings
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line; `remedy` says what to do when it is not ok."""
-
-    verdict: Verdict
-    what: str
-    text: str
-    remedy: str = ""
-
-
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, *, as_json: bool = False) -> int:
     """FAILED when a check failed; a note is no failure."""
-    console = Console(highlight=False, emoji=False, soft_wrap=True)
+    console = Console(highlight=False, emoji=False, soft_wrap=True, quiet=as_json)
     failed = 0
-    for check in (_settings, _imap, _nats, _database, _directories):
+    for check in (
+        checks.settings,
+        checks.imap,
+        checks_running.nats,
+        checks_running.api,
+        checks.database,
+        checks.directories,
+    ):
         async for finding in check(settings):
             failed += finding.verdict == "failed"
-            _show(console, finding)
+            if as_json:
+                sys.stdout.write(strike_out(json.dumps(asdict(finding))) + "\n")
+            else:
+                _show(console, finding)
     console.print("\n[green]All is well.[/]" if not failed else f"\n[red]{counted(failed, 'check')} failed.[/]")
     return exit_code.FAILED if failed else exit_code.OK
 
@@ -60,184 +43,3 @@ def _show(console: Console, finding: Finding) -> None:
     console.print(f"{mark} {finding.what:<9} {escape(strike_out(one_line(finding.text)))}")
     if finding.remedy:
         console.print(f"  {'':<9} [dim]→ {escape(one_line(finding.remedy))}[/]")
-
-
-async def _settings(settings: Settings) -> AsyncIterator[Finding]:
-    if not settings.imap_configured:
-        names = {
-            "IMAP_HOST": settings.imap_host,
-            "IMAP_USER": settings.imap_user,
-            "IMAP_PASSWORD": settings.imap_password.get_secret_value(),
-        }
-        missing = " and ".join(name for name, value in names.items() if not value)
-        yield Finding("failed", "settings", NOT_CONFIGURED, f"Set {missing} in .env or in the environment.")
-        return
-    names_of_accounts = ", ".join(account.name for account in settings.accounts)
-    yield Finding("ok", "settings", f"accounts: {names_of_accounts}; a sweep every {settings.sync_interval:g} s")
-    for account in settings.accounts:
-        if not (account.use_ssl or account.starttls or _is_here(account.host)):
-            yield Finding(
-                "note",
-                "settings",
-                f"{account.name}: the password goes to {account.host} in clear text",
-                "Set IMAP_USE_SSL=True (port 993) or IMAP_STARTTLS=True (port 143).",
-            )
-
-
-async def _imap(settings: Settings) -> AsyncIterator[Finding]:
-    for account in settings.accounts:
-        endpoint = Endpoint(
-            account.host,
-            account.port,
-            account.user,
-            account.password,
-            account.use_ssl,
-            account.starttls,
-            account.ca_file,
-        )
-        try:
-            async with asyncio.timeout(_WITHIN):
-                connection = await ImapConnection.open(endpoint)
-                try:
-                    async for finding in _mailboxes(account, connection):
-                        yield finding
-                finally:
-                    connection.kill()
-        except TimeoutError:
-            yield _imap_failed(account, f"no answer from {endpoint} within {_WITHIN:.0f} s")
-        except ImapError as error:
-            yield _imap_failed(account, str(error))
-
-
-async def _mailboxes(account: Account, connection: ImapConnection) -> AsyncIterator[Finding]:
-    way = "TLS" if account.use_ssl else "STARTTLS" if account.starttls else "no TLS"
-    wanted = ("IDLE", "CONDSTORE", "ESEARCH")
-    offered = ", ".join(name for name in wanted if name in connection.capabilities) or "plain IMAP"
-    where = f"{account.host}:{account.port} ({way})"
-    yield Finding(
-        "ok",
-        "IMAP",
-        f"{account.name}: logged in at {where}; offers {offered}",
-    )
-    if not connection.supports_idle:
-        yield Finding(
-            "note",
-            "IMAP",
-            f"{account.name}: the server has no IDLE, so mail is found by the sweep alone",
-            "Lower SYNC_INTERVAL if that is too slow.",
-        )
-    for pattern in account.mailboxes:
-        names = [one.name for one in await connection.list_mailboxes(pattern) if one.selectable]
-        if not names:
-            yield Finding(
-                "failed",
-                "IMAP",
-                f"{account.name}: there is no mailbox {pattern!r}",
-                "Names are as the server has them, with its hierarchy; `*` lists them all. See IMAP_MAILBOX.",
-            )
-        for name in names:
-            status = await connection.status(name)
-            yield Finding(
-                "ok",
-                "IMAP",
-                f"{account.name}/{name}: {counted(status.messages, 'message')}, UIDVALIDITY {status.uidvalidity}",
-            )
-
-
-def _imap_failed(account: Account, text: str) -> Finding:
-    return Finding(
-        "failed",
-        "IMAP",
-        f"{account.name}: {text}",
-        "Check IMAP_HOST, IMAP_PORT, IMAP_USE_SSL, IMAP_USER and IMAP_PASSWORD (many providers want an app password).",
-    )
-
-
-async def _nats(settings: Settings) -> AsyncIterator[Finding]:
-    if not settings.nats_url and not settings.nats_url_path.exists():
-        try:
-            yield Finding("note", "NATS", f"not running; `mozzart up` starts its own ({program()})")
-        except SettingsError as error:
-            yield Finding("failed", "NATS", "no server", str(error))
-        return
-    try:
-        bus = await Bus.connect(settings.with_nats_url().nats_url, name="doctor", connect_timeout=5)
-    except MozzartError as error:
-        remedy = "Check NATS_URL." if settings.nats_url else "Start `mozzart up`."
-        yield Finding("failed", "NATS", str(error), remedy)
-        return
-    try:
-        try:
-            position = await bus.position(MAIL)
-            yield Finding(
-                "ok", "NATS", f"{bus.server}: the stream {MAIL} holds {counted(position.messages, 'message')}"
-            )
-        except BusError as error:
-            yield Finding(
-                "note",
-                "NATS",
-                f"{bus.server}: {error}",
-                "The first syncer makes the streams; JetStream must be enabled.",
-            )
-        try:
-            await bus.request(control.STATES, b"", 3)
-            yield Finding("ok", "syncer", "answers")
-        except BusError as error:
-            yield Finding("note", "syncer", str(error), "Start `mozzart up`, or `mozzart syncer`.")
-    finally:
-        await bus.close()
-
-
-async def _database(settings: Settings) -> AsyncIterator[Finding]:
-    where = make_url(settings.database_url).render_as_string(hide_password=True)
-    try:
-        store = await Store.open(settings.database_url)
-    except (StoreError, SettingsError) as error:
-        yield Finding("failed", "database", str(error), "Check DATABASE_URL.")
-        return
-    try:
-        async with asyncio.timeout(_WITHIN):
-            if await store.current() is None:
-                yield Finding(
-                    "note", "database", f"{where}: no tables yet", "`mozzart up` makes them, or `mozzart db upgrade`."
-                )
-                return
-            await store.check()
-            yield Finding("ok", "database", f"{where}: {counted(await store.count_messages(), 'message')}")
-    except StoreError as error:
-        yield Finding("failed", "database", str(error), "Check DATABASE_URL, and that the database runs.")
-    except TimeoutError:
-        yield Finding(
-            "failed", "database", f"no answer within {_WITHIN:.0f} s", "Check DATABASE_URL, and that it runs."
-        )
-    finally:
-        await store.close()
-
-
-async def _directories(settings: Settings) -> AsyncIterator[Finding]:
-    for name, path in (("DATA_DIR", settings.data_dir), ("MEDIA_ROOT", settings.media_root)):
-        yield await asyncio.to_thread(_directory, name, path)
-
-
-def _directory(name: str, path: Path) -> Finding:
-    what = "data" if name == "DATA_DIR" else "media"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path, prefix=".doctor-") as file:
-            file.write(b"doctor")
-            file.flush()
-            os.fsync(file.fileno())
-        free = shutil.disk_usage(path).free
-    except OSError as error:
-        remedy = f"Make it writable for this user, or set another {name}."
-        return Finding("failed", what, f"{path} cannot be written ({error.strerror})", remedy)
-    if free < _LITTLE_SPACE:
-        return Finding("note", what, f"{path} is writable, but only {size(free)} are free", "Make room.")
-    return Finding("ok", what, f"{path} is writable, {size(free)} free")
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

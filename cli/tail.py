@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -13,14 +15,15 @@ from rich.text import Text
 
 from cli import exit_code
 from mailcore.bus import Bus, Delivery
-from mailcore.errors import SettingsError
 from mailcore.events.message import stamp
+from mailcore.events.subject import encode_token
 from mailcore.log import one_line, value_text
 from mailcore.settings import Settings
 
 _COLOURS: Final = {
     "new": "bold cyan",
     "backfill": "cyan",
+    "rebind": "blue",
     "stored": "green",
     "expunged": "yellow",
     "flags": "blue",
@@ -34,36 +37,62 @@ _LEFT_OUT: Final = frozenset(
 )
 
 
-async def run(settings: Settings, *, since: str | None, subject: str, as_json: bool) -> int:
-    """Until Ctrl-C. Raises BusError when NATS does not answer or the filter fits no stream."""
-    start = _since(since)
+@dataclass(frozen=True)
+class Filter:
+    """Which events. `subject`, a NATS filter, replaces the others; of `types`, none means all."""
+
+    account: str | None = None
+    mailbox: str | None = None
+    types: Sequence[str] = ()
+    subject: str | None = None
+
+    @property
+    def subjects(self) -> str:
+        """The NATS filter that lets through all that is wanted, and more only where there are several types."""
+        if self.subject is not None:
+            return self.subject
+        # RFC 9051 §5.1: INBOX alone is case-insensitive, and we always write it so.
+        mailbox = "INBOX" if self.mailbox is not None and self.mailbox.upper() == "INBOX" else self.mailbox
+        tokens = ["*" if name is None else encode_token(name) for name in (self.account, mailbox)]
+        return ".".join(("mail", *tokens, self.types[0] if len(self.types) == 1 else "*"))
+
+    def __contains__(self, subject: str) -> bool:
+        return not self.types or _kind(subject) in self.types
+
+
+async def run(
+    settings: Settings,
+    *,
+    wanted: Filter,
+    since: datetime | Literal["all"] | int | None = None,
+    count: int | None = None,
+    as_json: bool = False,
+) -> int:
+    """Until Ctrl-C, or `count` events. Raises BusError when NATS does not answer or the filter fits no stream."""
     bus = await Bus.connect(settings.nats_url, name="tail", connect_timeout=5)
     console = Console(highlight=False, emoji=False, soft_wrap=True)
+    left = count
     try:
-        async with aclosing(bus.tail(subject, since=start)) as events:
+        async with aclosing(bus.tail(wanted.subjects, since=since)) as events:
             async for event in events:
+                if event.subject not in wanted:
+                    continue
                 if as_json:
                     sys.stdout.write(json.dumps(_facts(event)) + "\n")
-                    sys.stdout.flush()
                 else:
                     console.print(_line(event))
+                sys.stdout.flush()
+                if left is not None:
+                    left -= 1
+                    if left <= 0:
+                        break
     finally:
         await bus.close()
     return exit_code.OK
 
 
-def _since(text: str | None) -> datetime | Literal["all"] | int | None:
-    if text is None:
-        return None
-    if text == "all":
-        return "all"
-    if text.isdecimal():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"--since {text!r} is neither `all` nor a number of events nor a time (ISO 8601)") from None
-    return moment if moment.tzinfo else moment.astimezone()
+def _kind(subject: str) -> str:
+    return subject.rpartition(".")[2]
 
 
 def _facts(event: Delivery) -> dict[str, Any]:
@@ -76,16 +105,24 @@ def _facts(event: Delivery) -> dict[str, Any]:
         "headers": event.headers,
     }
     if event.headers.get("content-type") == "application/json":
-        facts["data"] = json.loads(event.data)
+        facts["data"] = _payload(event)
     return facts
 
 
+def _payload(event: Delivery) -> Any:
+    """Decoded; what is no JSON (anybody may publish) comes as its text, a payload left out by the stream as None."""
+    try:
+        return json.loads(event.data) if event.data else None
+    except ValueError:
+        return event.data.decode(errors="replace")
+
+
 def _line(event: Delivery) -> Text:
-    kind = event.subject.rpartition(".")[2]
+    kind = _kind(event.subject)
     local = event.published_at.astimezone(UTC)
     return Text.assemble(
         (f"{local:%H:%M:%S}.{local.microsecond // 1000:03}Z ", "dim"),
-        (f"{kind:<9}", _COLOURS.get(kind, "")),
+        (f"{one_line(kind):<9}", _COLOURS.get(kind, "")),
         one_line(event.headers.get("ce-id", event.subject).removesuffix(f"/{kind}")),
         ("  " + "  ".join(f"{name}={value_text(value)}" for name, value in _shown(event)), "dim"),
     )
@@ -93,11 +130,13 @@ def _line(event: Delivery) -> Text:
 
 def _shown(event: Delivery) -> list[tuple[str, object]]:
     if event.headers.get("content-type") == "application/json":
-        data = json.loads(event.data)
+        data = _payload(event)
         facts = data if isinstance(data, dict) else {}
         shown = [
             (name, value) for name, value in facts.items() if name not in _LEFT_OUT and value not in (None, "", [])
         ]
-        return [(name, json.dumps(value) if isinstance(value, dict | list) else value) for name, value in shown]
+        return [
+            (one_line(name), json.dumps(value) if isinstance(value, dict | list) else value) for name, value in shown
+        ]
     names = {"size": "ce-size", "found_by": "ce-foundby"}
     return [(name, event.headers[header]) for name, header in names.items() if header in event.headers]
