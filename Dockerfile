@@ -17,7 +17,7 @@ RUN useradd --system --uid 10001 --home-dir /var/lib/mozzart --create-home mozza
     && install -d -o mozzart -g mozzart /var/lib/mozzart/data /var/lib/mozzart/media
 COPY --from=build /opt/mozzart /opt/mozzart
 COPY docker/nats-server.conf /etc/mozzart/nats-server.conf
-ENV PATH=/opt/mozzart/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/mozzart/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=2
 USER mozzart
 WORKDIR /var/lib/mozzart
 VOLUME ["/var/lib/mozzart/data", "/var/lib/mozzart/media"]

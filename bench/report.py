@@ -42,6 +42,23 @@ class Report:
             self._backfill(console, self.filled)
         if self.sweep:
             _sweep(console, self.sweep)
+        for what, measured, most, unit in self.claims():
+            mark = "ok " if measured <= most else "NO "
+            console.print(f"{mark} {what}: {measured:.3g} {unit} (at most {most:g})", highlight=False)
+
+    def claims(self) -> list[tuple[str, float, float, str]]:
+        """(what, measured, at most, unit) of what this project promises."""
+        found: list[tuple[str, float, float, str]] = []
+        if self.latency:
+            found.append(("EXISTS to `stored` event, p50", summary(self.latency.stored)["p50"], 50, "ms"))
+        if self.backfill:
+            if self.mbsync:
+                found.append(("backfill, of mbsync's time", self.backfill.seconds / self.mbsync.seconds, 2, "×"))
+            if self.backfill.arrivals:
+                found.append(("stored during the backfill, slowest", max(self.backfill.arrivals), 1000, "ms"))
+            for role, process in self.backfill.processes.items():
+                found.append((f"peak memory, {role}", process.peak / 1e6, 250, "MB"))
+        return found
 
     def _backfill(self, console: Console, filled: Filled) -> None:
         size = f"{filled.octets / 1e6:,.0f} MB, {filled.attachments:,} attachments"

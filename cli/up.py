@@ -79,7 +79,8 @@ async def _run(plan: Plan, lock: DataLock) -> int:
 
 async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
     settings = plan.settings
-    environment: dict[str, str] = {}
+    # glibc gives each thread an arena of its own and returns little of it: a third of the consumer's memory.
+    environment = {"MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2")}
     if settings.nats_url:
         # Somebody else's server; a file of an earlier run would lead other terminals to one that is gone.
         settings.nats_url_path.unlink(missing_ok=True)

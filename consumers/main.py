@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
+import uvloop
 
 from consumers.expunging import Expunging
 from consumers.patience import Patience, Stopping
@@ -22,7 +23,7 @@ from mailcore.store import Store
 log = structlog.get_logger(__name__)
 
 BATCH_MESSAGES: Final = 200
-BATCH_BYTES: Final = 8 << 20
+BATCH_BYTES: Final = 4 << 20
 # One is parsed, one is written, one is committed and told.
 BATCHES: Final = 3
 
@@ -85,5 +86,6 @@ def run(settings: Settings) -> None:
             loop.add_signal_handler(number, stop.set)
         await serve(settings, stop)
 
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+    # Backfill is bound by this loop: measured side by side, uvloop needed two thirds of the time.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import trio
 
 from mailcore.aio import aio, aio_bounded
-from mailcore.errors import CommandFailed, ConnectionLost
+from mailcore.errors import CommandFailed, ConnectionLost, ImapError
 from mailcore.events.message import FoundBy
 from mailcore.imap.response import Exists, Expunge, Vanished
 from mailcore.sync.retry import leaves
@@ -20,10 +20,11 @@ from syncer.imap.connection import ImapConnection, Push
 from syncer.mailbox import Mailbox
 from syncer.transfer import Transfer
 
-# Seconds of quiet before IDLE is issued anew. RFC 2177 allows 29 minutes; middleboxes forget connections much sooner.
-# Soon after activity it is done quickly: Dovecot with hibernation never announces mail that comes in the second half
-# of the first second of an IDLE (20 of 20 tries), but tells of it at DONE.
-REFRESH = (1.2, 2.5, 2.5, 5.0, 20.0, 60.0, 300.0)
+REFRESH = 300.0  # seconds; RFC 2177 allows 29 minutes, middleboxes forget connections much sooner
+# Dovecot with hibernation never announces mail that comes in the second half of the first second of an IDLE (20 of 20
+# tries). So a moment later another connection asks for UIDNEXT: one round trip, and the IDLE is left alone, which to
+# issue anew would only open the next such gap.
+SECOND_LOOK = 1.2
 STEADY = 30.0  # a connection that lived this long was a good one: the pauses begin anew
 
 
@@ -70,13 +71,20 @@ async def _follow(mailbox: Mailbox, connection: ImapConnection) -> None:
     await _same_generation(mailbox, selected.uidvalidity)
     first = selected.uidnext or mailbox.highest + 1
     mailbox.request_look()  # what came while nobody listened is below `first`
-    quiet = 0
+    async with trio.open_nursery() as nursery:
+        await _take_pushes(mailbox, connection, first, nursery)
+
+
+async def _take_pushes(mailbox: Mailbox, connection: ImapConnection, first: int, nursery: trio.Nursery) -> None:
+    second_look = trio.CancelScope()
     while True:
         mailbox.live_from = first
         mailbox.interrupt = connection.interrupt_idle
         mailbox.entered("idling")
-        push = await _idle(connection, REFRESH[min(quiet, len(REFRESH) - 1)])
-        quiet = 0 if push.reason == "push" else quiet + 1
+        second_look.cancel()
+        second_look = trio.CancelScope()
+        nursery.start_soon(_look_again, mailbox, second_look)
+        push = await _idle(connection)
         mailbox.interrupt = None
         if any(isinstance(hint, Exists) for hint in push.hints) or push.reason == "interrupted":
             first = await _fetch(mailbox, connection, first, push)
@@ -84,11 +92,26 @@ async def _follow(mailbox: Mailbox, connection: ImapConnection) -> None:
             mailbox.request_look()
 
 
-async def _idle(connection: ImapConnection, refresh: float) -> Push:
-    async def idle() -> Push:
-        return await connection.idle(refresh=refresh)
+async def _look_again(mailbox: Mailbox, scope: trio.CancelScope) -> None:
+    """Whether something came that this IDLE does not announce."""
+    with scope:
+        await trio.sleep(SECOND_LOOK)
+        try:
+            async with mailbox.pool.look() as connection:
+                uidnext = (await aio(connection.status, mailbox.key.mailbox)).uidnext
+        except ImapError as error:
+            mailbox.log.debug("second look failed", error=str(error))
+            mailbox.request_look()
+            return
+        if mailbox.live_from is not None and uidnext > mailbox.live_from:
+            mailbox.request_look()
 
-    with trio.move_on_after(refresh + 60):  # the client has deadlines of its own; this one holds if it fails
+
+async def _idle(connection: ImapConnection) -> Push:
+    async def idle() -> Push:
+        return await connection.idle(refresh=REFRESH)
+
+    with trio.move_on_after(REFRESH + 60):  # the client has deadlines of its own; this one holds if it fails
         return await aio(idle)
     raise ConnectionLost("IDLE did not end in time")
 
