@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from api import assets, csrf, form
-from api.gate import GATE, Gate
+from api.gate import Gate
 from api.pages import LOGIN, is_page, is_secure
 from api.problem import Problem
 from api.session import SESSION, Session
@@ -40,7 +40,13 @@ def only_known(token: str, gate: Gate) -> Middleware:
             raise web.HTTPSeeOther(f"{LOGIN}?next={quote(request.path_qs, safe='/')}")
         else:
             raise _stranger(request)
-        return await handler(request)
+        try:
+            response = await handler(request)
+        except web.HTTPException as redirection:
+            _renew(request, redirection, gate)
+            raise
+        _renew(request, response, gate)
+        return response
 
     return check
 
@@ -61,12 +67,6 @@ async def check_on_purpose(request: web.Request, gate: Gate, current: Session | 
         raise Problem(403, fault)
 
 
-async def renew(request: web.Request, response: web.StreamResponse) -> None:
-    """To be connected to `on_response_prepare`: a session whose user was active gets its cookie anew."""
-    if (session := request.get(_SEEN)) is not None:
-        request.app[GATE].sessions.put(response, session, secure=is_secure(request))
-
-
 def forget(request: web.Request) -> None:
     """The request's session ended meanwhile: its cookie is not renewed."""
     request.pop(_SEEN, None)
@@ -80,6 +80,12 @@ def _recognise(request: web.Request, gate: Gate) -> Session | None:
         if _is_active(request) and (renewed := gate.sessions.renewed(current)):
             request[_SEEN] = renewed
     return current
+
+
+def _renew(request: web.Request, response: web.StreamResponse, gate: Gate) -> None:
+    """A session whose user was active gets its cookie anew."""
+    if (seen := request.get(_SEEN)) is not None and not response.prepared:
+        gate.sessions.put(response, seen, secure=is_secure(request))
 
 
 def _is_active(request: web.Request) -> bool:

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from api import assets, credentials, docs, events, health, login, openapi, states, sync
-from api.auth import only_known, renew
+from api.auth import only_known
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.gate import GATE, Gate
 from api.host import only_allowed_hosts
@@ -74,7 +74,7 @@ def application(dependencies: Dependencies, token: str, gate: Gate | None = None
     for module in (sync, states, health, events, login, assets, docs, openapi):
         app.add_routes(module.routes)
     app.on_startup.append(openapi.describe)
-    app.on_response_prepare.extend((protect, renew))
+    app.on_response_prepare.append(protect)
     app.on_cleanup.append(_last_line)
     return app
 
