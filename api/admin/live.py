@@ -1,0 +1,17 @@
+"""`/admin/live/`: events as they happen."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from api.live_event import TYPES
+from api.pages import page, render
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/admin/live/")
+@page
+async def live(request: web.Request) -> web.StreamResponse:
+    """The frame; its script reads `/api/events/`."""
+    return render(request, "admin/live.html", types=TYPES)

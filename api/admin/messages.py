@@ -1,0 +1,204 @@
+"""`/admin/messages/`: search, list, and one message with its text, HTML, headers, attachments and its way."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import structlog
+from aiohttp import web
+
+from api.admin.mail_html import MailDocument, document
+from api.dependencies import DEPENDENCIES, Dependencies
+from api.pages import page, render
+from api.paging import decode_cursor, encode_cursor
+from api.problem import Problem
+from api.security import MESSAGE
+from mailcore.errors import StoreError
+from mailcore.store import AttachmentDetail, Cursor, MailboxState, MessageDetail, MessageFilter
+
+log = structlog.get_logger(__name__)
+routes = web.RouteTableDef()
+
+LIST: Final = "/admin/messages/"
+_FILTERS: Final = ("q", "account", "mailbox", "from", "since", "until", "attachments", "expunged")
+_ON_A_PAGE: Final = 50
+_LONGEST: Final = 1000
+_LARGEST_ID: Final = 2**63 - 1
+_LONGEST_TEXT: Final = 1_000_000
+_PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_LARGEST_PICTURE: Final = 2_000_000
+_ALL_PICTURES: Final = 8_000_000
+
+
+@routes.get(LIST)
+@page
+async def messages(request: web.Request) -> web.StreamResponse:
+    """Newest first, a page at a time."""
+    store = request.app[DEPENDENCIES].store
+    given = {name: request.query.get(name, "").strip()[:_LONGEST].replace("\0", "") for name in _FILTERS}
+    wanted, fault = _filter(given)
+    at = request.query.get("cursor", "")
+    try:
+        found = await store.list_messages(wanted, _cursor(at), _ON_A_PAGE)
+        mailboxes = await store.mailbox_states()
+    except StoreError as error:
+        raise Problem(503, f"The database does not answer: {error}") from None
+    kept = {name: value for name, value in given.items() if value}
+    following = {**kept, "cursor": encode_cursor(found.next)} if found.next else None
+    return render(
+        request,
+        "admin/messages.html",
+        found=found.messages,
+        given=given,
+        fault=fault,
+        filtered=bool(kept),
+        further=bool(kept.keys() - {"q", "mailbox", "account"}),
+        mailboxes=mailboxes,
+        chosen=_chosen(mailboxes, given),
+        first=LIST + ("?" + urlencode(kept) if kept else "") if at else "",
+        following=f"{LIST}?{urlencode(following)}" if following else "",
+    )
+
+
+@routes.get(LIST + r"{id:\d{1,19}}/")
+@page
+async def message(request: web.Request) -> web.StreamResponse:
+    """The HTML is in a frame of its own (`html`)."""
+    found = await _message(request)
+    return render(
+        request,
+        "admin/message.html",
+        message=found,
+        summary=found.summary,
+        text=found.body_text[:_LONGEST_TEXT],
+        text_cut=len(found.body_text) > _LONGEST_TEXT,
+        blocked=(await _document(request, found)).blocked if found.body_html else 0,
+        way=_way(found),
+        back=_back(request),
+    )
+
+
+@routes.get(LIST + r"{id:\d{1,19}}/html/")
+@page
+async def html(request: web.Request) -> web.StreamResponse:
+    """The message's HTML, inert: what it may do is said by the policy."""
+    made = await _document(request, await _message(request))
+    headers = {
+        "Content-Security-Policy": MESSAGE,
+        "Referrer-Policy": "no-referrer",
+        "X-DNS-Prefetch-Control": "off",
+    }
+    return web.Response(text=made.html, content_type="text/html", charset="utf-8", headers=headers)
+
+
+async def _message(request: web.Request) -> MessageDetail:
+    row_id = int(request.match_info["id"])
+    try:
+        found = await request.app[DEPENDENCIES].store.message(row_id) if row_id <= _LARGEST_ID else None
+    except StoreError as error:
+        raise Problem(503, f"The database does not answer: {error}") from None
+    if found is None:
+        raise Problem(404, "There is no such message.")
+    return found
+
+
+async def _document(request: web.Request, found: MessageDetail) -> MailDocument:
+    return await asyncio.to_thread(_read_document, request.app[DEPENDENCIES], found)
+
+
+def _read_document(dependencies: Dependencies, found: MessageDetail) -> MailDocument:
+    return document(found.body_html, _pictures(dependencies.settings.media_root, found.attachments))
+
+
+def _pictures(root: Path, parts: tuple[AttachmentDetail, ...]) -> dict[str, str]:
+    """The message's own pictures as data URLs by Content-ID: the frame may fetch nothing, not even from us."""
+    room = _ALL_PICTURES
+    found = {}
+    for part in parts:
+        if not part.content_id or part.content_type not in _PICTURES or part.size > min(room, _LARGEST_PICTURE):
+            continue
+        path = (root / part.file).resolve()
+        if not path.is_relative_to(root.resolve()):
+            continue
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            log.warning("picture not read", attachment=part.id, error=str(error))
+            continue
+        room -= len(content)
+        found[part.content_id.strip("<>")] = f"data:{part.content_type};base64,{base64.b64encode(content).decode()}"
+    return found
+
+
+def _cursor(text: str) -> Cursor | None:
+    try:
+        return decode_cursor(text) if text else None
+    except ValueError:
+        raise Problem(400, "The list does not go on there; begin with its first page.") from None
+
+
+def _filter(given: dict[str, str]) -> tuple[MessageFilter, str]:
+    """The filter of the form's fields, and what is wrong with them in words."""
+    faults = []
+    days: dict[str, datetime | None] = {}
+    for name in ("since", "until"):
+        days[name] = None
+        if given[name]:
+            try:
+                day = date.fromisoformat(given[name]) + timedelta(days=name == "until")
+                days[name] = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            except (ValueError, OverflowError):
+                faults.append(f"“{given[name][:40]}” is no date like 2026-11-22.")
+    wanted = MessageFilter(
+        account=given["account"] or None,
+        mailbox=given["mailbox"] or None,
+        sender=given["from"],
+        since=days["since"],
+        until=days["until"],
+        has_attachments={"yes": True, "no": False}.get(given["attachments"]),
+        query=given["q"],
+        expunged={"yes": True, "no": False}.get(given["expunged"]),
+    )
+    return wanted, " ".join(faults)
+
+
+def _chosen(mailboxes: list[MailboxState], given: dict[str, str]) -> MailboxState | None:
+    wanted = given["account"], given["mailbox"]
+    return next((one for one in mailboxes if (one.account, one.mailbox) == wanted), None)
+
+
+def _back(request: web.Request) -> str:
+    """The list that one came from, with its search."""
+    referer = request.headers.get("Referer", "")
+    start = f"{request.scheme}://{request.host}{LIST}"
+    rest = referer.removeprefix(start)
+    return LIST + rest if referer.startswith(start + "?") else LIST
+
+
+def _way(found: MessageDetail) -> list[dict[str, Any]]:
+    """The stations of a message with the seconds from the one before; those that nobody told are left out."""
+    stations: list[dict[str, Any]] = []
+    before: datetime | None = None
+    told = (
+        ("received", found.summary.received_at, "the IMAP server had it"),
+        ("pushed", found.pushed_at, "it told us" if found.found_by == "push" else f"a {found.found_by} found it"),
+        (
+            "published",
+            found.published_at,
+            f"JetStream, sequence {found.stream_seq}" if found.stream_seq else "JetStream",
+        ),
+        ("stored", found.summary.stored_at, "row committed, files on disk"),
+    )
+    for name, moment, words in told:
+        if moment is None:
+            continue
+        # INTERNALDATE has whole seconds, and mail that was there before may be years old: no delay of ours.
+        after = None if before is None or name == "pushed" else max(0.0, (moment - before).total_seconds())
+        stations.append({"name": name, "at": moment, "words": words, "after": after})
+        before = moment if name != "received" else None
+    return stations

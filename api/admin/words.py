@@ -1,0 +1,84 @@
+"""Numbers, sizes and times as people read them, for templates. Pure, but for `now`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from markupsafe import Markup
+
+_UNITS: Final = ("kB", "MB", "GB")
+_SPANS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units: 703 B, 35.6 kB, 1.2 GB."""
+    if count < 1000:
+        return f"{count} B"
+    for power, unit in enumerate(_UNITS, start=1):
+        if count < 999_950 * 1000 ** (power - 1):
+            return f"{count / 1000**power:.1f} {unit}"
+    return f"{count / 1000**4:.1f} TB"
+
+
+def number(count: int) -> str:
+    """1,234,567."""
+    return f"{count:,}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """1 message, 2,000 messages."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def span(seconds: float) -> str:
+    """In one unit, rounded down: 12 s. Below ten seconds in milliseconds where that says more: 41 ms."""
+    if seconds < 1:
+        return f"{max(0.0, seconds) * 1000:.0f} ms"
+    for length, unit in _SPANS:
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return "0 s"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long before `now`: just now, 12 s ago."""
+    seconds = (now - moment).total_seconds()
+    return "just now" if seconds < 2 else f"{span(seconds)} ago"
+
+
+def utc(moment: datetime) -> str:
+    """2026-11-22 21:57:03 UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def time_ago(moment: datetime | None) -> Markup:
+    """`<time>` that says how long ago; the page's script lets it grow older."""
+    if moment is None:
+        return Markup('<span class="soft">never</span>')
+    return Markup('<time datetime="{}" data-ago title="{}">{}</time>').format(
+        _iso(moment), utc(moment), ago(moment, datetime.now(UTC))
+    )
+
+
+def time_at(moment: datetime | None, style: str = "") -> Markup:
+    """`<time>` in UTC; the page's script says it in the reader's own zone, `short` or `exact` if told so."""
+    if moment is None:
+        return Markup('<span class="soft">–</span>')
+    return Markup('<time datetime="{}" data-local="{}" title="{}">{}</time>').format(
+        _iso(moment), style, utc(moment), utc(moment)
+    )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+FILTERS: Final = {
+    "size": size,
+    "number": number,
+    "counted": counted,
+    "span": span,
+    "time_ago": time_ago,
+    "time_at": time_at,
+}
