@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 _LARGEST_ROW_ID: Final = 2**63 - 1
+_DAY: Final = r"\d{4}-\d{2}-\d{2}"
+# date-time of RFC 3339 §5.6
+_MOMENT: Final = re.compile(_DAY + r"[T ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.IGNORECASE | re.ASCII)
 
 
 class Query(BaseModel):
@@ -29,6 +34,18 @@ def _true_or_false(value: Any) -> Any:
     raise ValueError("must be true or false")
 
 
+def _moment(value: Any) -> Any:
+    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+        raise ValueError("must be a time like 2026-01-31T12:00:00Z")
+    return value
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(_DAY, value, re.ASCII):
+        raise ValueError("must be a date like 2026-01-31")
+    return value
+
+
 RowId = Annotated[int, Field(ge=1, le=_LARGEST_ROW_ID)]
 """What SQLite and PostgreSQL can take as a key."""
 
@@ -37,3 +54,9 @@ Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 """`true` or `false` in a query; pydantic alone would take `on`, `y` and `1` too."""
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+"""A time of RFC 3339; pydantic alone would take numbers as seconds since 1970."""
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A date of RFC 3339."""
