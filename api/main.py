@@ -10,7 +10,21 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from api import assets, credentials, docs, events, health, login, openapi, states, sync
+from api import (
+    assets,
+    attachments,
+    credentials,
+    dead_letters,
+    docs,
+    events,
+    health,
+    login,
+    messages,
+    openapi,
+    runs,
+    states,
+    sync,
+)
 from api.auth import only_known
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.gate import GATE, Gate
@@ -71,7 +85,20 @@ def application(dependencies: Dependencies, token: str, gate: Gate | None = None
     )
     app[DEPENDENCIES], app[GATE], app[SESSIONS] = dependencies, gate, gate.sessions
     app[events.READERS] = set()
-    for module in (sync, states, health, events, login, assets, docs, openapi):
+    for module in (
+        sync,
+        states,
+        messages,
+        attachments,
+        runs,
+        dead_letters,
+        health,
+        events,
+        login,
+        assets,
+        docs,
+        openapi,
+    ):
         app.add_routes(module.routes)
     app.on_startup.append(openapi.describe)
     app.on_response_prepare.append(protect)

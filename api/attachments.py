@@ -1,0 +1,79 @@
+"""`GET /api/attachments/{id}/`: the bytes of an attachment."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import structlog
+from aiohttp import web
+from pydantic import Field
+
+from api.dependencies import DEPENDENCIES
+from api.download import MEDIA_TYPE, send_file
+from api.problem import Problem
+from api.schema.operation import Content, operation
+from api.schema.values import Query, RowId
+from mailcore.errors import StoreError
+
+log = structlog.get_logger(__name__)
+routes = web.RouteTableDef()
+
+_NOTABLE: Final = {
+    "Content-Disposition": "`attachment`, with the sender's name made safe.",
+    "ETag": "The SHA-256 of the bytes.",
+    "Accept-Ranges": "`bytes`.",
+}
+
+
+class AttachmentPath(Query):
+    id: RowId
+
+
+class AttachmentHeaders(Query):
+    range: str | None = Field(None, alias="Range", description="One byte range, like `bytes=0-1023`.")
+
+
+@routes.get("/api/attachments/{id}/")
+@operation(
+    "messages",
+    "An attachment's bytes",
+    description="To be saved, never to be shown: the media type is always the same.",
+    answers={
+        200: Content(MEDIA_TYPE, "The whole file.", _NOTABLE),
+        206: Content(MEDIA_TYPE, "The bytes asked for.", {**_NOTABLE, "Content-Range": "Which bytes these are."}),
+    },
+    problems={
+        404: "There is no such attachment, or its file is gone.",
+        416: "The file has no such bytes.",
+        503: "The database does not answer.",
+    },
+)
+async def attachment(request: web.Request, path: AttachmentPath, headers: AttachmentHeaders) -> web.StreamResponse:
+    dependencies = request.app[DEPENDENCIES]
+    try:
+        found = await dependencies.store.attachment(path.id)
+    except StoreError as error:
+        raise Problem(503, f"The database does not answer: {error}") from None
+    if found is None:
+        raise Problem(404, f"There is no attachment {path.id}.")
+    try:
+        return await send_file(
+            request,
+            below(dependencies.settings.media_root, found.file),
+            filename=found.filename,
+            fallback=f"attachment-{found.id}",
+            etag=f'"{found.sha256}"',
+        )
+    except (OSError, ValueError) as error:
+        log.warning("attachment unreadable", attachment=found.id, error=str(error))
+        raise Problem(404, f"The file of attachment {found.id} is not in MEDIA_ROOT.") from None
+
+
+def below(root: Path, file: str) -> Path:
+    """Where `file`, relative to MEDIA_ROOT, lies. Raises ValueError when it would lie elsewhere: rows may have been
+    imported. Touches no disk."""
+    parts = PurePosixPath(file).parts
+    if not parts or ".." in parts or parts[0].startswith(("/", ".")) or "\0" in file:
+        raise ValueError(f"not a path below MEDIA_ROOT: {file[:200]!r}")
+    return root.joinpath(*parts)

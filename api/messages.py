@@ -1,0 +1,220 @@
+"""`GET /api/messages/`, `GET /api/messages/{id}/`: what is stored, in pages, and one message with all of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from aiohttp import web
+from pydantic import AwareDatetime, Field
+
+from api.dependencies import DEPENDENCIES
+from api.paging import decode_cursor, encode_cursor
+from api.problem import Problem
+from api.schema.operation import operation
+from api.schema.values import Answer, Day, Flag, Moment, Query, RowId, Text
+from mailcore.errors import StoreError
+from mailcore.store import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessageSummary
+
+routes = web.RouteTableDef()
+
+
+class MessagesQuery(Query):
+    account: Text | None = Field(None, description="Only messages of this account.")
+    mailbox: Text | None = Field(None, description="Only messages of this mailbox.")
+    sender: Text = Field("", alias="from", description="Words of the sender's name or address.")
+    since: Moment | Day | None = Field(
+        None, union_mode="left_to_right", description="Received then or later; a date begins at midnight UTC."
+    )
+    until: Moment | Day | None = Field(
+        None, union_mode="left_to_right", description="Received before; a date begins at midnight UTC."
+    )
+    has_attachments: Flag | None = Field(None, description="Only messages with attachments, or without.")
+    q: Text = Field(
+        "",
+        description='Words in subject, sender, recipients and text; all must be found. `"side by side"`, `begin*`; '
+        "case and accents do not matter.",
+    )
+    expunged: Flag | None = Field(None, description="Only messages that the server no longer has, or still has.")
+    limit: int = Field(50, ge=1, le=200, description="The most messages of a page.")
+    cursor: Text = Field("", description="`next` of the page before; the filters stay the same.")
+
+
+class MessagePath(Query):
+    id: RowId
+
+
+class Summary(Answer):
+    """`received_at` is INTERNALDATE, `sent_at` the sender's Date; `expunged_at` is when it was found gone."""
+
+    id: int
+    account: str
+    mailbox: str
+    uidvalidity: int
+    uid: int
+    message_id: str
+    subject: str
+    from_name: str
+    from_email: str
+    to_emails: list[str]
+    received_at: AwareDatetime
+    sent_at: AwareDatetime | None
+    stored_at: AwareDatetime
+    expunged_at: AwareDatetime | None
+    size: int
+    flags: list[str]
+    has_attachments: bool
+
+
+class Messages(Answer):
+    """The newest first. `next` is the cursor of the next page, null on the last."""
+
+    messages: list[Summary]
+    next: str | None
+
+
+class HeaderField(Answer):
+    name: str
+    value: str
+
+
+class Attachment(Answer):
+    """`url` is where its bytes are; `filename` is the sender's."""
+
+    id: int
+    part_id: str
+    filename: str
+    content_type: str
+    size: int
+    sha256: str
+    content_id: str
+    inline: bool
+    url: str
+
+
+class Way(Answer):
+    """How it came: the server's hint (or the look that found it), the event with its sequence in the stream MAIL, the
+    commit. Null where nobody told."""
+
+    kind: str | None
+    found_by: str | None
+    pushed_at: AwareDatetime | None
+    published_at: AwareDatetime | None
+    stream_seq: int | None
+    stored_at: AwareDatetime
+
+
+class Message(Summary):
+    cc_emails: list[str]
+    reply_to: list[str]
+    in_reply_to: str
+    references: list[str]
+    headers: list[HeaderField]
+    text: str
+    html: str
+    sha256: str
+    defects: list[str]
+    way: Way
+    attachments: list[Attachment]
+
+
+@routes.get("/api/messages/")
+@operation(
+    "messages",
+    "List and search messages",
+    description="The newest first, by the time of receipt. A page costs the same wherever it is.",
+    answers={200: Messages},
+    problems={503: "The database does not answer."},
+)
+async def messages(request: web.Request, query: MessagesQuery) -> Messages:
+    wanted = MessageFilter(
+        account=query.account,
+        mailbox=query.mailbox,
+        sender=query.sender,
+        since=_moment("since", query.since),
+        until=_moment("until", query.until),
+        has_attachments=query.has_attachments,
+        query=query.q,
+        expunged=query.expunged,
+    )
+    try:
+        page = await request.app[DEPENDENCIES].store.list_messages(wanted, _cursor(query.cursor), query.limit)
+    except StoreError as error:
+        raise Problem(503, f"The database does not answer: {error}") from None
+    return Messages(
+        messages=[Summary(**_facts(each)) for each in page.messages],
+        next=encode_cursor(page.next) if page.next else None,
+    )
+
+
+@routes.get("/api/messages/{id}/")
+@operation(
+    "messages",
+    "One message",
+    description="With headers, text, HTML (as the sender wrote it: show it in a sandbox), attachments, and its way.",
+    answers={200: Message},
+    problems={404: "There is no such message.", 503: "The database does not answer."},
+)
+async def message(request: web.Request, path: MessagePath) -> Message:
+    try:
+        found = await request.app[DEPENDENCIES].store.message(path.id)
+    except StoreError as error:
+        raise Problem(503, f"The database does not answer: {error}") from None
+    if found is None:
+        raise Problem(404, f"There is no message {path.id}.")
+    return _message(found)
+
+
+def _message(found: MessageDetail) -> Message:
+    return Message(
+        **_facts(found.summary),
+        cc_emails=list(found.cc_emails),
+        reply_to=list(found.reply_to),
+        in_reply_to=found.in_reply_to,
+        references=list(found.references),
+        headers=[HeaderField(name=name, value=value) for name, value in found.headers],
+        text=found.body_text,
+        html=found.body_html,
+        sha256=found.sha256,
+        defects=list(found.defects),
+        way=Way(
+            kind=found.kind,
+            found_by=found.found_by,
+            pushed_at=found.pushed_at,
+            published_at=found.published_at,
+            stream_seq=found.stream_seq,
+            stored_at=found.summary.stored_at,
+        ),
+        attachments=[_attachment(each) for each in found.attachments],
+    )
+
+
+def _facts(summary: MessageSummary) -> dict[str, Any]:
+    # A mailbox whose name is no modified UTF-7 has lone surrogates in it, which JSON cannot carry.
+    names = {name: getattr(summary, name).encode("utf-8", "replace").decode() for name in ("account", "mailbox")}
+    lists = {"to_emails": list(summary.to_emails), "flags": list(summary.flags)}
+    return {**asdict(summary), **names, **lists}
+
+
+def _attachment(part: AttachmentDetail) -> Attachment:
+    facts = {name: value for name, value in asdict(part).items() if name in Attachment.model_fields}
+    return Attachment(**facts, url=f"/api/attachments/{part.id}/")
+
+
+def _moment(name: str, value: datetime | date | None) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        return datetime.combine(value, time(), UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise Problem(400, f"Parameter '{name}': this time does not exist in UTC.") from None
+
+
+def _cursor(text: str) -> Cursor | None:
+    try:
+        return decode_cursor(text) if text else None
+    except ValueError:
+        raise Problem(400, "Parameter 'cursor': send `next` of the page before as it is.") from None

@@ -1,0 +1,33 @@
+"""Cursors: where the next page of messages begins, in letters that mean nothing to anybody else. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from mailcore.store import Cursor
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_FORM: Final = struct.Struct(">qq")
+
+
+def encode_cursor(cursor: Cursor) -> str:
+    """22 characters of base64url."""
+    packed = _FORM.pack((cursor.received_at - _EPOCH) // _MICROSECOND, cursor.id)
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def decode_cursor(text: str) -> Cursor:
+    """The inverse; raises ValueError."""
+    try:
+        microseconds, row_id = _FORM.unpack(base64.b64decode(f"{text}==", altchars=b"-_", validate=True))
+        cursor = Cursor(_EPOCH + microseconds * _MICROSECOND, row_id)
+    except (binascii.Error, struct.error, OverflowError, ValueError):
+        raise ValueError("not a cursor") from None
+    if cursor.id < 1 or encode_cursor(cursor) != text:
+        raise ValueError("not a cursor")
+    return cursor

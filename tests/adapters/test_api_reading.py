@@ -1,0 +1,333 @@
+"""Messages, attachments, sync runs and dead letters over real HTTP, a real nats-server and real databases."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientSession, web
+from yarl import URL
+
+from api.dependencies import Dependencies
+from api.main import application
+from mailcore.bus import Bus
+from mailcore.events import control
+from mailcore.events.control import MailboxResult, Refusal, SyncResult, SyncRun
+from mailcore.events.identity import MailboxKey
+from mailcore.settings import Settings
+from mailcore.store import AttachmentRow, Store
+from tests.support.events import message
+from tests.support.nats import NatsServer
+from tests.support.stores import NOW, message_row
+
+TOKEN = "test-token"
+
+
+class Api:
+    def __init__(self, url: str, session: ClientSession, dependencies: Dependencies) -> None:
+        self._url = url
+        self._session = session
+        self.dependencies = dependencies
+        self.headers: Mapping[str, str] = {}
+
+    async def raw(self, method: str, path: str, **headers: str) -> tuple[int, bytes]:
+        sent = {
+            "Authorization": f"Bearer {TOKEN}",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        async with self._session.request(method, URL(self._url + path, encoded=True), headers=sent) as answer:
+            self.headers = answer.headers
+            return answer.status, await answer.read()
+
+    async def get(self, path: str, *, status: int = 200, method: str = "GET") -> Any:
+        got, body = await self.raw(method, path)
+        assert got == status, body
+        if status >= 400:
+            assert self.headers["Content-Type"].startswith("application/problem+json"), body
+        return json.loads(body)
+
+    async def uids(self, query: str) -> list[int]:
+        return [each["uid"] for each in (await self.get("/api/messages/" + query))["messages"]]
+
+
+@pytest_asyncio.fixture
+async def api(nats_server: NatsServer, bus: Bus, store: Store, store_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    settings = Settings(
+        _env_file=None,
+        nats_url=nats_server.url,
+        database_url=store_url,
+        data_dir=tmp_path,
+        media_root=tmp_path / "media",
+    )
+    dependencies = await Dependencies.open(settings)
+    runner = web.AppRunner(application(dependencies, TOKEN), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with ClientSession() as session:
+        async with asyncio.timeout(10):
+            for pause in itertools.repeat(0.01):
+                if not await dependencies.faults():
+                    break
+                await asyncio.sleep(pause)
+        yield Api(f"http://127.0.0.1:{runner.addresses[0][1]}", session, dependencies)
+    await runner.cleanup()
+    await dependencies.close()
+
+
+def kept(media: Path, content: bytes, name: str = "größe.pdf") -> AttachmentRow:
+    """An attachment whose file is there."""
+    file = "mail_attachments/2024/05/06/x.pdf"
+    (media / file).parent.mkdir(parents=True, exist_ok=True)
+    (media / file).write_bytes(content)
+    return AttachmentRow("2", name, "text/html", len(content), "b" * 64, "<cid>", True, file)
+
+
+@pytest.mark.asyncio
+async def test_a_list_is_walked_from_page_to_page(api: Api, store: Store, mailbox_id: int) -> None:
+    rows = [message_row(mailbox_id, uid, received_at=NOW + timedelta(minutes=uid)) for uid in range(1, 6)]
+    await store.insert_messages(rows)
+    first = await api.get("/api/messages/?limit=3")
+    assert [each["uid"] for each in first["messages"]] == [5, 4, 3]
+    second = await api.get(f"/api/messages/?limit=3&cursor={first['next']}")
+    assert ([each["uid"] for each in second["messages"]], second["next"]) == ([2, 1], None)
+    assert first["messages"][0] == {
+        "id": first["messages"][0]["id"],
+        "account": "default",
+        "mailbox": "INBOX",
+        "uidvalidity": 7,
+        "uid": 5,
+        "message_id": "",
+        "subject": "Grüße 💶",
+        "from_name": "",
+        "from_email": "",
+        "to_emails": [],
+        "received_at": "2024-05-06T07:13:09.123456Z",
+        "sent_at": None,
+        "stored_at": "2024-05-06T07:08:09.123456Z",
+        "expunged_at": None,
+        "size": 100,
+        "flags": [],
+        "has_attachments": True,
+    }
+
+
+@pytest.mark.asyncio
+async def test_filters_and_search_are_parameters(api: Api, store: Store, mailbox_id: int) -> None:
+    other = (await store.save_mailbox(MailboxKey("work", "Entwürfe \ud800"), uidvalidity=1)).id
+    day = timedelta(days=1)
+    await store.insert_messages(
+        [
+            message_row(mailbox_id, 1, received_at=NOW, from_email="anna@example.org", attachments=()),
+            message_row(mailbox_id, 2, received_at=NOW + day, body_text="Fotos vom Umbau"),
+            message_row(other, 3, received_at=NOW + 2 * day),
+        ]
+    )
+    assert await api.uids("") == [3, 2, 1]
+    assert await api.uids("?account=work") == [3]
+    assert await api.uids("?mailbox=INBOX") == [2, 1]
+    assert await api.uids("?from=anna") == [1]
+    assert await api.uids("?since=2024-05-07") == [3, 2]
+    assert await api.uids("?until=2024-05-07T00:00:00%2B00:00") == [1]
+    assert await api.uids("?since=2024-05-07T09:08:09.123456%2B02:00&until=2024-05-08") == [2]
+    assert await api.uids("?has_attachments=false") == [1]
+    assert await api.uids("?expunged=true") == []
+    assert await api.uids("?q=%22vom%20umbau%22%20fot*") == [2]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "cursor=x",
+        "cursor=AAAAAAAAAAAAAAAAAAAAAA",
+        "since=yesterday",
+        "since=2024-05-06T07:08:09",
+        "since=9999-12-31T23:59:59-10:00",
+        "until=0001-01-01T00:00:00%2B10:00",
+        "has_attachments=maybe",
+        "q=%00",
+        "mailbox=a&mailbox=b",
+        "form=anna",
+    ],
+)
+async def test_a_wrong_parameter_is_named(api: Api, query: str) -> None:
+    problem = await api.get(f"/api/messages/?{query}", status=400)
+    assert query.split("=")[0] in problem["detail"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("query", ["since=0001-01-01", "until=9999-12-31", "q=%ED%A0%80", "account=%ED%A0%80", "q=%FF"])
+async def test_an_odd_parameter_is_no_fault(api: Api, query: str) -> None:
+    assert (await api.get(f"/api/messages/?{query}"))["messages"] == []
+
+
+@pytest.mark.asyncio
+async def test_a_message_comes_with_its_way_and_its_attachments(
+    api: Api, store: Store, mailbox_id: int, tmp_path: Path
+) -> None:
+    row = message_row(
+        mailbox_id,
+        1,
+        body_text="text",
+        body_html="<p>",
+        attachments=(kept(tmp_path / "media", b"0123456789"),),
+        pushed_at=NOW - timedelta(seconds=1),
+        published_at=NOW,
+        stream_seq=42,
+        kind="new",
+        found_by="push",
+    )
+    (row_id,) = await store.insert_messages([row])
+    found = await api.get(f"/api/messages/{row_id}/")
+    assert found["way"] == {
+        "kind": "new",
+        "found_by": "push",
+        "pushed_at": "2024-05-06T07:08:08.123456Z",
+        "published_at": "2024-05-06T07:08:09.123456Z",
+        "stream_seq": 42,
+        "stored_at": "2024-05-06T07:08:09.123456Z",
+    }
+    assert (found["text"], found["html"]) == ("text", "<p>")
+    assert found["headers"][1:] == [{"name": "X", "value": "1"}, {"name": "X", "value": "2"}]
+    (part,) = found["attachments"]
+    assert (part["filename"], part["content_type"], part["size"]) == ("größe.pdf", "text/html", 10)
+    assert "file" not in part
+    assert await api.raw("GET", part["url"]) == (200, b"0123456789")
+
+
+@pytest.mark.asyncio
+async def test_an_attachment_is_saved_and_never_shown(api: Api, store: Store, mailbox_id: int, tmp_path: Path) -> None:
+    part = kept(tmp_path / "media", b"<script>alert(1)</script>", 'evil".html\r\nX: y')
+    (row_id,) = await store.insert_messages([message_row(mailbox_id, 1, attachments=(part,))])
+    url = (await api.get(f"/api/messages/{row_id}/"))["attachments"][0]["url"]
+    assert await api.raw("GET", url) == (200, b"<script>alert(1)</script>")
+    assert api.headers["Content-Type"] == "application/octet-stream"
+    assert api.headers["Content-Disposition"] == 'attachment; filename="evil_.html X_ y"'
+    assert api.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in api.headers["Content-Security-Policy"]
+    assert "X" not in api.headers
+    assert await api.raw("HEAD", url) == (200, b"")
+    assert api.headers["Content-Length"] == "25"
+
+
+@pytest.mark.asyncio
+async def test_an_attachment_comes_in_ranges(api: Api, store: Store, mailbox_id: int, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 4000  # more than one piece
+    part = kept(tmp_path / "media", content)
+    (row_id,) = await store.insert_messages([message_row(mailbox_id, 1, attachments=(part,))])
+    url = (await api.get(f"/api/messages/{row_id}/"))["attachments"][0]["url"]
+    assert await api.raw("GET", url) == (200, content)
+    etag = api.headers["ETag"]
+    assert await api.raw("GET", url, Range="bytes=10-19") == (206, content[10:20])
+    assert api.headers["Content-Range"] == f"bytes 10-19/{len(content)}"
+    assert await api.raw("GET", url, Range="bytes=1000000-") == (206, content[1_000_000:])
+    assert await api.raw("GET", url, Range="bytes=-5", If_Range=etag) == (206, content[-5:])
+    assert await api.raw("GET", url, Range="bytes=-5", If_Range='"old"') == (200, content)
+    assert await api.raw("GET", url, Range="bytes=1-2,4-5") == (200, content)
+    status, _ = await api.raw("GET", url, Range=f"bytes={len(content)}-")
+    assert (status, api.headers["Content-Range"]) == (416, f"bytes */{len(content)}")
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_is_not_ours_is_not_sent(api: Api, store: Store, mailbox_id: int, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    part = kept(tmp_path / "media", b"x")
+    (tmp_path / "media" / "link").symlink_to(tmp_path / "secret")
+    files = ["../secret", str(tmp_path / "secret"), "link", "mail_attachments", "gone.pdf"]
+    rows = [
+        message_row(mailbox_id, uid, attachments=(AttachmentRow("2", "x", "x/x", 6, "b" * 64, "", False, file),))
+        for uid, file in enumerate(files, 1)
+    ]
+    for row_id in await store.insert_messages(rows):
+        url = (await api.get(f"/api/messages/{row_id}/"))["attachments"][0]["url"]
+        await api.get(url, status=404)
+    assert part.file not in files
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/messages/4711/",
+        "/api/messages/0/",
+        "/api/messages/9223372036854775808/",
+        "/api/messages/x/",
+        "/api/attachments/4711/",
+        "/api/attachments/-1/",
+        "/api/dead-letters/4711/raw",
+        "/api/dead-letters/x/raw",
+    ],
+)
+async def test_what_is_not_there_is_404(api: Api, path: str) -> None:
+    await api.get(path, status=404)
+
+
+@pytest.mark.asyncio
+async def test_a_sync_run_is_asked_for_by_its_id(api: Api, bus: Bus) -> None:
+    started = datetime(2026, 1, 1, tzinfo=UTC)
+    run = SyncRun(
+        run_id="r1",
+        status="ok",
+        started_at=started,
+        results=(MailboxResult(account="default", mailbox="INBOX", status="ok"),),
+    )
+    await api.get("/api/sync-runs/r1/", status=503)
+
+    async def answer(payload: bytes) -> bytes:
+        asked = SyncResult.model_validate_json(payload)
+        refusal = Refusal(code="unknown-run", message=f"no run {asked.run_id}")
+        return (run if asked.run_id == "r1" else refusal).model_dump_json().encode()
+
+    await bus.respond(control.RESULT, answer)
+    found = await api.get("/api/sync-runs/r1/?wait=1")
+    assert (found["run_id"], found["status"], found["results"][0]["mailbox"]) == ("r1", "ok", "INBOX")
+    assert (await api.get("/api/sync-runs/r2/", status=404))["detail"] == "no run r2"
+    await api.get("/api/sync-runs/r1/?wait=301", status=400)
+
+
+@pytest.mark.asyncio
+async def test_dead_letters_are_listed_read_and_redriven(api: Api, bus: Bus) -> None:
+    assert await api.get("/api/dead-letters/") == {"dead_letters": [], "next": None, "total": 0}
+    for uid in (1, 2, 3):
+        await bus.publish_dead(message(uid).headers(), message(uid).body, f"error {uid}", 5)
+    first = await api.get("/api/dead-letters/?limit=2")
+    assert ([each["seq"] for each in first["dead_letters"]], first["next"], first["total"]) == ([1, 2], 2, 3)
+    (last,) = (await api.get("/api/dead-letters/?after=2"))["dead_letters"]
+    assert {name: last[name] for name in ("uid", "kind", "error", "deliveries", "size", "mailbox")} == {
+        "uid": 3,
+        "kind": "new",
+        "error": "error 3",
+        "deliveries": 5,
+        "size": len(message(3).body),
+        "mailbox": "INBOX",
+    }
+    assert await api.raw("GET", "/api/dead-letters/3/raw") == (200, message(3).body)
+    assert api.headers["Content-Disposition"] == 'attachment; filename="dead-letter-3.eml"'
+    redriven = await api.get("/api/dead-letters/3/redrive", method="POST", status=202)
+    assert (redriven["uid"], redriven["stream_seq"]) == (3, 1)
+    await api.get("/api/dead-letters/3/redrive", method="POST", status=404)
+    assert (await api.get("/api/dead-letters/"))["total"] == 2
+    await bus.publish_dead(message(4).headers() | {"ce-type": "no.type"}, b"x", "error", 1)
+    assert (await api.get("/api/dead-letters/?after=3"))["dead_letters"][0]["kind"] == ""
+    await api.get("/api/dead-letters/4/redrive", method="POST", status=409)
+
+
+@pytest.mark.asyncio
+async def test_without_nats_there_are_messages_and_no_dead_letters(
+    api: Api, nats_server: NatsServer, store: Store, mailbox_id: int
+) -> None:
+    await store.insert_messages([message_row(mailbox_id, 1)])
+    nats_server.kill()
+    assert await api.uids("") == [1]
+    problem = await api.get("/api/dead-letters/", status=503)
+    assert problem["detail"].startswith("NATS does not answer")
