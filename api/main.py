@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from api import (
+    admin,
     assets,
     attachments,
     credentials,
@@ -98,6 +99,7 @@ def application(dependencies: Dependencies, token: str, gate: Gate | None = None
         assets,
         docs,
         openapi,
+        admin,
     ):
         app.add_routes(module.routes)
     app.on_startup.append(openapi.describe)
