@@ -25,3 +25,27 @@ MEANING: Final = {
     CONFIG: "a setting is missing or wrong",
     INTERRUPTED: "Ctrl-C ended the command before it was done",
 }
+
+# What a command ends with besides those that every command may: USAGE, SOFTWARE, CONFIG, INTERRUPTED.
+OF: Final[dict[str, tuple[int, ...]]] = {
+    "up": (OK, RUNNING),
+    "demo": (OK, RUNNING),
+    "syncer": (OK, UNAVAILABLE),
+    "consumer": (OK, UNAVAILABLE),
+    "api": (OK, UNAVAILABLE),
+    "sync": (OK, FAILED, PARTIAL, UNAVAILABLE),
+    "status": (OK, UNAVAILABLE),
+    "doctor": (OK, FAILED),
+    "tail": (OK, UNAVAILABLE),
+    "verify": (OK, FAILED, UNAVAILABLE),
+    "messages search": (OK, FAILED, UNAVAILABLE),
+    "messages show": (OK, FAILED, UNAVAILABLE),
+    "messages save": (OK, FAILED, UNAVAILABLE),
+    "dead-letters list": (OK, UNAVAILABLE),
+    "dead-letters show": (OK, FAILED, UNAVAILABLE),
+    "dead-letters redrive": (OK, FAILED, UNAVAILABLE),
+    "db upgrade": (OK, UNAVAILABLE),
+    "import-django": (OK, FAILED, UNAVAILABLE, RUNNING),
+    "hash-password": (OK,),
+    "completion": (OK,),
+}

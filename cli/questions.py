@@ -45,7 +45,7 @@ def doctor(as_json: bool) -> int:
 @click.option(
     "--since",
     type=Start(),
-    help="Also older events: from a time on (`1h` ago, or ISO 8601), `all`, or so many last ones of each stream.",
+    help="Also older events: from a time on (`1h` ago, or ISO 8601), `all`, or the last so many of each stream.",
 )
 @click.option("--count", type=click.IntRange(min=1), help="End after so many events.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -60,10 +60,13 @@ def tail(
 ) -> int:
     """Live events, one line each, until Ctrl-C."""
     from cli.tail import Filter, run
+    from mailcore.bus.layout import filters_by_stream
 
     if subject is not None and (account is not None or mailbox is not None or types):
         raise click.UsageError("--subject says it all; leave --account, --mailbox and --type away.")
     wanted = Filter(account, mailbox, types, subject)
+    if not filters_by_stream(wanted.subjects):
+        raise click.UsageError(f"No stream of ours has subjects like {wanted.subjects!r}; docs/events.md names them.")
     found = settings("tail", quiet=True, nats=True)
     return run_asyncio(run(found, wanted=wanted, since=since, count=count, as_json=as_json))
 
