@@ -30,9 +30,9 @@ MEANING: Final = {
 OF: Final[dict[str, tuple[int, ...]]] = {
     "up": (OK, RUNNING),
     "demo": (OK, RUNNING),
-    "syncer": (OK, UNAVAILABLE),
+    "syncer": (OK,),
     "consumer": (OK, UNAVAILABLE),
-    "api": (OK, UNAVAILABLE),
+    "api": (OK,),
     "sync": (OK, FAILED, PARTIAL, UNAVAILABLE),
     "status": (OK, UNAVAILABLE),
     "doctor": (OK, FAILED),
