@@ -135,5 +135,7 @@ def _error(request: web.Request, status: int, detail: str, headers: dict[str, st
 
 def _navigation(request: web.Request) -> list[dict[str, Any]]:
     served = {resource.canonical for resource in request.app.router.resources()}
-    here = max((path for path, _ in NAVIGATION if request.path.startswith(path)), key=len, default="")
+    # The first page's path begins all the others'.
+    below = (path for path, _ in NAVIGATION if path != HOME and request.path.startswith(path))
+    here = next(below, request.path)
     return [{"path": path, "title": title, "current": path == here} for path, title in NAVIGATION if path in served]
