@@ -16,6 +16,7 @@ from mailcore.bus.delivery import Delivery
 from mailcore.bus.jetstream import JetStream
 from mailcore.bus.layout import DURABLES, MAIL, MAIL_EVENTS, SUBJECTS, Limits, filters_by_stream
 from mailcore.bus.link import Link, end_tasks
+from mailcore.bus.own import Own
 from mailcore.bus.publish import PubAck, Publisher
 from mailcore.bus.pull import Pull
 from mailcore.bus.reader import Reader, Since
@@ -59,6 +60,7 @@ class Bus:
         self._dead_bodies = Bodies(DEAD_BUCKET, link, self._jetstream, self._publisher, self._reader)
         self._dead = DeadLetters(self._publisher, self._reader, self._jetstream, self._dead_bodies, self._bodies)
         self._service = Service(link)
+        self.own = Own(link, self._jetstream, self._publisher)
         self._pulls: list[Pull] = []
         self._tails: set[asyncio.Task[None]] = set()
 
@@ -74,6 +76,7 @@ class Bus:
         await self._reader.close()
         for pull in self._pulls:
             await pull.close()
+        await self.own.close()
         await self._jetstream.close()
         await self._link.close(_CLOSE_SECONDS)
 
