@@ -32,6 +32,7 @@ OF: Final[dict[str, tuple[int, ...]]] = {
     "demo": (OK, RUNNING),
     "syncer": (OK,),
     "consumer": (OK, UNAVAILABLE),
+    "webhook": (OK, UNAVAILABLE),
     "api": (OK,),
     "sync": (OK, FAILED, PARTIAL, UNAVAILABLE),
     "status": (OK, UNAVAILABLE),

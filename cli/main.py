@@ -87,6 +87,15 @@ def consumer() -> int:
 
 
 @root.command()
+def webhook() -> int:
+    """Send events to WEBHOOK_URL by HTTP."""
+    from webhooks.main import run
+
+    run(_settings("webhook", nats=True))
+    return exit_code.OK
+
+
+@root.command()
 def api() -> int:
     """Run the HTTP api."""
     from api.main import run

@@ -1,7 +1,8 @@
 """`mozzart up`: everything on one machine, as children of one supervisor.
 
-Start: lock DATA_DIR, nats-server (unless NATS_URL is set), database upgrade, consumer and api, syncer. Stop, in the
-opposite order of the mail's way, so that nothing is cut off half done: syncer, consumer and api, nats-server.
+Start: lock DATA_DIR, nats-server (unless NATS_URL is set), database upgrade, consumer, api, webhook (if WEBHOOK_URL is
+set), syncer. Stop, in the order of the mail's way, so that nothing is cut off half done: syncer, consumer, api and
+webhook, nats-server.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from cli.nats_server import MEMORY_LIMIT, NatsServer, write_private
 from cli.supervise import Child, Supervisor
 from mailcore.errors import MozzartError
 from mailcore.settings import Settings
+from webhooks.signature import keys
 
 log = structlog.get_logger(__name__)
 
 # Together they stay under 5 s, with time left for our own start of the end.
-_GRACE: Final = (("syncer",), 1.25), (("consumer", "api"), 1.25), (("nats-server",), 0.75)
+_GRACE: Final = (("syncer",), 1.25), (("consumer", "api", "webhook"), 1.25), (("nats-server",), 0.75)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Plan:
 
 def run(plan: Plan) -> int:
     """Until SIGINT, SIGTERM or SIGHUP; returns the exit code. Raises SettingsError or AlreadyRunning."""
+    if plan.settings.webhook_url:
+        keys(plan.settings.webhook_secret.get_secret_value())  # a child that refuses it again and again helps nobody
     with DataLock(plan.settings.data_dir) as lock:
         return trio.run(_run, plan, lock, restrict_keyboard_interrupt_to_checkpoints=True)
 
@@ -102,6 +106,8 @@ async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
         await supervisor.start(child)
     await supervisor.start(ours("consumer", "consumer"))
     await supervisor.start(ours("api", "api"))
+    if settings.webhook_url:
+        await supervisor.start(ours("webhook", "webhook"))
     # Also without IMAP settings: it says so in the log, and to whoever asks for a sync.
     await supervisor.start(ours("syncer", "syncer"))
     if plan.finale is not None:

@@ -67,11 +67,37 @@ def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
+def _webhook_url(value: object) -> object:
+    """It may hold a password or a token: no error shows it."""
+    if not isinstance(value, str) or not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError("must look like https://host/path")
+    return value
+
+
+def _webhook_events(value: object) -> object:
+    events = _split(value)
+    if not isinstance(events, tuple) or not events or not set(events) <= set(WEBHOOK_EVENTS):
+        raise ValueError(f"must be some of {', '.join(WEBHOOK_EVENTS)}, separated by commas")
+    return events
+
+
+# `stored` is new mail alone; `backfill` is the stored event of what was in the mailbox before.
+WEBHOOK_EVENTS: Final = ("stored", "backfill", "expunged", "reset", "dead", "synced")
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Backfill = Annotated[Literal["all", "none"] | int, BeforeValidator(_backfill)]
 NatsUrl = Annotated[str, BeforeValidator(_nats_url), Field(repr=False)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url), Field(repr=False)]
+WebhookUrl = Annotated[str, BeforeValidator(_webhook_url), Field(repr=False)]
+WebhookEvents = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_webhook_events)]
 LogFormat = Annotated[Literal["console", "json"], BeforeValidator(_folded)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 

@@ -24,6 +24,8 @@ from mailcore.setting_value import (
     Names,
     NatsUrl,
     Port,
+    WebhookEvents,
+    WebhookUrl,
     fault_lines,
     read_secret,
     url_secrets,
@@ -35,7 +37,16 @@ NOT_CONFIGURED: Final = "IMAP settings not configured; skipping sync."
 DEFAULT_ACCOUNT: Final = "default"
 
 # Their values are never shown in an error, and NAME_FILE may hold them.
-SECRETS: Final = ("imap_user", "imap_password", "nats_url", "database_url", "api_token", "admin_password")
+SECRETS: Final = (
+    "imap_user",
+    "imap_password",
+    "nats_url",
+    "database_url",
+    "api_token",
+    "admin_password",
+    "webhook_url",
+    "webhook_secret",
+)
 
 
 class Settings(BaseSettings):
@@ -76,6 +87,10 @@ class Settings(BaseSettings):
     session_lifetime: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24 * 3600.0
     allowed_hosts: Names = ("localhost", "127.0.0.1", "[::1]")
 
+    webhook_url: WebhookUrl = ""
+    webhook_secret: SecretStr = SecretStr("")
+    webhook_events: WebhookEvents = ("stored", "expunged", "reset", "dead")
+
     log_format: LogFormat = "console"
     log_level: LogLevel = "INFO"
 
@@ -85,6 +100,8 @@ class Settings(BaseSettings):
     database_url_file: Path | None = None
     api_token_file: Path | None = None
     admin_password_file: Path | None = None
+    webhook_url_file: Path | None = None
+    webhook_secret_file: Path | None = None
 
     _accounts: tuple[Account, ...] = PrivateAttr(default=())
 
@@ -115,6 +132,15 @@ class Settings(BaseSettings):
         names = [account.name for account in self.accounts]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"ACCOUNTS_FILE: account names must differ, found twice: {', '.join(sorted(twice))}")
+        return self
+
+    @model_validator(mode="after")
+    def _webhook_is_whole(self) -> Self:
+        if self.webhook_url and not self.webhook_secret.get_secret_value():
+            raise ValueError(
+                "WEBHOOK_SECRET must be set with WEBHOOK_URL, and the receiver must know it; "
+                'make one with: echo "whsec_$(openssl rand -base64 32)"'
+            )
         return self
 
     @property
@@ -169,6 +195,7 @@ class Settings(BaseSettings):
         """Every value that no log line may hold."""
         found = [self.imap_password, self.api_token, self.admin_password, *(a.password for a in self.accounts)]
         values = [secret.get_secret_value() for secret in found]
+        values += [self.webhook_url, *self.webhook_secret.get_secret_value().split()]
         for url in (self.nats_url, self.database_url):
             values += url_secrets(url)
         return tuple(dict.fromkeys(value for value in values if value))

@@ -1,0 +1,1 @@
+"""Events by HTTP POST to a receiver (Standard Webhooks)."""

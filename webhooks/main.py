@@ -1,0 +1,56 @@
+"""The webhook process: sends events to WEBHOOK_URL until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+
+from mailcore import metrics
+from mailcore.bus import MAIL_EVENTS, Bus
+from mailcore.errors import SettingsError
+from mailcore.settings import Settings
+from webhooks import dead
+from webhooks.delivering import Delivering
+from webhooks.notice import filters
+from webhooks.sending import Receiver
+from webhooks.signature import keys
+
+log = structlog.get_logger(__name__)
+
+DURABLE: Final = "webhook"
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Open everything, deliver, close everything. Raises SettingsError, and BusError when NATS is down."""
+    if not settings.webhook_url:
+        raise SettingsError("WEBHOOK_URL is not set: there is nowhere to send events to.")
+    receiver = Receiver(settings.webhook_url, keys(settings.webhook_secret.get_secret_value()))
+    async with AsyncExitStack() as stack:
+        bus = await Bus.connect(settings.nats_url, name="webhook")
+        stack.push_async_callback(bus.close)
+        await bus.ensure()
+        await bus.own.stream(dead.CONFIG)
+        await metrics.answer(bus, "webhook")
+        pull = await bus.own.pull(MAIL_EVENTS, DURABLE, filters(settings.webhook_events))
+        await stack.enter_async_context(receiver)
+        log.info("delivering", to=receiver.name, events=",".join(settings.webhook_events), nats=bus.server)
+        await Delivering(bus, receiver, settings.webhook_events).run(pull, stop)
+        log.info("stopped")
+
+
+def run(settings: Settings) -> None:
+    """The whole life of the process; SIGINT and SIGTERM end it. The log is configured by the caller."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await serve(settings, stop)
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(main())
