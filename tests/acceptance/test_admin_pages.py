@@ -1,0 +1,262 @@
+"""The admin pages in a real browser, with the whole program behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from mailcore.bus import Bus
+from mailcore.events.identity import Identity
+from tests.support.browser import PASSWORD, PHONE, Visitor
+from tests.support.dovecot import Dovecot
+from tests.support.events import message
+from tests.support.mail import make_mail
+from tests.support.processes import Mozzart
+from tests.support.programs import need_program
+
+# Without IDLE in its capabilities a server gives no push: what appears was found by the button.
+NO_PUSH = "imap_capability = IMAP4rev1 LITERAL+ UIDPLUS ESEARCH CONDSTORE ENABLE UNSELECT"
+PIXEL = base64.b64encode(
+    base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+).decode()
+HOSTILE = f"""\
+From: "<script>hit('from')</script>" <evil@example.com>
+To: you@example.org
+Subject: <img src=x onerror=hit('subject')> a hostile greeting
+Date: Sun, 22 Nov 2026 20:00:00 +0000
+MIME-Version: 1.0
+X-Note: <script>hit('header')</script>
+Content-Type: multipart/mixed; boundary=outer
+
+--outer
+Content-Type: multipart/related; boundary=inner
+
+--inner
+Content-Type: text/html; charset=utf-8
+
+<html><head><meta http-equiv="refresh" content="0;url=http://evil.example/refresh">
+<base href="http://evil.example/"><link rel="preconnect" href="http://evil.example/"><link rel="stylesheet" href="http://evil.example/style.css">
+<style>@import url(http://evil.example/import.css); p {{ background: url(http://evil.example/bg.png) }}</style></head>
+<body onload="hit('onload')" background="http://evil.example/body.png">
+<script>hit('script')</script><script src="http://evil.example/script.js"></script>
+<svg onload="hit('svg')"><script>hit('svg-script')</script><image href="http://evil.example/svg.png"/></svg>
+<p onclick="hit('click')" style="background:url(http://evil.example/inline.png)">What a person may read.</p>
+<img src="http://evil.example/pixel.png" srcset="http://evil.example/2x.png 2x" onerror="hit('onerror')">
+<img src="cid:own@picture" alt="its own picture"><img src="data:image/svg+xml,<svg onload=alert(1)>">
+<iframe src="http://evil.example/frame"></iframe><iframe srcdoc="<script>parent.hit('srcdoc')</script>"></iframe>
+<object data="http://evil.example/object"></object><video src="http://evil.example/video" autoplay></video>
+<form action="http://evil.example/form"><input name=password autofocus onfocus="hit('focus')"></form>
+<a href="javascript:hit('link')">a link</a> <math><mtext><style><img src=x onerror="hit('math')"></style></mtext></math>
+</body></html>
+--inner
+Content-Type: image/png
+Content-ID: <own@picture>
+Content-Transfer-Encoding: base64
+
+{PIXEL}
+--inner--
+--outer
+Content-Type: text/plain
+Content-Disposition: attachment; filename="../../<img src=x onerror=hit('file')>.html"
+
+<script>hit('attachment')</script>
+--outer--
+"""
+
+
+@pytest.fixture(scope="module")
+def dovecot() -> Iterator[Dovecot]:
+    need_program("dovecot", "dovecot-imapd")
+    with closing(Dovecot(extra=NO_PUSH)) as server:
+        yield server.start()
+
+
+@pytest.fixture(scope="module")
+def mozzart(dovecot: Dovecot) -> Iterator[Mozzart]:
+    """Its mailbox is polled so seldom that nothing comes on its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="mz-", dir="/tmp", ignore_cleanup_errors=True) as home,
+        ExitStack() as stack,
+    ):
+        made = Mozzart(Path(home), {"ADMIN_PASSWORD": PASSWORD, "SYNC_INTERVAL": "3600"}).use(dovecot)
+        stack.callback(made.stop, within=20)
+        yield made.start().wait_ready().wait_live("polling")
+
+
+@pytest.fixture
+def visit(chromium: Browser, mozzart: Mozzart) -> Iterator[Callable[..., Visitor]]:
+    """`visit(viewport=…)`: a visitor who is not signed in; no script of any page may have failed."""
+    made: list[Visitor] = []
+
+    def make(**options: object) -> Visitor:
+        context = chromium.new_context(**options)  # type: ignore[arg-type]  # Playwright's own options
+        made.append(Visitor(context, f"http://127.0.0.1:{mozzart.api_port}"))
+        return made[-1]
+
+    yield make
+    for visitor in made:
+        visitor.context.close()
+        assert visitor.faults == []
+        assert visitor.foreign_requests() == []
+
+
+def figure(page: Page, name: str) -> int:
+    return int(page.locator(f'[data-figure="{name}"]').inner_text().replace(",", ""))
+
+
+def sync(page: Page) -> None:
+    page.get_by_role("button", name="Sync mailbox now").click()
+    expect(page.locator('[data-status="ok"]')).to_be_visible()
+
+
+def test_pages_are_for_those_who_sign_in_and_until_they_sign_out(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.sign_in("/admin/health/", password="wrong")
+    expect(page.get_by_role("alert")).to_contain_text("wrong")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    visitor.open("/admin/messages/")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_the_button_brings_what_arrived_and_the_page_follows_without_being_loaded_again(
+    visit: Callable[..., Visitor], dovecot: Dovecot
+) -> None:
+    page = visit().sign_in()
+    expect(page.get_by_role("cell", name="INBOX default")).to_be_visible()
+    before = figure(page, "stored")
+    page.evaluate("window.same = true")
+    dovecot.append_many([make_mail(number, files=(100,)).raw for number in range(3)])
+
+    page.get_by_role("button", name="Sync mailbox now").click()
+
+    expect(page.locator("#run")).to_contain_text("3 messages found, 3 stored")
+    expect(page.locator('[data-figure="stored"]')).to_have_text(str(before + 3))
+    dovecot.append(make_mail(9).raw)
+    page.get_by_role("button", name="Sync INBOX of default now").click()
+    expect(page.locator("#run")).to_contain_text("1 message found, 1 stored")
+    assert page.evaluate("window.same") is True
+
+
+def test_without_scripts_the_button_works_too(visit: Callable[..., Visitor], dovecot: Dovecot) -> None:
+    page = visit(java_script_enabled=False).sign_in()
+    dovecot.append(make_mail(21).raw)
+
+    page.get_by_role("button", name="Sync mailbox now").click()
+
+    run = page.url
+    assert "run=" in run
+    for _ in range(50):
+        if page.locator('[data-status="ok"]').count():
+            break
+        page.goto(run)
+    expect(page.locator("#run")).to_contain_text("1 message found, 1 stored")
+
+
+def test_events_appear_as_they_happen(visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart) -> None:
+    page = visit().sign_in("/admin/live/")
+    expect(page.locator("#connection")).to_have_text("live")
+    expect(page.get_by_text("All quiet.")).to_be_visible()
+    dovecot.append(make_mail(31).raw)
+
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+
+    expect(page.locator('#stream li[data-type="new"]')).to_contain_text("found by manual")
+    stored = page.locator('#stream li[data-type="stored"]')
+    stored.get_by_role("link", name="open").click()
+    expect(page.get_by_text("Its way")).to_be_visible()
+
+
+def test_a_hostile_message_is_read_and_nothing_of_it_runs_or_is_fetched(
+    visit: Callable[..., Visitor], dovecot: Dovecot, tmp_path: Path
+) -> None:
+    visitor = visit()
+    dovecot.append(HOSTILE.replace("\n", "\r\n").encode())
+    page = visitor.sign_in()
+    visitor.context.add_init_script("window.hits = []; window.hit = (what) => window.hits.push(what)")
+    sync(page)
+
+    visitor.open("/admin/messages/")
+    page.keyboard.press("/")
+    page.keyboard.type("hostile greeting")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-rows] tbody tr")).to_have_count(1)
+    page.locator("a[data-row]").click()
+
+    frame = page.frame_locator("iframe.mail-frame")
+    expect(frame.get_by_text("What a person may read.")).to_be_visible()
+    expect(page.get_by_text("from elsewhere")).to_be_visible()
+    assert frame.get_by_alt_text("its own picture").evaluate("one => one.complete && one.naturalWidth") == 1
+    page.get_by_role("tab", name="Headers").click()
+    expect(page.get_by_text("<script>hit('header')</script>")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="onerror").click()
+    saved = tmp_path / "saved"
+    download.value.save_as(saved)
+    assert saved.read_bytes().strip() == b"<script>hit('attachment')</script>"
+    assert "/" not in download.value.suggested_filename
+    page.wait_for_timeout(500)
+    for every in page.frames:
+        assert "evil.example" not in every.url
+    assert page.evaluate("window.hits") == []
+    assert visitor.foreign_requests() == []
+
+
+def test_a_dead_letter_is_read_downloaded_and_redriven(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart, tmp_path: Path
+) -> None:
+    page = visit().sign_in()
+    dovecot.append(make_mail(41).raw)
+    sync(page)
+    (row,) = mozzart.rows("SELECT uidvalidity FROM mailbox_app_mailmessage LIMIT 1")
+    event = message(1, b"Subject: back from the dead\r\n\r\nhello\r\n")
+    event = replace(event, identity=Identity("default", "INBOX", row["uidvalidity"], 77_777))
+
+    async def die() -> None:
+        bus = await Bus.connect((mozzart.home / "data" / "nats.url").read_text().strip(), name="test")
+        await bus.publish_dead(event.headers(), event.body, "the <b>disk</b> was full", 7)
+        await bus.close()
+
+    with ThreadPoolExecutor(1) as threads:  # Playwright's own loop runs in this thread
+        threads.submit(asyncio.run, die()).result(30)
+
+    page.get_by_role("link", name="Dead letters").click()
+    expect(page.get_by_text("the <b>disk</b> was full")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download UID 77777 as it came").click()
+    download.value.save_as(tmp_path / "raw")
+    assert (tmp_path / "raw").read_bytes() == event.body
+    page.get_by_role("button", name="Redrive UID 77777").click()
+    expect(page.get_by_role("status")).to_contain_text("Published once more")
+    expect(page.get_by_text("No dead letters.")).to_be_visible()
+    page.goto(page.url.partition("/admin/")[0] + "/admin/messages/?q=back+from+the+dead")
+    for _ in range(50):
+        if page.locator("a[data-row]").count():
+            break
+        page.reload()
+    expect(page.locator("a[data-row]")).to_have_text("back from the dead")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits_a_phone_and_has_a_title_and_one_heading(visit: Callable[..., Visitor], scheme: str) -> None:
+    visitor = visit(viewport=PHONE, color_scheme=scheme)
+    page = visitor.sign_in()
+    for path in ("", "messages/", "live/", "dead-letters/", "health/", "messages/999999/"):
+        visitor.open(f"/admin/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        assert re.fullmatch(r".+ · Mozzart", page.title()), path
+        assert page.locator("h1").count() == 1, path
