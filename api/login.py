@@ -97,6 +97,6 @@ def local_path(target: str) -> str:
         parts = urlsplit(target)
     except ValueError:
         return HOME
-    if parts.scheme or parts.netloc or target.startswith("//") or parts.path == LOGIN:
+    if parts.scheme or parts.netloc or target.startswith("//") or parts.path.rstrip("/") == LOGIN.rstrip("/"):
         return HOME
     return target

@@ -32,6 +32,7 @@ def test_a_path_of_ours_is_kept(target: str) -> None:
         " /admin/",
         "/x\r\nSet-Cookie: a=b",
         "/admin/login/?next=/admin/login/",
+        "/admin/login",
     ],
 )
 def test_anything_else_leads_to_the_first_page(target: str) -> None:
