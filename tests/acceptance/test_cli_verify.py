@@ -77,7 +77,9 @@ def test_files_that_are_missing_or_changed_are_named_and_extra_ones_are_told(sto
     assert stored.run("verify", "--wait", "0", "--no-files").returncode == 0
 
 
-def test_rows_of_an_earlier_uidvalidity_are_doubled_or_gone(stored: Mozzart, dovecot: Dovecot) -> None:
+def test_rows_of_an_earlier_uidvalidity_whose_bytes_are_not_stored_anew_are_gone(
+    stored: Mozzart, dovecot: Dovecot
+) -> None:
     old = dovecot.uidvalidity()
     dovecot.change_uidvalidity()
 
