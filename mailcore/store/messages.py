@@ -87,7 +87,10 @@ def add(connection: Connection, rows: Sequence[MessageRow]) -> list[int]:
         .on_conflict_do_nothing(index_elements=[messages.c.mailbox_id, messages.c.uidvalidity, messages.c.uid])
         .returning(messages.c.id, messages.c.mailbox_id, messages.c.uidvalidity, messages.c.uid)
     )
-    inserted = connection.execute(statement, [_message_values(row) for row in rows])
+    # FTS5 writes out what it has gathered whenever a rowid is not above the last one: the oldest first costs half as
+    # much as the order of a backlog.
+    by_time = sorted(rows, key=lambda row: row.received_at)
+    inserted = connection.execute(statement, [_message_values(row) for row in by_time])
     fresh = {Slot(*row[1:]): row[0] for row in inserted}
     # After the insert, not before: a rebind that committed in between has left the former identity here, and the row
     # that was just made would be its double.
