@@ -1,6 +1,5 @@
 """Path parameters of which the HTTP client of schemathesis makes another path (`/things//`, `/things/%2E/`).
 
-
 It would take that path's answer for this one's.
 """
 
