@@ -71,7 +71,7 @@ $(BIN)/python:
 $(VENV)/.runtime: pyproject.toml requirements/runtime.txt requirements/build.txt | $(BIN)/python
 	@echo "installing into $(VENV) …"
 	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
-	@$(PIP) install --no-index --no-build-isolation --no-deps --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --no-index --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime

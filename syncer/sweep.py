@@ -28,7 +28,7 @@ from syncer.mailbox import Mailbox
 from syncer.transfer import publish_all
 
 FULL_EVERY = 10
-STATUS_DEADLINE = 15.0
+STATUS_DEADLINE = (3.0, 30.0)  # seconds, at least and at most
 PUSH_GRACE = 2.0
 
 
@@ -97,11 +97,16 @@ async def _look(mailbox: Mailbox, tally: Tally, full: bool, nursery: trio.Nurser
 
 
 async def _status(mailbox: Mailbox, connection: ImapConnection) -> Snapshot:
-    """One round trip, with a deadline of its own: this connection may have gone silent since the last look."""
-    with trio.move_on_after(STATUS_DEADLINE):
+    """One round trip, with a deadline that follows the server's pace: this connection may have gone silent since the
+    last look, and mail waits until we know."""
+    began = trio.current_time()
+    deadline = min(max(STATUS_DEADLINE[0], 20 * mailbox.status_took), STATUS_DEADLINE[1])
+    with trio.move_on_after(deadline):
         status = await aio(connection.status, mailbox.key.mailbox)
+        mailbox.status_took = trio.current_time() - began
         return Snapshot(status.uidvalidity, status.uidnext, status.messages, status.highestmodseq)
-    raise ConnectionLost(f"{mailbox.account.host}: no answer to STATUS within {STATUS_DEADLINE:.0f} s")
+    mailbox.status_took = deadline  # if it is slow and not silent, the next one gets more time
+    raise ConnectionLost(f"{mailbox.account.host}: no answer to STATUS within {deadline:.0f} s")
 
 
 def _nothing_to_do(mailbox: Mailbox, snapshot: Snapshot) -> bool:
