@@ -9,6 +9,7 @@ COPY mailcore mailcore
 COPY syncer syncer
 COPY consumers consumers
 COPY api api
+COPY webhooks webhooks
 COPY cli cli
 RUN /opt/mozzart/bin/pip install --no-index --no-build-isolation --no-deps .
 
