@@ -105,7 +105,7 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
             raise
         kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         return _error(request, error.status, _WORDS.get(error.status, error.reason), kept)
-    except Exception:
+    except Exception:  # the edge of the process: the log has the traceback, the person a page without it
         log.exception("page failed", method=request.method, path=request.path[:200])
         return _error(request, 500, "A fault of this program; its log says more.")
 

@@ -52,7 +52,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:
             raise
         return Problem(error.status, _detail(request, error), _kept(error)).response()
-    except Exception:
+    except Exception:  # the edge of the process: the log has the traceback, the client a problem without it
         log.exception("request failed", method=request.method, path=request.path[:200])
         return Problem(500, "A fault of this program; its log says more.").response()
 

@@ -150,7 +150,7 @@ class Link:
         for watcher in tuple(self.watchers):
             try:
                 watcher(up)
-            except Exception:
+            except Exception:  # one watcher must not keep the others from hearing of the change
                 log.exception("nats-watcher-failed")
 
 

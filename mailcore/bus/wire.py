@@ -157,7 +157,7 @@ class Wire(Client):
             return
         try:
             sink(subject.decode(), reply.decode(), headers or b"", data)
-        except Exception:
+        except Exception:  # it runs inside the read loop, which serves everybody else on this connection
             log.exception("nats-callback-failed", subject=subject.decode("utf-8", "replace"))
 
     async def _process_pong(self) -> None:
