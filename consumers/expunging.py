@@ -33,7 +33,7 @@ class Expunging:
                 events[delivery] = _decode(delivery)
             except EventError as error:
                 log.error("not-an-event", subject=delivery.subject[:400], error=str(error))
-                await delivery.term()
+                delivery.term()
         marks = [(event.identity, event.at) for event in events.values()]
         try:
             await self._patience.insist(lambda: self._store.mark_expunged(marks))
@@ -42,11 +42,11 @@ class Expunging:
         except MozzartError as error:
             log.warning("not-marked", messages=len(marks), error=describe(error))
             for delivery in events:
-                await delivery.nak(_LATER)
+                delivery.nak(_LATER)
             return
         for delivery, event in events.items():
             log.info("expunged", identity=str(event.identity))
-            await delivery.ack()
+            delivery.ack()
 
 
 def _decode(delivery: Delivery) -> Expunged:

@@ -14,7 +14,7 @@ from consumers.expunging import Expunging
 from consumers.patience import Patience, Stopping
 from consumers.pulling import Pulling
 from consumers.storing import Storing
-from mailcore import metrics
+from mailcore import garbage, metrics
 from mailcore.bus import Bus
 from mailcore.media import Media
 from mailcore.settings import Settings
@@ -71,6 +71,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             await Patience(stop).insist(store.upgrade)
         except Stopping:
             return
+        garbage.settle()
         log.info("consuming", media_root=str(settings.media_root), database=str(store), nats=bus.server)
         await consume(bus, store, media, stop=stop)
         log.info("stopped")

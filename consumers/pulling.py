@@ -71,13 +71,13 @@ class Pulling:
             await asyncio.sleep(_HEARTBEAT)
             self._open = {delivery for delivery in self._open if not delivery.settled}
             for delivery in self._open:
-                await delivery.in_progress()
+                delivery.in_progress()
 
     async def _give_back(self) -> None:
         # The pull first: while its request waits at the server, what is given back would be delivered to us again.
         await self._pull.close()
         for delivery in self._open:
-            await delivery.nak()
+            delivery.nak()
 
 
 async def _unless(stopping: asyncio.Future[Any], wanted: Coroutine[Any, Any, T]) -> T | None:

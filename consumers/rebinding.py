@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from consumers.patience import Patience
-from consumers.settling import Settling
+from consumers.settling import Committed, Settling
 from mailcore.bus import Delivery
 from mailcore.errors import Scope, StoreError
 from mailcore.events.identity import Identity
@@ -38,16 +38,18 @@ class Rebinding:
         slots = {identity: place.slot for identity, place in places.items()}
         await self._store.rebind([_move(event, slots) for _, event in requests])
         places = await self._store.locate(identities)
+        told: list[Committed] = []
         for delivery, event in requests:
             row = places[event.identity].stored
             if row is None:
                 # The database was replaced since the syncer looked: nothing can be rebound. The syncer's audit finds
                 # the message neither in flight nor stored, and fetches it anew.
                 log.warning("nothing-to-rebind", identity=str(event.identity), origin=str(_origin(event)))
-                await delivery.ack()
+                delivery.ack()
             else:
                 log.info("rebound", identity=str(event.identity), origin=str(_origin(event)))
-                await self._settling.stored(delivery, event, row)
+                told.append((delivery, event, row))
+        await self._settling.stored(told)
 
 
 def _origin(event: Rebind) -> Identity:

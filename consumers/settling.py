@@ -3,6 +3,7 @@ comes again."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -10,7 +11,7 @@ import structlog
 from consumers.disposition import Action, dispose
 from consumers.draft import stored_event
 from consumers.metrics import NOT_STORED
-from mailcore.bus import BodyMissing, Bus, Delivery
+from mailcore.bus import BodyMissing, Bus, Delivery, PubAck
 from mailcore.errors import BusError, EventError
 from mailcore.events.message import MessageEvent
 from mailcore.events.thin import Dead, Rebind
@@ -19,21 +20,26 @@ from mailcore.store import StoredMessage
 
 log = structlog.get_logger(__name__)
 
+Committed = tuple[Delivery, MessageEvent | Rebind, StoredMessage]
+
 
 class Settling:
     def __init__(self, bus: Bus, media: Media) -> None:
         self._bus = bus
         self._media = media
 
-    async def stored(self, delivery: Delivery, event: MessageEvent | Rebind, row: StoredMessage) -> None:
+    async def stored(self, committed: Sequence[Committed]) -> None:
         """First the event, then the ack: a crash in between tells twice, never not at all (I4)."""
-        try:
-            await self._bus.publish(stored_event(event, row))
-        except BusError as error:
-            log.warning("not-told", identity=str(event.identity), error=str(error))
-            await delivery.nak(dispose(error, delivery.deliveries).delay)
+        async with self._bus.pipeline(self._told) as pipeline:
+            for one in committed:
+                await pipeline.send(one[0], stored_event(one[1], one[2]))
+
+    def _told(self, delivery: Delivery, outcome: PubAck | BusError) -> None:
+        if isinstance(outcome, PubAck):
+            delivery.ack()
         else:
-            await delivery.ack()
+            log.warning("not-told", identity=delivery.headers.get("ce-id", delivery.subject)[:400], error=str(outcome))
+            delivery.nak(dispose(outcome, delivery.deliveries).delay)
 
     async def failed(self, delivery: Delivery, event: MessageEvent | Rebind | None, error: Exception) -> None:
         """Give the delivery back, bury it or drop it."""
@@ -43,10 +49,10 @@ class Settling:
         about = log.bind(identity=what, deliveries=delivery.deliveries, error=describe(error))
         if disposition.action is Action.NAK:
             about.warning("not-stored", again_in_s=disposition.delay)
-            await delivery.nak(disposition.delay)
+            delivery.nak(disposition.delay)
         elif disposition.action is Action.DROP:
             about.warning("dropped")
-            await delivery.term()
+            delivery.term()
         else:
             about.error("dead")
             await self._bury(delivery, event, error)
@@ -59,9 +65,9 @@ class Settling:
                 await self._bus.publish(_dead_event(event, error, delivery.deliveries))
         except (BusError, OSError) as failure:
             log.warning("not-buried", error=describe(failure))
-            await delivery.nak(dispose(failure, delivery.deliveries).delay)
+            delivery.nak(dispose(failure, delivery.deliveries).delay)
         else:
-            await delivery.term()
+            delivery.term()
 
     async def _keep(self, delivery: Delivery, event: MessageEvent | Rebind | None, error: str) -> None:
         try:

@@ -125,7 +125,7 @@ class Storing:
             await self._patience.isolate(_unstored(letters), self._write_files, self._fail)
         async with lane.committing:
             await self._patience.isolate(_unstored(letters), self._commit, self._fail)
-        await asyncio.gather(*(self._tell(letter, letter.stored) for letter in letters if letter.stored is not None))
+        await self._tell([letter for letter in letters if letter.stored is not None])
 
     async def _locate(self, letters: Sequence[Letter]) -> None:
         """A message that has a row is not stored again: its files and its row stay as they are (I4)."""
@@ -162,14 +162,14 @@ class Storing:
             parts = len(row.attachments)
             letter.stored = StoredMessage(row_id, row.size, row.sha256, committed, None, row.defects, parts)
 
-    async def _tell(self, letter: Letter, row: StoredMessage) -> None:
-        event = letter.event
+    async def _tell(self, letters: Sequence[Letter]) -> None:
         try:
-            await self._settling.stored(letter.delivery, event, row)
+            await self._settling.stored([(each.delivery, each.event, _row(each)) for each in letters])
         finally:
-            # After the event, which others wait for. A redelivery of what has a row is no news.
-            if letter.place is not None and letter.place.stored is None:
-                _report(event, row)
+            # After the events, which others wait for. A redelivery of what has a row is no news.
+            for letter in letters:
+                if letter.place is not None and letter.place.stored is None:
+                    _report(letter.event, _row(letter))
 
     async def _fail(self, letter: Letter, error: Exception) -> None:
         await self._settling.failed(letter.delivery, letter.event, error)
@@ -203,6 +203,11 @@ def _draft_all(letters: Sequence[Letter]) -> None:
             letter.drafted = draft(letter.event.identity, letter.event.received_at, letter.raw())
         except Exception as error:  # noqa: BLE001  # I5: whatever a message does to the parser, it stops no other
             letter.error = error
+
+
+def _row(letter: Letter) -> StoredMessage:
+    assert letter.stored is not None
+    return letter.stored
 
 
 def _drafted(letter: Letter) -> Draft:

@@ -29,21 +29,27 @@ _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "
 _CHATTY: Final = ("aiosqlite", "aioimaplib", "alembic.runtime.migration", "asyncio", "nats", "aiohttp.access")
 
 _secrets: set[str] = set()
+# Those that are struck out anywhere in a line, the longest first: a secret may be part of another one.
+_in_lines: list[str] = []
 
 
 def hide(secret: str) -> None:
     """From now on `secret`, also quoted for a URL, JSON or Python or in base64, is struck out of every line."""
     if secret:
         raw = secret.encode(errors="surrogatepass")
-        _secrets.update((secret, quote(raw, safe=""), base64.b64encode(raw).decode(), repr(secret)[1:-1]))
-        _secrets.update((json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]))
+        _learn(secret, quote(raw, safe=""), base64.b64encode(raw).decode(), repr(secret)[1:-1])
+        _learn(json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+
+
+def _learn(*secrets: str) -> None:
+    _secrets.update(secrets)
+    _in_lines[:] = sorted((each for each in _secrets if len(each) >= _SHORTEST), key=len, reverse=True)
 
 
 def strike_out(line: str) -> str:
     """The line without any secret that `hide` was told."""
-    # The longest first: a secret may be part of another one.
-    for secret in sorted(_secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST:
+    for secret in _in_lines:
+        if secret in line:
             line = line.replace(secret, STRUCK_OUT)
     return line
 
@@ -55,7 +61,7 @@ def configure(settings: Settings, process: str, *, stream: TextIO | None = None)
         hide(secret)
     for account in settings.accounts:
         plain = f"\0{account.user}\0{account.password.get_secret_value()}"  # AUTHENTICATE PLAIN, RFC 4616 §2
-        _secrets.add(base64.b64encode(plain.encode()).decode())
+        _learn(base64.b64encode(plain.encode()).decode())
 
     def name_the_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event.setdefault("process", process)
@@ -70,13 +76,14 @@ def configure(settings: Settings, process: str, *, stream: TextIO | None = None)
         structlog.processors.format_exc_info,
         _strike_out_values,
     ]
+    render = _render_json if as_json else _render_console(colours=stream.isatty())
+    # Straight to the stream: the way through `logging` costs a message as much as all the rest of its line.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level]),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    render = _render_json if as_json else _render_console(colours=stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -9,7 +9,7 @@ import structlog
 import trio
 
 from mailcore import aio as bridge
-from mailcore import metrics
+from mailcore import garbage, metrics
 from mailcore.aio import aio, aio_bounded
 from mailcore.bus import Bus
 from mailcore.errors import EventError, MozzartError
@@ -131,6 +131,7 @@ async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
     await keep_trying("recall what is in flight", begin, _waiting_for("JetStream"))
     if not accounts:
         log.warning(NOT_CONFIGURED)
+    garbage.settle()
     log.info("syncing", accounts=len(accounts), in_flight=len(shared.unsettled), interval_s=settings.sync_interval)
     try:
         async with trio.open_nursery() as nursery:

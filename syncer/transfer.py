@@ -6,7 +6,6 @@ released.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -14,9 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
-from mailcore.bus import Bus
+from mailcore.bus import Bus, Pipeline, PubAck
+from mailcore.errors import BusError
 from mailcore.events.message import FoundBy, MessageEvent
 from mailcore.events.thin import Origin, Rebind, ThinEvent
 from mailcore.imap.sequence import UidSet
@@ -24,10 +22,17 @@ from mailcore.sync.generation import OldPlace
 from syncer.book import Book
 from syncer.imap.connection import FetchedMessage, ImapConnection, MessageGone
 
-log = structlog.get_logger(__name__)
 PART = 1 << 20
-WINDOW = 16 << 20
-EXPUNGE_WINDOW = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A message with its whole bytes' size and SHA-256; `place` is where the same bytes were stored before (I7)."""
+
+    message: FetchedMessage
+    size: int
+    sha256: str
+    place: OldPlace | None
 
 
 @dataclass(slots=True)
@@ -74,8 +79,9 @@ class Transfer:
     async def _publishing(self) -> AsyncIterator[_Publishing]:
         publishing = _Publishing(self)
         try:
-            async with asyncio.TaskGroup() as publishing.tasks:
+            async with self.bus.pipeline(publishing.ended) as publishing.pipeline:
                 yield publishing
+            publishing.check()
         except BaseException:
             self._release()
             raise
@@ -92,7 +98,7 @@ class Transfer:
                 path = self.spool / f"{hashlib.sha256(str(self.book.identity(message.uid)).encode()).hexdigest()}.eml"
                 try:
                     size, sha256 = await self._spool(message.uid, path)
-                    await self._publish(message, size, sha256, path=path)
+                    await self._publish_large(self.found(message, size, sha256), path)
                 except MessageGone:
                     self.seen.discard(message.uid)
                 finally:
@@ -115,20 +121,44 @@ class Transfer:
                 if len(part) < PART:
                     return offset, digest.hexdigest()
 
-    async def _publish(
-        self, message: FetchedMessage, size: int, sha256: str, *, body: bytes = b"", path: Path | None = None
-    ) -> None:
-        book, uid = self.book, message.uid
-        place = book.old.take(sha256)
+    async def _publish_large(self, found: _Found, path: Path) -> None:
+        name = str(self.book.identity(found.message.uid))
         try:
-            event = self._rebind(uid, sha256, place) if place else await self._event(message, size, sha256, body, path)
-            ack = await self.bus.publish(event)
+            if found.place is None:
+                await self.bus.put_body(name, path)
+            self.published(found, await self.bus.publish(self.event(found, object_name=name)))
         except BaseException:
-            if place:
-                book.old.give_back(sha256, place)
+            self.unpublished(found)
             raise
-        self._mine.discard(uid)
-        book.published(uid, ack.seq, size)
+
+    def found(self, message: FetchedMessage, size: int, sha256: str) -> _Found:
+        return _Found(message, size, sha256, self.book.old.take(sha256))
+
+    def published(self, found: _Found, ack: PubAck) -> None:
+        self._mine.discard(found.message.uid)
+        self.book.published(found.message.uid, ack.seq, found.size)
+
+    def unpublished(self, found: _Found) -> None:
+        if found.place is not None:
+            self.book.old.give_back(found.sha256, found.place)
+
+    def event(self, found: _Found, *, body: bytes = b"", object_name: str = "") -> MessageEvent | Rebind:
+        message = found.message
+        if found.place is not None:
+            return self._rebind(message.uid, found.sha256, found.place)
+        return MessageEvent(
+            identity=self.book.identity(message.uid),
+            kind=self.book.birth.kind(message.uid, message.internaldate),
+            found_by=self.found_by,
+            size=found.size,
+            sha256=found.sha256,
+            received_at=message.internaldate,
+            pushed_at=self.pushed_at,
+            published_at=datetime.now(UTC),
+            flags=message.flags,
+            body=body,
+            object_name=object_name,
+        )
 
     def _rebind(self, uid: int, sha256: str, place: OldPlace) -> Rebind:
         key = self.book.key
@@ -142,42 +172,20 @@ class Transfer:
             sha256=sha256,
         )
 
-    async def _event(
-        self, message: FetchedMessage, size: int, sha256: str, body: bytes, path: Path | None
-    ) -> MessageEvent:
-        identity = self.book.identity(message.uid)
-        name = ""
-        if path is not None:
-            name = str(identity)
-            await self.bus.put_body(name, path)
-        return MessageEvent(
-            identity=identity,
-            kind=self.book.birth.kind(message.uid, message.internaldate),
-            found_by=self.found_by,
-            size=size,
-            sha256=sha256,
-            received_at=message.internaldate,
-            pushed_at=self.pushed_at,
-            published_at=datetime.now(UTC),
-            flags=message.flags,
-            body=body,
-            object_name=name,
-        )
-
 
 class _Publishing:
-    """Publishes each message as it completes, while the next is still being received; at most WINDOW bytes at once."""
+    """Publishes each message as it completes, while the next is still being received."""
 
-    tasks: asyncio.TaskGroup
+    pipeline: Pipeline[_Found]
 
     def __init__(self, transfer: Transfer) -> None:
         self._transfer = transfer
-        self._octets = 0
-        self._less = asyncio.Event()
+        self._failure: BusError | None = None
         self.large: list[FetchedMessage] = []
 
     async def take(self, message: FetchedMessage) -> None:
         transfer, body = self._transfer, message.body
+        self.check()
         if body is None:  # expunged while we looked: Dovecot says BODY[] NIL
             return
         transfer.seen.add(message.uid)
@@ -185,30 +193,25 @@ class _Publishing:
             message.body = None  # the rest is missing; it comes again by parts
             self.large.append(message)
             return
-        while self._octets and self._octets + len(body) > WINDOW:
-            self._less.clear()
-            await self._less.wait()
-        self._octets += len(body)
-        self.tasks.create_task(self._publish(message, body))
+        found = transfer.found(message, len(body), hashlib.sha256(body).hexdigest())
+        message.body = None  # from here on the pipeline alone holds it
+        await self.pipeline.send(found, transfer.event(found, body=body))
 
-    async def _publish(self, message: FetchedMessage, body: bytes) -> None:
-        await self._transfer._publish(message, len(body), hashlib.sha256(body).hexdigest(), body=body)
-        self._octets -= len(body)
-        self._less.set()
+    def ended(self, found: _Found, outcome: PubAck | BusError) -> None:
+        if isinstance(outcome, PubAck):
+            self._transfer.published(found, outcome)
+        else:
+            self._transfer.unpublished(found)
+            self._failure = self._failure or outcome
+
+    def check(self) -> None:
+        """Raises the first failure there was."""
+        if self._failure is not None:
+            raise self._failure
 
 
 async def publish_all(bus: Bus, events: Iterable[ThinEvent]) -> None:
-    """Publish many thin events, a window at a time; raises an exception group if one could not be."""
-    window: list[ThinEvent] = []
-    for event in events:
-        window.append(event)
-        if len(window) == EXPUNGE_WINDOW:
-            await _publish_window(bus, window)
-            window = []
-    await _publish_window(bus, window)
-
-
-async def _publish_window(bus: Bus, events: list[ThinEvent]) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        for event in events:
-            tasks.create_task(bus.publish(event))
+    """Publish many thin events; raises BusError if one could not be."""
+    for outcome in await bus.publish_all(events):
+        if isinstance(outcome, BusError):
+            raise outcome

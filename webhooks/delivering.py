@@ -55,7 +55,7 @@ class Delivering:
                 await asyncio.wait(self._under_way, timeout=GRACE)
             for task, delivery in tuple(self._under_way.items()):
                 task.cancel()
-                await delivery.nak()
+                delivery.nak()
 
     async def _pull(self, pull: Pull) -> None:
         room = asyncio.Semaphore(AT_ONCE)
@@ -76,17 +76,17 @@ class Delivering:
             await self._deliver(delivery)
         except Exception:
             log.exception("delivery-failed", subject=delivery.subject[:400])
-            await delivery.nak(_LATER)
+            delivery.nak(_LATER)
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             notice = decode(delivery.subject, delivery.headers, delivery.data)
         except EventError as error:
             log.error("not-an-event", subject=delivery.subject[:400], error=str(error))
-            await delivery.term()
+            delivery.term()
             return
         if notice.word not in self._words:
-            await delivery.ack()
+            delivery.ack()
             return
         began = asyncio.get_running_loop().time()
         answer = await self._receiver.send(notice)
@@ -101,10 +101,10 @@ class Delivering:
         self._observe(answer)
         if disposition.action is Action.DONE:
             log.info("delivered", id=notice.id, status=answer.status, attempts=delivery.deliveries)
-            await delivery.ack()
+            delivery.ack()
         elif disposition.action is Action.AGAIN:
             log.debug("not-delivered", id=notice.id, error=str(answer), again_in_s=round(disposition.delay, 1))
-            await delivery.nak(disposition.delay)
+            delivery.nak(disposition.delay)
         else:
             await self._bury(delivery, notice, answer)
 
@@ -118,9 +118,9 @@ class Delivering:
             )
         except BusError as error:
             log.warning("not-buried", id=notice.id, error=str(error))
-            await delivery.nak(_LATER)
+            delivery.nak(_LATER)
         else:
-            await delivery.term()
+            delivery.term()
 
     def _observe(self, answer: Answer) -> None:
         """One line when the receiver begins to fail, one a minute while it does, one when it is well again."""

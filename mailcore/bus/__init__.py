@@ -5,6 +5,7 @@ from mailcore.bus.bus import Bus, StreamPosition, Unsettled
 from mailcore.bus.dead import DeadLetterMissing
 from mailcore.bus.delivery import Delivery
 from mailcore.bus.layout import ACK_WAIT, MAIL, MAIL_DEAD, MAIL_EVENTS
+from mailcore.bus.pipeline import Pipeline
 from mailcore.bus.publish import PubAck
 from mailcore.bus.pull import Pull
 from mailcore.bus.service import Subscription
@@ -20,6 +21,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterMissing",
     "Delivery",
+    "Pipeline",
     "PubAck",
     "Pull",
     "StreamPosition",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from mailcore.bus.bodies import Bodies
 from mailcore.bus.dead import DeadLetters
@@ -17,6 +17,7 @@ from mailcore.bus.jetstream import JetStream
 from mailcore.bus.layout import DURABLES, MAIL, MAIL_EVENTS, SUBJECTS, Limits, filters_by_stream
 from mailcore.bus.link import Link, end_tasks
 from mailcore.bus.own import Own
+from mailcore.bus.pipeline import Pipeline
 from mailcore.bus.publish import PubAck, Publisher
 from mailcore.bus.pull import Pull
 from mailcore.bus.reader import Reader, Since
@@ -28,6 +29,8 @@ from mailcore.events.message import BODY_BUCKET, MessageEvent
 from mailcore.events.thin import ThinEvent
 
 _CLOSE_SECONDS: Final = 3.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,24 @@ class Bus:
         """
         payload = event.body if isinstance(event, MessageEvent) else event.payload()
         return await self._publisher.publish(event.subject, event.headers(), payload, total=deadline)
+
+    def pipeline(self, ended: Callable[[T, PubAck | BusError], None]) -> Pipeline[T]:
+        """For many events at once: `async with bus.pipeline(ended) as pipeline: await pipeline.send(tag, event)`.
+        `ended` hears of each in the end."""
+        return Pipeline(self._link, self._publisher, ended)
+
+    async def publish_all(self, events: Iterable[MessageEvent | ThinEvent]) -> list[PubAck | BusError]:
+        """Publish many and await their PubAcks; what became of each, in order. Raises BusError, retry NEVER, for what
+        NATS cannot take."""
+        outcomes: list[PubAck | BusError] = []
+
+        def ended(_: None, outcome: PubAck | BusError) -> None:
+            outcomes.append(outcome)
+
+        async with self.pipeline(ended) as pipeline:
+            for event in events:
+                await pipeline.send(None, event)
+        return outcomes
 
     async def _start(self, stream: str, since: Since | Mapping[str, int | datetime]) -> tuple[int, datetime | None]:
         """The sequence after which, or the time from which, `tail` begins with `stream`."""

@@ -84,19 +84,19 @@ class Delivery:
     def pending(self) -> int:
         return self.place.pending
 
-    async def ack(self) -> None:
+    def ack(self) -> None:
         """Done: never deliver it to this durable again."""
         self._settle(b"+ACK")
 
-    async def nak(self, delay: float | None = None) -> None:
+    def nak(self, delay: float | None = None) -> None:
         """Not now: deliver it again, after `delay` seconds if given."""
         self._settle(b"-NAK" if not delay else b'-NAK {"delay": %d}' % round(delay * 1e9))
 
-    async def term(self) -> None:
+    def term(self) -> None:
         """Never again, though it was not done."""
         self._settle(b"+TERM")
 
-    async def in_progress(self) -> None:
+    def in_progress(self) -> None:
         """Still at work: the ack_wait begins anew."""
         if not self.settled:
             self.answerer(self.reply, b"+WPI")

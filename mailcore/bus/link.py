@@ -90,16 +90,25 @@ class Link:
         if self.closed:
             raise BusError(f"the connection to {self.address} is closed")
 
-    @contextmanager
-    def asking(self) -> Iterator[tuple[str, Answer]]:
-        """A reply subject and the future of its answer."""
+    def expect(self) -> tuple[str, Answer]:
+        """A reply subject and the future of its answer; `forget` the subject in the end."""
         token = f"{next(self._numbers):x}"
         answer: Answer = asyncio.get_running_loop().create_future()
         self._waiting[token] = answer
+        return f"{self._inbox}.{token}", answer
+
+    def forget(self, reply: str) -> None:
+        """Whatever still comes to that reply subject is dropped."""
+        self._waiting.pop(reply[len(self._inbox) + 1 :], None)
+
+    @contextmanager
+    def asking(self) -> Iterator[tuple[str, Answer]]:
+        """A reply subject and the future of its answer."""
+        reply, answer = self.expect()
         try:
-            yield f"{self._inbox}.{token}", answer
+            yield reply, answer
         finally:
-            del self._waiting[token]
+            self.forget(reply)
 
     async def ask(self, subject: str, payload: bytes, timeout: float, block: bytes = b"") -> Reply | None:
         """One request, one answer; None when the connection was lost meanwhile. Raises TimeoutError."""

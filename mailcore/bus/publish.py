@@ -10,7 +10,7 @@ import structlog
 
 from mailcore.bus.headers import encode_headers
 from mailcore.bus.jetstream import JetStream
-from mailcore.bus.link import NO_RESPONDERS, Link
+from mailcore.bus.link import NO_RESPONDERS, Link, Reply
 from mailcore.bus.window import Window
 from mailcore.errors import BusError, Retry, Scope
 
@@ -20,8 +20,8 @@ MAX_INLINE: Final = 8 << 20
 HEADER_ROOM: Final = 64 << 10  # bytes of max_payload kept for headers; JetStream takes no more than this either
 # nats-server closes the connection of whoever sends a longer control line (max_control_line, 4096).
 _MAX_SUBJECT: Final = 3_800
-_ATTEMPT: Final = 5.0
-_TOTAL: Final = 30.0
+ATTEMPT: Final = 5.0
+TOTAL: Final = 30.0  # seconds
 _WINDOW_COUNT: Final = 1_024
 _WINDOW_BYTES: Final = 64 << 20
 _RETRY_CODES: Final = (429, 500, 503)
@@ -34,6 +34,19 @@ class PubAck(NamedTuple):
     duplicate: bool
 
 
+class Message(NamedTuple):
+    """One message as it goes out; `what` names it in errors."""
+
+    subject: str
+    block: bytes
+    payload: bytes
+    what: str
+
+    @property
+    def size(self) -> int:
+        return len(self.block) + len(self.payload)
+
+
 class Publisher:
     def __init__(self, link: Link, jetstream: JetStream) -> None:
         self._link = link
@@ -44,18 +57,21 @@ class Publisher:
     def max_inline(self) -> int:
         return max(min(MAX_INLINE, self._link.wire.max_payload) - HEADER_ROOM, 1)
 
-    async def publish(self, subject: str, headers: dict[str, str], payload: bytes, *, total: float = _TOTAL) -> PubAck:
+    async def publish(self, subject: str, headers: dict[str, str], payload: bytes, *, total: float = TOTAL) -> PubAck:
         """Raises BusError: retry NEVER for what no attempt can mend (too large), LATER when no PubAck came in `total`
         seconds. Cancelled or failed, the message may still reach the stream: a repetition must use the same id."""
-        block = encode_headers(headers)
-        what = headers.get("Nats-Msg-Id", subject)
-        self._check(subject, block, payload, what)
-        size = len(block) + len(payload)
-        await self._window.take(size)
+        message = self.prepare(subject, headers, payload)
+        await self._window.take(message.size)
         try:
-            return await self._attempts(subject, block, payload, what, total)
+            return await self.attempts(message, total)
         finally:
-            self._window.give(size)
+            self._window.give(message.size)
+
+    def prepare(self, subject: str, headers: dict[str, str], payload: bytes) -> Message:
+        """The message, if NATS can take it. Raises BusError, retry NEVER."""
+        message = Message(subject, encode_headers(headers), payload, headers.get("Nats-Msg-Id", subject))
+        self._check(*message)
+        return message
 
     def _check(self, subject: str, block: bytes, payload: bytes, what: str) -> None:
         limit = self._link.wire.max_payload
@@ -74,7 +90,8 @@ class Publisher:
                 retry=Retry.NEVER,
             )
 
-    async def _attempts(self, subject: str, block: bytes, payload: bytes, what: str, total: float) -> PubAck:
+    async def attempts(self, message: Message, total: float) -> PubAck:
+        """Send it until its PubAck comes, for `total` seconds, outside of any window. Raises BusError as `publish`."""
         link = self._link
         loop = asyncio.get_running_loop()
         end = loop.time() + total
@@ -83,11 +100,11 @@ class Publisher:
         while (now := loop.time()) < end:
             try:
                 with link.asking() as (reply, answer):
-                    async with asyncio.timeout_at(min(now + _ATTEMPT, end)):
+                    async with asyncio.timeout_at(min(now + ATTEMPT, end)):
                         if not link.connected:
                             await link.ready()
                         await link.wire.room()
-                        link.wire.publish_parts(subject, reply, block, payload)
+                        link.wire.publish_parts(message.subject, reply, message.block, message.payload)
                         got = await answer
             except TimeoutError:
                 why = "no PubAck" if link.connected else "the connection is down"
@@ -99,16 +116,13 @@ class Publisher:
                 if await self._restored(end - loop.time()):
                     continue
             else:
-                ack = json.loads(got.data)
-                error = ack.get("error")
-                if error is None:
-                    return PubAck(ack["seq"], ack.get("duplicate", False))
-                why = str(error.get("description", error))
-                if error.get("code") not in _RETRY_CODES:
-                    raise BusError(f"{what}: JetStream refused it: {why}", scope=Scope.MESSAGE)
+                ack = read_ack(got, message.what)
+                if isinstance(ack, PubAck):
+                    return ack
+                why = ack
             await asyncio.sleep(min(pause, max(end - loop.time(), 0)))
             pause = min(pause * 2, 1.0)
-        raise BusError(f"{what}: no PubAck from NATS at {link.address} within {total:g} s: {why}")
+        raise BusError(f"{message.what}: no PubAck from NATS at {link.address} within {total:g} s: {why}")
 
     async def _restored(self, left: float) -> bool:
         """After a 503: the stream is gone, or JetStream is starting. True when all streams are there again."""
@@ -119,3 +133,15 @@ class Publisher:
             log.warning("stream-missing", error=str(error))
             return False
         return True
+
+
+def read_ack(reply: Reply, what: str) -> PubAck | str:
+    """The PubAck, or why there is none yet and another attempt is right. Raises BusError when none ever will be."""
+    answer = json.loads(reply.data)
+    error = answer.get("error")
+    if error is None:
+        return PubAck(answer["seq"], answer.get("duplicate", False))
+    why = str(error.get("description", error))
+    if error.get("code") not in _RETRY_CODES:
+        raise BusError(f"{what}: JetStream refused it: {why}", scope=Scope.MESSAGE)
+    return why

@@ -120,7 +120,7 @@ class Pull:
         self._link.watchers.remove(self._changed)
         self._link.wire.unsubscribe_sink(self._sid)
         for _, delivery in self._buffer:
-            await delivery.nak()
+            delivery.nak()
         self._buffer.clear()
         self._wake.set()
 

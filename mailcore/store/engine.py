@@ -149,8 +149,8 @@ def _options() -> dict[str, Any]:
     return {"hide_parameters": True, "json_serializer": _dump_json, "json_deserializer": json.loads}
 
 
-def _dump_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+# One encoder for all: json.dumps makes a new one for every value that is not written its default way.
+_dump_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _on_connect(connection: Any, _record: object) -> None:

@@ -38,7 +38,7 @@ async def test_a_published_message_is_delivered_as_it_was(bus: Bus) -> None:
     assert MessageEvent.decode(delivery.headers, delivery.data) == event
     assert (delivery.subject, delivery.seq, delivery.deliveries, delivery.pending) == (event.subject, 1, 1, 0)
     assert abs(delivery.published_at - datetime.now(UTC)) < timedelta(seconds=60)
-    await delivery.ack()
+    delivery.ack()
 
 
 @pytest.mark.asyncio
@@ -103,16 +103,16 @@ async def test_acked_is_settled_nak_comes_again_and_term_never(bus: Bus) -> None
     got = await pull.next(timeout=5)
     while len(got) < 3:
         got += await pull.next(timeout=5)
-    await got[0].ack()
-    await got[1].nak()
-    await got[2].term()
+    got[0].ack()
+    got[1].nak()
+    got[2].term()
     (again,) = await pull.next(timeout=5)
     assert (again.seq, again.deliveries) == (2, 2)
-    await again.nak(delay=0.2)
+    again.nak(delay=0.2)
     (again,) = await pull.next(timeout=5)
     assert (again.seq, again.deliveries) == (2, 3)
-    await again.in_progress()
-    await again.ack()
+    again.in_progress()
+    again.ack()
     assert await pull.next(timeout=0.2) == []
     assert await bus.ack_floor() == 3
 
@@ -213,7 +213,7 @@ async def test_unsettled_tells_what_is_in_flight(bus: Bus) -> None:
     while len(got) < 2:
         got += await pull.next(max_messages=1, timeout=5)
     for delivery in got:
-        await delivery.ack()
+        delivery.ack()
     await pull.next(timeout=5)
     found = [item async for item in bus.unsettled()]
     assert [(item.identity.uid, item.seq, item.size) for item in found] == [(uid, uid, 21) for uid in (3, 4, 5)]

@@ -68,7 +68,7 @@ async def take(pull: Pull, count: int, within: float = 20) -> list[int]:
         while len(uids) < count:
             for delivery in await pull.next():
                 uids.append(int(delivery.headers["ce-id"].rpartition("/")[2]))
-                await delivery.ack()
+                delivery.ack()
     return uids
 
 
@@ -185,11 +185,11 @@ async def test_streams_deleted_by_hand_are_made_again_and_everything_goes_on(bus
     assert (ack.seq, new.seq) == (1, 1)
     assert {"event": "stream-created", "stream": "MAIL", "max_bytes": 256 << 20, "log_level": "warning"} in logs
     # An acknowledgement for the old stream's sequence 1 must not settle the new stream's.
-    await old.ack()
-    await new.nak()
+    old.ack()
+    new.nak()
     (again,) = await pull.next(timeout=10)
     assert (again.seq, again.deliveries, again.headers["ce-id"]) == (1, 2, "default/INBOX/7/2")
-    await again.ack()
+    again.ack()
 
 
 @pytest.mark.asyncio
@@ -315,7 +315,7 @@ async def test_a_cancelled_pull_keeps_what_had_arrived(bus: Bus) -> None:
         await cancelled(waiting) if not waiting.done() else None
         if waiting.done() and not waiting.cancelled():
             for delivery in waiting.result():
-                await delivery.nak()
+                delivery.nak()
         await publishing
     assert sorted(await take(pull, 20)) == list(range(1, 21))
 
@@ -328,7 +328,7 @@ async def test_what_a_closed_pull_had_not_handed_over_goes_to_another_at_once(
         await bus.publish(message(uid))
     greedy = await bus.pull("store")
     first = await greedy.next(max_messages=10, max_bytes=1, timeout=5)
-    await first[0].ack()
+    first[0].ack()
     await until(lambda: len(greedy._buffer) == 9, "the others have arrived as well")
     other = await Bus.connect(nats_server.url, name="other")
     pull = await other.pull("store")

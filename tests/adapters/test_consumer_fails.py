@@ -4,20 +4,21 @@ is stopped."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import pytest
 from structlog.testing import capture_logs
 
 from consumers import disposition, patience, storing
 from consumers.draft import Draft
-from mailcore.bus import Bus
-from mailcore.bus.publish import PubAck
+from mailcore.bus import Bus, Pipeline, PubAck
+from mailcore.errors import BusError
 from mailcore.events.identity import Identity
 from mailcore.events.message import MessageEvent
-from mailcore.events.thin import Stored, ThinEvent
+from mailcore.events.thin import ThinEvent
 from mailcore.media import Media
 from mailcore.store import MessageRow, Store
 from tests.support.consumers import (
@@ -34,6 +35,8 @@ from tests.support.consumers import (
 from tests.support.nats import NatsServer
 from tests.support.postgres import Postgres
 from tests.support.stores import KEY, query
+
+T = TypeVar("T")
 
 _UIDS = "SELECT uid FROM mailbox_app_mailmessage ORDER BY uid"
 
@@ -290,13 +293,20 @@ class CrashingStore(Store):
 class CrashingBus(Bus):
     wire: Tripwire
 
-    async def publish(self, event: MessageEvent | ThinEvent, *, deadline: float = 30) -> PubAck:
-        if isinstance(event, Stored):
-            self.wire.pass_("before the event")
-        ack = await super().publish(event, deadline=deadline)
-        if isinstance(event, Stored):
+    def pipeline(self, ended: Callable[[T, PubAck | BusError], None]) -> Pipeline[T]:
+        def acknowledged(tag: T, outcome: PubAck | BusError) -> None:
             self.wire.pass_("between event and ack")
-        return ack
+            ended(tag, outcome)
+
+        pipeline = super().pipeline(acknowledged)
+        send = pipeline.send
+
+        async def tripping(tag: T, event: MessageEvent | ThinEvent) -> None:
+            self.wire.pass_("before the event")
+            await send(tag, event)
+
+        pipeline.send = tripping  # type: ignore[method-assign]
+        return pipeline
 
 
 @pytest.mark.asyncio
@@ -359,7 +369,7 @@ async def test_a_suspect_is_taken_alone_and_still_stored(
     pull = await bus.pull("store")
     for _ in range(disposition.SUSPECT + 1):
         (delivery,) = await pull.next(timeout=5)
-        await delivery.nak()
+        delivery.nak()
     await pull.close()
     async with consuming(bus, store, media):
         await ear.count(1)
@@ -375,7 +385,7 @@ async def test_a_message_that_nobody_ever_came_to_an_end_with_is_buried(
     pull = await bus.pull("store")
     for _ in range(disposition.SUSPECT):
         (delivery,) = await pull.next(timeout=5)
-        await delivery.nak()
+        delivery.nak()
     await pull.close()
     async with consuming(bus, store, media):
         (dead,) = await eventually(lambda: ear.dead, "buried")

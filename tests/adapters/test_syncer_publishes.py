@@ -70,7 +70,7 @@ class Seen:
                     await self._rebind(decode_thin(kind, delivery.data))
                 else:
                     await self._store(MessageEvent.decode(delivery.headers, delivery.data))
-                await delivery.ack()
+                delivery.ack()
 
     async def _store(self, event: MessageEvent) -> None:
         identity = event.identity

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -39,20 +38,15 @@ def delivery(sent: list[tuple[str, bytes]]) -> Delivery:
 
 
 def test_only_the_first_settling_is_sent() -> None:
-    async def settle() -> list[tuple[str, bytes]]:
-        sent: list[tuple[str, bytes]] = []
-        one = delivery(sent)
-        await one.in_progress()
-        await one.nak(1.5)
-        await one.ack()
-        await one.term()
-        await one.in_progress()
-        for way in (Delivery.ack, Delivery.nak, Delivery.term):
-            await way(delivery(sent))
-        return sent
-
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        sent = runner.run(settle())
+    sent: list[tuple[str, bytes]] = []
+    one = delivery(sent)
+    one.in_progress()
+    one.nak(1.5)
+    one.ack()
+    one.term()
+    one.in_progress()
+    for way in (Delivery.ack, Delivery.nak, Delivery.term):
+        way(delivery(sent))
     assert {reply for reply, _ in sent} == {NINE}
     assert [payload for _, payload in sent] == [b"+WPI", b'-NAK {"delay": 1500000000}', b"+ACK", b"-NAK", b"+TERM"]
 

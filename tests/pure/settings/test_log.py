@@ -27,6 +27,7 @@ def logging_as_it_was() -> Iterator[None]:
     root.setLevel(level)
     structlog.reset_defaults()
     log._secrets.clear()
+    log._in_lines.clear()
 
 
 def configured(**values: str) -> io.StringIO:
