@@ -14,6 +14,5 @@ _YOUNG: Final = 50_000  # objects more than were freed before it looks at the yo
 
 def settle() -> None:
     """Once, when all is imported: what is there now is never looked at again, what comes is looked at seldom."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 20)

@@ -10,7 +10,7 @@ from mailcore.mime.encodedword import decode_words
 
 # Nearly all there is: one address, with or without a display name.
 _SIMPLE: Final = re.compile(r'\s*+(?:"([^"\\]*+)"\s*+|([^"\\<>,;:()@]*+))<\s*+([^\s<>,;:()"\\]++)\s*+>\s*+')
-_BARE: Final = re.compile(r'\s*+([^\s<>,;:()"\\]++@[^\s<>,;:()"\\]++)\s*+')
+_BARE: Final = re.compile(r'\s*+([^\s<>,;:()"\\@]++@[^\s<>,;:()"\\@]++)\s*+')
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\\.|[<>(),;:]|[^"\\<>(),;:]++|\\', re.DOTALL)
 _BEFORE_DOT: Final = re.compile(r"(?<!\s)\s++([.@])\s*+")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"?', re.DOTALL)

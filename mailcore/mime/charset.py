@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Iterable
 from encodings.aliases import aliases
+from functools import lru_cache
 from typing import Final
 
 from mailcore.mime.defects import Defects
@@ -103,6 +104,7 @@ def _table() -> dict[str, tuple[str, ...]]:
 _KNOWN: Final = _table()
 
 
+@lru_cache(maxsize=256)  # the same few names, for every part
 def _codecs(charset: str) -> tuple[str, ...] | None:
     name = charset.lower()
     return _KNOWN.get(name) or _KNOWN.get(_fold(name[:64]))
