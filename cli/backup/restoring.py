@@ -107,8 +107,10 @@ def _need_revision(manifest: Manifest) -> None:
 
 def _read(backup: Reader, source: Path) -> tuple[Manifest, dict[str, str]]:
     try:
-        manifest = read_manifest(backup.open(MANIFEST).read())
-        text = backup.open(SUMS).read()
+        with backup.open(MANIFEST) as file:
+            manifest = read_manifest(file.read())
+        with backup.open(SUMS) as file:
+            text = file.read()
     except _READING:
         raise BackupError(
             f"{source} is no whole backup: it has no {MANIFEST} (what is cut off has none) or no {SUMS}."
