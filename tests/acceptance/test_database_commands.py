@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -58,7 +59,13 @@ async def test_up_with_postgresql_stores_everything_also_over_a_restart_of_the_d
     url = postgres.create_database()
     first = [make_mail(number, files=(700,)) for number in range(40)]
     dovecot.append_many([mail.raw for mail in first])
-    mozzart = make_mozzart(DATABASE_URL=url).use(dovecot).start().wait_ready().wait_live("idling")
+    mozzart = (
+        make_mozzart(DATABASE_URL=url, MAIL_MAX_BYTES=str(256 << 20))
+        .use(dovecot)
+        .start()
+        .wait_ready()
+        .wait_live("idling")
+    )
     assert mozzart.run("sync").returncode == 0
 
     postgres.stop()
@@ -79,6 +86,15 @@ async def test_up_with_postgresql_stores_everything_also_over_a_restart_of_the_d
     parts = await query(url, "SELECT sha256, size FROM mailbox_app_mailattachment ORDER BY message_id, id")
     assert sorted(parts) == sorted((file.sha256, file.size) for mail in (*first, *late) for file in mail.files)
     assert not mozzart.database.exists()
+    text = mozzart.http("GET", "/metrics", timeout=10).text
+    for pattern in (
+        r'mozzart_mailbox_failing\{account="default",mailbox="INBOX",process="syncer",.*\} 0\.0',
+        r'mozzart_last_sweep_timestamp_seconds\{account="default",.*\} 1\.\d+e\+09',
+        r'mozzart_durable_waiting\{durable="store",process="nats",.*\} 0\.0',
+        r'mozzart_stream_max_bytes\{process="nats",.*stream="MAIL"\} 2\.68435456e\+08',
+        r'mozzart_free_bytes\{place="media",process="consumer",.*\} \d',
+    ):
+        assert re.search(pattern, text), pattern
     assert "Traceback" not in mozzart.log_text()
     mozzart.wait_ready()
     mozzart.stop()
