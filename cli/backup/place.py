@@ -91,14 +91,20 @@ class _DirectoryWriter:
             raise BackupError(f"{path} cannot be used for a backup: {error.strerror}") from None
         self.scratch = path
         self._made: list[Path] = []
+        self._directories = {path: None}  # in the order of their making
 
     def add(self, name: str, source: BinaryIO, size: int) -> str:
         target = self._path.joinpath(*PurePosixPath(name).parts)
-        for parent in reversed(target.relative_to(self._path).parents):
-            (self._path / parent).mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+        self._make_directory(target.parent)
         self._made.append(target)
         with _create(target) as file:
             return _copy(source, file, size)
+
+    def _make_directory(self, path: Path) -> None:
+        if path not in self._directories:
+            self._make_directory(path.parent)
+            path.mkdir(mode=_DIRECTORY_MODE)
+            self._directories[path] = None
 
     def adopt(self, name: str, source: Path) -> str:
         with source.open("rb") as file:
@@ -117,10 +123,8 @@ class _DirectoryWriter:
     def discard(self) -> None:
         for path in self._made:
             path.unlink(missing_ok=True)
-        directories = {parent for path in self._made for parent in path.relative_to(self._path).parents}
-        for each in sorted(directories, key=lambda one: len(one.parts), reverse=True):
-            if each.parts:
-                (self._path / each).rmdir()
+        for directory in [*self._directories][:0:-1]:
+            directory.rmdir()
 
 
 class _TarWriter:
