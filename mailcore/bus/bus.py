@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -41,7 +41,7 @@ class StreamPosition:
     messages: int
     size: int
     created: str
-    max_size: int
+    max_size: int = field(compare=False)  # a limit, no part of the position
 
 
 class Unsettled(NamedTuple):
