@@ -1,27 +1,65 @@
-"""`mozzart db upgrade`."""
+"""`mozzart db`: the revision of the tables."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import click
 import structlog
 
 from cli import exit_code
 from mailcore.settings import Settings
-from mailcore.store import Store
+from mailcore.store import Store, migration
 
 log = structlog.get_logger(__name__)
 
 
 async def upgrade(settings: Settings) -> int:
     """Raises StoreError when the database does not answer."""
-    store = await Store.open(settings.database_url)
-    try:
+    async with _opened(settings) as store:
         before = await store.current()
+        if migration.is_later(before):
+            log.warning("a later version made these tables; they stay as they are", revision=before)
+            return exit_code.OK
+        log.info("upgrading", was=before or "empty", to=migration.newest())
         await store.upgrade()
         after = await store.current()
-    finally:
-        await store.close()
     if before == after:
         log.info("database is up to date", revision=after)
     else:
         log.info("database upgraded", was=before or "empty", revision=after)
     return exit_code.OK
+
+
+async def current(settings: Settings) -> int:
+    """Prints the revision, `none` without tables. Raises StoreError."""
+    async with _opened(settings) as store:
+        click.echo(await store.current() or "none")
+    return exit_code.OK
+
+
+async def check(settings: Settings) -> int:
+    """FAILED when this version cannot work with the tables. Raises StoreError when the database does not answer."""
+    async with _opened(settings) as store:
+        found, lacking = await store.current(), await store.lacking()
+    wanted = migration.newest()
+    later = migration.is_later(found)
+    if found == wanted or later:
+        if not lacking:
+            click.echo(f"{found}: {'of a later version, which this one can use' if later else 'up to date'}")
+            return exit_code.OK
+        said, remedy = f"lacks {', '.join(lacking)}", "restore a backup, or run the version that made these tables"
+    else:
+        said, remedy = f"this version needs {wanted}", "run `mozzart db upgrade`"
+    click.secho(f"{found or 'none'}: {said}; {remedy}", fg="red", err=True)
+    return exit_code.FAILED
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Store]:
+    store = await Store.open(settings.database_url)
+    try:
+        yield store
+    finally:
+        await store.close()

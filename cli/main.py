@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from cli import exit_code, questions
+from cli.backup.command import backup, restore
 from cli.importing.command import import_django
 from cli.password import hash_password
 from cli.process import run_asyncio as _asyncio
@@ -121,13 +122,29 @@ def db() -> None:
 
 @db.command()
 def upgrade() -> int:
-    """Create the tables, or bring them to this version."""
+    """Create the tables, or bring them to this version; running processes go on meanwhile."""
     from cli.database import upgrade as run
 
     return _asyncio(run(_settings("db")))
 
 
-for command in (*questions.COMMANDS, hash_password, import_django):
+@db.command()
+def current() -> int:
+    """Print the revision of the tables; `none` if there are none."""
+    from cli.database import current as run
+
+    return _asyncio(run(_settings("db", quiet=True)))
+
+
+@db.command()
+def check() -> int:
+    """Can this version work with the tables? Changes nothing."""
+    from cli.database import check as run
+
+    return _asyncio(run(_settings("db", quiet=True)))
+
+
+for command in (*questions.COMMANDS, backup, restore, hash_password, import_django):
     root.add_command(command)
 
 

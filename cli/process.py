@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from mailcore.settings import Settings, load_settings
+
+T = TypeVar("T")
 
 
 def settings(process: str, *, quiet: bool = False, nats: bool = False) -> Settings:
@@ -21,7 +23,7 @@ def settings(process: str, *, quiet: bool = False, nats: bool = False) -> Settin
     return found
 
 
-def run_asyncio(main: Coroutine[Any, Any, int]) -> int:
-    """Its exit code. A loop of our own choosing: no policy that some import may have set decides it."""
+def run_asyncio(main: Coroutine[Any, Any, T]) -> T:
+    """What it returns. A loop of our own choosing: no policy that some import may have set decides it."""
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(main)

@@ -11,6 +11,7 @@ import structlog
 import uvloop
 
 from consumers.expunging import Expunging
+from consumers.metrics import watch_space
 from consumers.patience import Patience, Stopping
 from consumers.pulling import Pulling
 from consumers.storing import Storing
@@ -65,7 +66,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(store.close)
         bus = await Bus.connect(settings.nats_url, name="consumer")
         stack.push_async_callback(bus.close)
-        await bus.ensure()
+        await bus.ensure(**settings.retention)
+        watch_space({"media": settings.media_root, "data": settings.data_dir})
         await metrics.answer(bus, "consumer")
         try:
             await Patience(stop).insist(store.upgrade)

@@ -181,18 +181,32 @@ def _claim(base: Path) -> tuple[Path, int]:
         os.close(handle)
 
 
+def claimed(root: Path) -> bool:
+    """Whether a process lives that writes below this MEDIA_ROOT."""
+    try:
+        return not all(_if_abandoned(each, lambda: None) for each in (root / INCOMING).iterdir())
+    except OSError:
+        return False
+
+
 def _remove_if_abandoned(directory: Path) -> None:
+    _if_abandoned(directory, lambda: shutil.rmtree(directory, ignore_errors=True))
+
+
+def _if_abandoned(directory: Path, work: Callable[[], None]) -> bool:
+    """False when a living process holds it; else True, and `work` was done if it is there."""
     try:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(directory, ignore_errors=True)
+        work()
     except BlockingIOError:
-        return
+        return False
     finally:
         os.close(handle)
+    return True
 
 
 def _media_error(error: OSError, root: Path) -> MediaError:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import REGISTRY
+from prometheus_client.core import REGISTRY, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from mailcore.bus import Bus
+from mailcore.bus.layout import MAIL, MAIL_DEAD, MAIL_EVENTS
 
 SUBJECT: Final = "mozzart.metrics"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,6 +37,33 @@ async def answer(bus: Bus, process: str, registry: CollectorRegistry = REGISTRY)
 async def collect(bus: Bus, within: float = 0.3) -> list[bytes]:
     """The answers of all processes that answered `within` seconds, as `merge` takes them. Raises BusError."""
     return await bus.gather(SUBJECT, b"", within)
+
+
+async def streams(bus: Bus) -> bytes:
+    """What NATS holds and what waits there, as an answer of a process `nats`. Raises BusError."""
+    families = stream_families()
+    for stream in (MAIL, MAIL_EVENTS, MAIL_DEAD):
+        held = await bus.position(stream)
+        for name, value in (("messages", held.messages), ("bytes", held.size), ("max_bytes", held.max_size)):
+            families[f"mozzart_stream_{name}"].add_metric((stream,), value)
+    for durable, count in (await bus.waiting()).items():
+        families["mozzart_durable_waiting"].add_metric((durable,), count)
+    registry = CollectorRegistry()
+    registry.register(_Collected(list(families.values())))
+    return encode("nats", bus.server, registry)
+
+
+def stream_families() -> dict[str, GaugeMetricFamily]:
+    """Those of `streams`, without samples."""
+    return {
+        name: GaugeMetricFamily(name, text, labels=(label,))
+        for name, text, label in (
+            ("mozzart_stream_messages", "Messages that a stream holds", "stream"),
+            ("mozzart_stream_bytes", "Bytes that a stream holds", "stream"),
+            ("mozzart_stream_max_bytes", "Bytes that a stream may hold", "stream"),
+            ("mozzart_durable_waiting", "Messages that a durable has not settled", "durable"),
+        )
+    }
 
 
 def encode(process: str, instance: str, registry: CollectorRegistry = REGISTRY) -> bytes:
@@ -78,7 +106,7 @@ def _labelled(answer: bytes) -> list[Metric]:
 
 
 class _Collected(Collector):
-    def __init__(self, families: list[Metric]) -> None:
+    def __init__(self, families: Sequence[Metric]) -> None:
         self._families = families
 
     def collect(self) -> Iterator[Metric]:

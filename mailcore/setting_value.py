@@ -93,6 +93,9 @@ WEBHOOK_EVENTS: Final = ("stored", "backfill", "expunged", "reset", "dead", "syn
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+# Of a stream: longer than its duplicate window; twice what may be in flight, so that it drops nothing that is.
+Days = Annotated[float, Field(ge=0.05, le=36500, allow_inf_nan=False)]
+StreamBytes = Annotated[int, Field(ge=128 << 20)]
 Backfill = Annotated[Literal["all", "none"] | int, BeforeValidator(_backfill)]
 NatsUrl = Annotated[str, BeforeValidator(_nats_url), Field(repr=False)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url), Field(repr=False)]

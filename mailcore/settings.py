@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self, TypedDict
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,11 +20,13 @@ from mailcore.errors import SettingsError
 from mailcore.setting_value import (
     Backfill,
     DatabaseUrl,
+    Days,
     LogFormat,
     LogLevel,
     Names,
     NatsUrl,
     Port,
+    StreamBytes,
     WebhookEvents,
     WebhookUrl,
     fault_lines,
@@ -47,6 +50,15 @@ SECRETS: Final = (
     "webhook_url",
     "webhook_secret",
 )
+
+
+class Retention(TypedDict):
+    """How long and how much the streams keep: MAIL, and as `events_…` MAIL_EVENTS."""
+
+    max_age: timedelta
+    max_bytes: int
+    events_max_age: timedelta
+    events_max_bytes: int
 
 
 class Settings(BaseSettings):
@@ -77,6 +89,11 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     media_root: Path = Path("media")
     sync_interval: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+
+    mail_max_age: Days = 3.0
+    mail_max_bytes: StreamBytes = 4 << 30
+    events_max_age: Days = 3.0
+    events_max_bytes: StreamBytes = 512 << 20
 
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -152,6 +169,16 @@ class Settings(BaseSettings):
     def imap_configured(self) -> bool:
         """False: say NOT_CONFIGURED, keep the api up."""
         return bool(self.accounts)
+
+    @property
+    def retention(self) -> Retention:
+        """What `Bus.ensure` takes."""
+        return {
+            "max_age": timedelta(days=self.mail_max_age),
+            "max_bytes": self.mail_max_bytes,
+            "events_max_age": timedelta(days=self.events_max_age),
+            "events_max_bytes": self.events_max_bytes,
+        }
 
     @property
     def nats_url_path(self) -> Path:

@@ -64,6 +64,7 @@ class Mailbox:
         self.live_from: int | None = None  # the live connection announces UIDs from here on
         self.interrupt: Callable[[], None] | None = None  # ends a running IDLE
         self.missed = 0
+        self.swept_at = 0.0  # seconds since 1970, when a sweep last came to its end
         self.status_took = 1.0  # seconds
         self.connection = "connecting"
         self.since = datetime.now(UTC)

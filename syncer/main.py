@@ -18,6 +18,7 @@ from mailcore.events.thin import Dead, Stored, decode_thin
 from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
 from mailcore.sync.retry import verdict
+from syncer import metrics as own_metrics
 from syncer.account import AccountTasks
 from syncer.attempt import keep_trying
 from syncer.audit import watch
@@ -68,10 +69,13 @@ async def _connect(settings: Settings) -> Bus:
     async def connect() -> Bus:
         return await Bus.connect(settings.nats_url, name="syncer")
 
+    async def ensure(bus: Bus) -> None:
+        await bus.ensure(**settings.retention)
+
     async def once() -> None:
         bus = await aio(connect)
         try:
-            await aio(bus.ensure)
+            await aio(ensure, bus)
         except BaseException:
             await aio_bounded(2.0, bus.close)
             raise
@@ -111,6 +115,8 @@ async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
             mailbox = tasks.mailboxes.get(key)
             if mailbox is not None and isinstance(event, Stored | Dead):
                 mailbox.heard(event)
+
+    own_metrics.watch(mailboxes)
 
     async def listen() -> None:
         await metrics.answer(bus, "syncer")

@@ -1,9 +1,15 @@
-"""What the syncer counts. Labels are account and mailbox; nothing of a message is a label."""
+"""What the syncer counts and how its mailboxes are. Labels are account and mailbox; nothing of a message is a label."""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
+
+from mailcore.events.control import MailboxLive
 from mailcore.events.identity import MailboxKey
 
 _MAILBOX = ("account", "mailbox")
@@ -15,6 +21,51 @@ SWEEP_FOUND_MISSED = Counter(
 SWEEP_SECONDS = Histogram("mozzart_sweep_seconds", "One comparison of server and ledger, without fetching")
 
 
+class Watched(Protocol):
+    """A mailbox. `swept_at` is the time (seconds since 1970) of the last comparison that came to its end; 0: none."""
+
+    swept_at: float
+
+    def live_state(self) -> MailboxLive: ...
+
+
 def of(key: MailboxKey) -> tuple[str, str]:
     """The labels of a mailbox."""
     return key.account, key.mailbox
+
+
+def watch(mailboxes: Callable[[], Iterable[Watched]], registry: CollectorRegistry = REGISTRY) -> None:
+    """From now on show how these are, asked anew each time: what is gone leaves no gauge behind."""
+    registry.register(Mailboxes(mailboxes))
+
+
+class Mailboxes(Collector):
+    def __init__(self, mailboxes: Callable[[], Iterable[Watched]]) -> None:
+        self._mailboxes = mailboxes
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return _families().values()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        families = _families()
+        for mailbox in self._mailboxes():
+            state = mailbox.live_state()
+            labels = (state.account, state.mailbox)
+            families["failing"].add_metric(labels, bool(state.error))
+            families["in_flight"].add_metric(labels, state.in_flight)
+            families["in_flight_bytes"].add_metric(labels, state.in_flight_bytes)
+            if mailbox.swept_at:
+                families["swept"].add_metric(labels, mailbox.swept_at)
+        yield from families.values()
+
+
+def _families() -> dict[str, GaugeMetricFamily]:
+    return {
+        name: GaugeMetricFamily(metric, text, labels=_MAILBOX)
+        for name, metric, text in (
+            ("failing", "mozzart_mailbox_failing", "1: its connection failed or the account is refused"),
+            ("in_flight", "mozzart_in_flight_messages", "Published and not yet heard of as stored"),
+            ("in_flight_bytes", "mozzart_in_flight_bytes", "Their RFC 5322 bytes"),
+            ("swept", "mozzart_last_sweep_timestamp_seconds", "When a sweep last came to its end"),
+        )
+    }

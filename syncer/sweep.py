@@ -253,6 +253,7 @@ def _done(mailbox: Mailbox, tally: Tally, snapshot: Snapshot, began: float, nurs
         last_sync_status="ok",
     )
     metrics.SWEEP_SECONDS.observe(time.monotonic() - began)
+    mailbox.swept_at = time.time()
     tally.check()
     _report_soon(mailbox, tally, nursery)
 

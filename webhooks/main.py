@@ -32,7 +32,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         bus = await Bus.connect(settings.nats_url, name="webhook")
         stack.push_async_callback(bus.close)
-        await bus.ensure()
+        await bus.ensure(**settings.retention)
         await bus.own.stream(dead.CONFIG)
         await metrics.answer(bus, "webhook")
         pull = await bus.own.pull(MAIL_EVENTS, DURABLE, filters(settings.webhook_events))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -36,13 +36,15 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class StreamPosition:
     """`first_seq` and `last_seq` of what the stream holds (an empty one: `first_seq` is `last_seq` + 1). `created` is
-    another one when somebody deleted the stream and it was made anew, with sequences from 1."""
+    another one when somebody deleted the stream and it was made anew, with sequences from 1. `max_size` is the most
+    that it may hold."""
 
     first_seq: int
     last_seq: int
     messages: int
     size: int
     created: str
+    max_size: int = field(compare=False)  # a limit, no part of the position
 
 
 class Unsettled(NamedTuple):
@@ -102,13 +104,20 @@ class Bus:
         between are lost: reconcile after each True."""
         self._link.watchers.append(callback)
 
-    async def ensure(self, *, max_age: timedelta = timedelta(days=3), max_bytes: int = 4 << 30) -> None:
+    async def ensure(
+        self,
+        *,
+        max_age: timedelta = timedelta(days=3),
+        max_bytes: int = 4 << 30,
+        events_max_age: timedelta | None = None,
+        events_max_bytes: int | None = None,
+    ) -> None:
         """Make or update the streams MAIL, MAIL_EVENTS, MAIL_DEAD, the buckets and the durables `store` and `expunge`.
 
-        `max_bytes` bounds MAIL and the body bucket each; where the server has less space, less is asked for. What is
-        deleted by hand later on is made again, with a warning in the log.
+        `max_bytes` bounds MAIL and the body bucket each, `events_…` MAIL_EVENTS; where the server has less space, less
+        is asked for. What is deleted by hand later on is made again, with a warning in the log.
         """
-        await self._jetstream.ensure(Limits(max_age, max_bytes))
+        await self._jetstream.ensure(Limits(max_age, max_bytes, events_max_age, events_max_bytes))
 
     async def publish(self, event: MessageEvent | ThinEvent, *, deadline: float = 30) -> PubAck:
         """Publish and await the PubAck.
@@ -243,9 +252,8 @@ class Bus:
         """Where the stream (`MAIL`, `MAIL_EVENTS`, `MAIL_DEAD`) begins and ends."""
         info = await self._jetstream.call(f"STREAM.INFO.{stream}")
         state = info["state"]
-        return StreamPosition(
-            state["first_seq"], state["last_seq"], state["messages"], state["bytes"], str(info["created"])
-        )
+        first, last, messages, size = (state[name] for name in ("first_seq", "last_seq", "messages", "bytes"))
+        return StreamPosition(first, last, messages, size, str(info["created"]), info["config"]["max_bytes"])
 
     async def ack_floor(self) -> int:
         """All messages of MAIL up to this sequence are settled."""
@@ -258,6 +266,14 @@ class Bus:
             if info["num_pending"] or info["num_ack_pending"]:
                 floor = min(floor, int(info["ack_floor"]["stream_seq"]))
         return floor
+
+    async def waiting(self) -> dict[str, int]:
+        """By durable: what it has not settled, delivered or not."""
+        out = {}
+        for durable, (stream, _) in DURABLES.items():
+            info = await self._jetstream.call(f"CONSUMER.INFO.{stream}.{durable}")
+            out[durable] = int(info["num_pending"]) + int(info["num_ack_pending"])
+        return out
 
     async def unsettled(self) -> AsyncGenerator[Unsettled, None]:
         """The messages of MAIL after the ack floor: each one that is in flight, and some that were settled. Headers

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -96,7 +95,7 @@ class JetStream:
             except ApiError as error:
                 if error.err_code not in _NO_SPACE or limits.max_bytes // 2 < _SMALLEST:
                     raise
-                limits = replace(limits, max_bytes=limits.max_bytes // 2)
+                limits = limits.halved()
                 log.warning("streams-smaller", max_bytes=limits.max_bytes, error=str(error))
         for name, (stream, config) in DURABLES.items():
             await self._ensure_consumer(name, stream, config, tell)

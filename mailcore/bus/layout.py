@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -29,10 +29,18 @@ _BODY_GRACE: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`max_age` and `max_bytes` of MAIL; the other streams' limits follow from them."""
+    """`max_age` and `max_bytes` of MAIL; those of MAIL_EVENTS are as old and an eighth as large unless told otherwise,
+    and the other streams' limits follow from MAIL's."""
 
     max_age: timedelta = timedelta(days=3)
     max_bytes: int = 4 << 30
+    events_max_age: timedelta | None = None
+    events_max_bytes: int | None = None
+
+    def halved(self) -> Limits:
+        """For a server that has less space."""
+        events = None if self.events_max_bytes is None else self.events_max_bytes // 2
+        return replace(self, max_bytes=self.max_bytes // 2, events_max_bytes=events)
 
 
 def ns(span: timedelta) -> int:
@@ -52,8 +60,8 @@ def streams(limits: Limits) -> dict[str, dict[str, Any]]:
         MAIL: {**plain[MAIL], "max_age": ns(limits.max_age), "max_bytes": limits.max_bytes},
         MAIL_EVENTS: {
             **plain[MAIL_EVENTS],
-            "max_age": ns(limits.max_age),
-            "max_bytes": max(limits.max_bytes // 8, 1 << 20),
+            "max_age": ns(limits.events_max_age or limits.max_age),
+            "max_bytes": max(limits.events_max_bytes or limits.max_bytes // 8, 1 << 20),
         },
         MAIL_DEAD: {**plain[MAIL_DEAD], "max_age": ns(_DEAD_AGE), "max_bytes": max(limits.max_bytes // 4, 1 << 20)},
         bucket_stream(BODY_BUCKET): _bucket(BODY_BUCKET, limits.max_age + _BODY_GRACE, limits.max_bytes),

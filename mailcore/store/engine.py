@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from pydantic_core import to_json
-from sqlalchemy import URL, Connection, StaticPool, event, make_url
+from sqlalchemy import URL, Connection, NullPool, StaticPool, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -29,15 +29,27 @@ T = TypeVar("T")
 _BUSY_TIMEOUT_MS: Final = 30_000
 _WRITES: Final = "mozzart_writes"
 
+# PostgreSQL, for one process: connections that are kept and that may come on top; seconds, each of which bounds what a
+# dead host or a frozen process may hold. docs/operations.md tells them, and a test holds it to them.
+POOL_SIZE: Final = 4
+POOL_OVERFLOW: Final = 4
+POOL_TIMEOUT: Final = 10
+CONNECT_TIMEOUT: Final = 10
+# The server's comes first: its answer is an error that leaves the connection whole.
+STATEMENT_TIMEOUT: Final = 110
+COMMAND_TIMEOUT: Final = 120
+IDLE_IN_TRANSACTION_TIMEOUT: Final = 60
+
 
 class Engine(Protocol):
     """Where transactions are run."""
 
     name: str
 
-    async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+    async def run(self, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False) -> T:
         """`work` in one transaction, committed when it returns, rolled back when it raises. Cancelled, it may have been
-        committed all the same."""
+        committed all the same. `unhurried`: its statements may take as long as they need (migrations of large
+        tables)."""
 
     async def close(self) -> None: ...
 
@@ -72,13 +84,13 @@ class _Engine:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
-        task = asyncio.ensure_future(self._transaction(work, writes))
+    async def run(self, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False) -> T:
+        task = asyncio.ensure_future(self._transaction(work, writes, unhurried))
         self._running.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
-    async def _transaction(self, work: Callable[[Connection], T], writes: bool) -> T:
+    async def _transaction(self, work: Callable[[Connection], T], writes: bool, unhurried: bool) -> T:
         raise NotImplementedError
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
@@ -109,7 +121,7 @@ class _Sqlite(_Engine):
         self._writer = asyncio.Lock()
         self._reader = self._writer if in_memory else nullcontext()
 
-    async def _transaction(self, work: Callable[[Connection], T], writes: bool) -> T:
+    async def _transaction(self, work: Callable[[Connection], T], writes: bool, unhurried: bool) -> T:
         engine, turn = (self._writing, self._writer) if writes else (self._engine, self._reader)
         async with turn, engine.begin() as connection:
             return await connection.run_sync(work)
@@ -124,25 +136,37 @@ class _Postgres(_Engine):
 
     def __init__(self, url: URL) -> None:
         super().__init__()
-        # pool_pre_ping finds the connections that a restart of the server closed; the timeouts keep a dead host from
-        # holding us.
+        # pool_pre_ping finds the connections that a restart of the server closed.
+        limits = {
+            "statement_timeout": f"{STATEMENT_TIMEOUT}s",
+            "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT}s",
+        }
         self._engine = create_async_engine(
             url,
             pool_pre_ping=True,
-            pool_size=4,
-            max_overflow=4,
-            pool_timeout=10,
-            connect_args={"timeout": 10, "command_timeout": 120},
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_TIMEOUT,
+            connect_args={"command_timeout": COMMAND_TIMEOUT, **_connecting(limits)},
             **_options(),
         )
+        # Explicitly none, also where the server's own configuration sets some.
+        unlimited = dict.fromkeys(limits, "0")
+        self._unhurried = create_async_engine(
+            url, poolclass=NullPool, connect_args=_connecting(unlimited), **_options()
+        )
 
-    async def _transaction(self, work: Callable[[Connection], T], writes: bool) -> T:
-        async with self._engine.begin() as connection:
+    async def _transaction(self, work: Callable[[Connection], T], writes: bool, unhurried: bool) -> T:
+        async with (self._unhurried if unhurried else self._engine).begin() as connection:
             return await connection.run_sync(work)
 
     async def close(self) -> None:
         await self._last_ones()
         await self._engine.dispose()
+
+
+def _connecting(limits: dict[str, str]) -> dict[str, Any]:
+    return {"timeout": CONNECT_TIMEOUT, "server_settings": {"application_name": "mozzart", **limits}}
 
 
 def _options() -> dict[str, Any]:

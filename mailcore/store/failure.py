@@ -17,6 +17,7 @@ from mailcore.errors import Retry, Scope, StoreError
 # exceeded.
 _ROW_CLASSES: Final = frozenset({"22", "23", "54"})
 _NO_TABLE: Final = frozenset({"42P01", "42703"})
+_LOCKED: Final = "55P03"
 _SQLITE_ROW: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError)
 # What our types and the drivers raise for a value that they cannot encode: lone surrogates, naive times, 65-bit
 # numbers.
@@ -38,6 +39,8 @@ def store_error(error: BaseException, doing: str) -> StoreError:
         return StoreError(f"{doing}: the mailbox has no row yet; the syncer makes it", scope=Scope.MAILBOX)
     if not lost and any(_row_refused(each) for each in causes):
         return StoreError(f"{doing}: the database refused a row: {said}", scope=Scope.MESSAGE, retry=Retry.NEVER)
+    if any(getattr(each, "sqlstate", None) == _LOCKED for each in causes):
+        return StoreError(f"{doing}: another session holds our tables (a long query, pg_dump): {said}; try again")
     return StoreError(f"{doing}: the database is not available: {said}")
 
 

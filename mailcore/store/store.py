@@ -45,21 +45,26 @@ class Store:
         await self._engine.close()
 
     async def upgrade(self) -> None:
-        """Bring the tables to this version. Processes that do it at once wait for each other."""
-        await self._write("upgrading the tables", migration.upgrade)
+        """Bring the tables to this version; those of a later one stay as they are. Processes that do it at once wait
+        for each other."""
+        await self._run("upgrading the tables", migration.upgrade, writes=True, unhurried=True)
 
     async def current(self) -> str | None:
         """The revision of the tables; None before the first `upgrade`."""
         return await self._read("reading the revision of the tables", migration.current)
 
     async def check(self) -> None:
-        """Raises StoreError, saying what to do, unless the database answers and its tables are those of this
-        version."""
+        """Raises StoreError, saying what to do, unless the database answers and its tables are those of this version or
+        of a later one."""
         found, wanted = await self.current(), migration.newest()
-        if found != wanted:
+        if found != wanted and not migration.is_later(found):
             raise StoreError(
                 f"the tables are at revision {found or 'none'}, this version needs {wanted}; run `mozzart db upgrade`"
             )
+
+    async def lacking(self) -> list[str]:
+        """The tables and columns (`table.column`) that this version uses and the database does not have."""
+        return await self._read("inspecting the tables", migration.missing)
 
     async def load_mailbox(self, key: MailboxKey) -> MailboxState | None:
         return await self._read(f"loading the mailbox {key}", mailboxes.load, key)
@@ -160,9 +165,9 @@ class Store:
     ) -> T:
         return await self._run(doing, lambda connection: work(connection, *args, **kwargs), writes=False)
 
-    async def _run(self, doing: str, work: Callable[[Connection], T], *, writes: bool) -> T:
+    async def _run(self, doing: str, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False) -> T:
         try:
-            return await self._engine.run(work, writes=writes)
+            return await self._engine.run(work, writes=writes, unhurried=unhurried)
         except FAILURES as error:
             failure = store_error(error, doing)
             if failure.scope is Scope.MAILBOX:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession, web
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 
 from api.dependencies import Dependencies
@@ -400,6 +401,7 @@ async def test_metrics_are_those_of_every_process(serve: Callable[..., Any], nat
     api = await serve()
     bus = await Bus.connect(nats_server.url, name="consumer")
     try:
+        await bus.ensure(max_bytes=256 << 20)
         await metrics.answer(bus, "consumer")
         status, text, headers = await api.ask("GET", "/metrics")
     finally:
@@ -409,6 +411,15 @@ async def test_metrics_are_those_of_every_process(serve: Callable[..., Any], nat
     assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert 'process="api"' in text
     assert 'process="consumer"' in text
+    found = {
+        (sample.name, sample.labels.get("stream") or sample.labels.get("durable")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.labels["process"] == "nats"
+    }
+    assert found["mozzart_stream_messages", "MAIL_DEAD"] == 0
+    assert found["mozzart_stream_max_bytes", "MAIL"] == 256 << 20
+    assert {durable for name, durable in found if name == "mozzart_durable_waiting"} == {"store", "backfill", "expunge"}
 
 
 @pytest.mark.asyncio

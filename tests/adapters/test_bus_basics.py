@@ -16,6 +16,8 @@ from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus, DeadLetterMissing,
 from mailcore.bus.layout import Limits, streams
 from mailcore.errors import BusError, Retry, Scope
 from mailcore.events.message import MessageEvent
+from mailcore.settings import Settings
+from tests.support.consumers import until
 from tests.support.events import expunged, message
 from tests.support.nats import NatsServer
 
@@ -352,3 +354,30 @@ async def test_a_sequence_that_the_stream_never_had_is_from_one_that_was_deleted
 
     async with aclosing(bus.tail("mail.*.*.new", since={MAIL: 900})) as tail:
         assert (await anext(tail)).seq == 1
+
+
+@pytest.mark.asyncio
+async def test_the_settings_say_how_long_and_how_much_the_streams_keep(bus: Bus) -> None:
+    facts = {"mail_max_age": 1.5, "mail_max_bytes": 256 << 20, "events_max_age": 9, "events_max_bytes": 128 << 20}
+    await bus.ensure(**Settings(_env_file=None, **facts).retention)
+    day = 24 * 3600 * 1_000_000_000
+    for stream, age, size in ((MAIL, 1.5, 256 << 20), (MAIL_EVENTS, 9, 128 << 20)):
+        config = (await bus._jetstream.call(f"STREAM.INFO.{stream}"))["config"]
+        assert (config["max_age"], config["max_bytes"]) == (age * day, size)
+        assert (await bus.position(stream)).max_size == size
+
+
+@pytest.mark.asyncio
+async def test_what_waits_is_what_no_consumer_has_settled(bus: Bus) -> None:
+    for number in (1, 2, 3):
+        await bus.publish(message(number))
+    pull = await bus.pull("store")
+    deliveries = await pull.next(timeout=5)
+    assert await bus.waiting() == {"store": 3, "backfill": 0, "expunge": 0}, "delivered is not settled"
+    for delivery in deliveries:
+        await delivery.ack()
+
+    async def settled() -> bool:
+        return (await bus.waiting())["store"] == 3 - len(deliveries)
+
+    await until(settled, "what was acknowledged waits no more")

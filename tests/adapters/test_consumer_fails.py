@@ -199,6 +199,31 @@ async def test_while_the_database_is_down_messages_wait_and_then_all_are_stored(
 
 
 @pytest.mark.asyncio
+async def test_restarts_of_postgresql_in_the_midst_of_storing_lose_and_double_nothing(
+    bus: Bus, ear: Ear, postgres: Postgres, postgres_url: str, media: Media, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.2)
+    store = await Store.open(postgres_url)
+    await store.upgrade()
+    await store.save_mailbox(KEY, uidvalidity=7)
+    with capture_logs() as lines:
+        async with consuming(bus, store, media, messages=5):
+            for last in (100, 200, 300):
+                half = last - 50
+                await asyncio.gather(*(bus.publish(event(number)) for number in range(last - 99, last + 1)))
+                await eventually(lambda half=half: len(ear.identities) >= half, "it is in the midst of storing")
+                postgres.stop()
+                postgres.start()
+            await ear.count(300, within=60)
+    (counts,) = await query(postgres_url, "SELECT count(*), count(DISTINCT uid) FROM mailbox_app_mailmessage")
+    assert counts == (300, 300)
+    assert len(kept_files(media.root)) == 300
+    assert ear.dead == []
+    assert [line for line in lines if line["event"] == "waiting"], "no restart was felt: this test shows nothing"
+    await store.close()
+
+
+@pytest.mark.asyncio
 async def test_a_consumer_can_be_stopped_while_the_database_is_down(
     bus: Bus, ear: Ear, postgres: Postgres, postgres_url: str, media: Media, nats_server: NatsServer
 ) -> None:

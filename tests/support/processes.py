@@ -32,11 +32,12 @@ ROLES = ("syncer", "consumer", "api", "nats-server")
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP response; `json` is the decoded body, or None."""
+    """One HTTP response; `json` is the decoded body, or None; `text` is it as it came."""
 
     status: int
     headers: dict[str, str]
     json: Any
+    text: str = ""
 
 
 @dataclass
@@ -313,7 +314,8 @@ def _answer(status: int, headers: Any, body: bytes) -> Answer:
     decoded = None
     with contextlib.suppress(ValueError):
         decoded = json.loads(body)
-    return Answer(status, {name.lower(): value for name, value in headers.items()}, decoded)
+    text = body.decode(errors="replace")
+    return Answer(status, {name.lower(): value for name, value in headers.items()}, decoded, text)
 
 
 @pytest.fixture

@@ -54,3 +54,16 @@ def test_a_filter_finds_its_streams(wanted: str, filters: dict[str, list[str] | 
 def test_a_body_outlives_the_event_that_names_it() -> None:
     made = streams(Limits(max_age=timedelta(days=2)))
     assert made["OBJ_mail-bodies"]["max_age"] > made[MAIL]["max_age"] == ns(timedelta(days=2)) == 172_800 * 10**9
+
+
+def test_the_events_have_limits_of_their_own_or_an_eighth_of_those_of_mail() -> None:
+    plain = streams(Limits(max_age=timedelta(days=2), max_bytes=1 << 30))[MAIL_EVENTS]
+    assert (plain["max_age"], plain["max_bytes"]) == (ns(timedelta(days=2)), 128 << 20)
+
+    own = Limits(max_bytes=1 << 30, events_max_age=timedelta(days=9), events_max_bytes=512 << 20)
+    made = streams(own)
+    assert (made[MAIL_EVENTS]["max_age"], made[MAIL_EVENTS]["max_bytes"]) == (ns(timedelta(days=9)), 512 << 20)
+    assert (made[MAIL]["max_age"], made[MAIL]["max_bytes"]) == (ns(timedelta(days=3)), 1 << 30)
+
+    assert own.halved() == Limits(max_bytes=512 << 20, events_max_age=timedelta(days=9), events_max_bytes=256 << 20)
+    assert Limits(max_bytes=1 << 30).halved() == Limits(max_bytes=512 << 20)

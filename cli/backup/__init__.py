@@ -1,0 +1,1 @@
+"""`mozzart backup` and `mozzart restore`: SQLite and the attachments, while everything runs."""
