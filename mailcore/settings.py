@@ -6,15 +6,16 @@ set. docs/configuration.md lists them all and a test holds it to this module.
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
-from mailcore.account import IMAP_PORT, IMAPS_PORT, Account
+from mailcore.account import CONNECTIONS, IMAP_PORT, IMAPS_PORT, Account, Connections, Mailboxes
+from mailcore.accounts import AccountsFile, read_accounts
 from mailcore.errors import SettingsError
 from mailcore.setting_value import (
     Backfill,
@@ -68,9 +69,12 @@ class Settings(BaseSettings):
     imap_use_ssl: bool = True
     imap_starttls: bool = False
     imap_ca_file: Path | None = None
-    imap_mailbox: Names = ("INBOX",)
+    imap_mailbox: Mailboxes = ("INBOX",)
     imap_backfill: Backfill = "all"
+    imap_connections: Connections = CONNECTIONS
     accounts_file: Path | None = None
+    host_connections: Connections = 200
+    host_logins: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
 
     nats_url: NatsUrl = ""
     database_url: DatabaseUrl = ""
@@ -104,6 +108,7 @@ class Settings(BaseSettings):
     webhook_secret_file: Path | None = None
 
     _accounts: tuple[Account, ...] = PrivateAttr(default=())
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
 
     @model_validator(mode="before")
     @classmethod
@@ -128,10 +133,13 @@ class Settings(BaseSettings):
             self._put("imap_use_ssl", False)
         if "imap_port" not in self.model_fields_set and not self.imap_use_ssl:
             self._put("imap_port", IMAP_PORT)
-        self._accounts = (*self._account_of_imap_settings(), *self._accounts_of_file())
-        names = [account.name for account in self.accounts]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"ACCOUNTS_FILE: account names must differ, found twice: {', '.join(sorted(twice))}")
+        file = self._read_accounts_file()
+        self._accounts, self._warnings = (*self._account_of_imap_settings(), *file.accounts), file.warnings
+        if sum(account.name == DEFAULT_ACCOUNT for account in self.accounts) > 1:
+            raise ValueError(
+                f"ACCOUNTS_FILE {self.accounts_file}: name: {DEFAULT_ACCOUNT!r} is the account of IMAP_HOST, IMAP_USER "
+                "and IMAP_PASSWORD; unset those or choose another name"
+            )
         return self
 
     @model_validator(mode="after")
@@ -147,6 +155,11 @@ class Settings(BaseSettings):
     def accounts(self) -> tuple[Account, ...]:
         """The account of IMAP_* (named `default`) if it is complete, then those of ACCOUNTS_FILE."""
         return self._accounts
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for people about settings that work and are not wise."""
+        return self._warnings
 
     @property
     def imap_configured(self) -> bool:
@@ -219,31 +232,17 @@ class Settings(BaseSettings):
                 ca_file=self.imap_ca_file,
                 mailboxes=self.imap_mailbox,
                 backfill=self.imap_backfill,
+                connections=self.imap_connections,
             ),
         )
 
-    def _accounts_of_file(self) -> Iterable[Account]:
+    def _read_accounts_file(self) -> AccountsFile:
         if self.accounts_file is None:
-            return ()
-        where = f"ACCOUNTS_FILE {self.accounts_file}"
-        try:
-            document = tomllib.loads(self.accounts_file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ValueError(f"{where}: cannot be read ({error.strerror})") from None
-        except ValueError as error:
-            raise ValueError(f"{where}: not valid TOML ({error})") from None
-        tables = document.get("account")
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise ValueError(f"{where}: expected one [[account]] table per account")
-        accounts = []
-        for number, table in enumerate(tables, 1):
-            try:
-                accounts.append(Account.model_validate(table))
-            except ValidationError as error:
-                raise ValueError(
-                    f"{where}: [[account]] {number}: {'; '.join(fault_lines(error, upper=False))}"
-                ) from None
-        return accounts
+            return AccountsFile(())
+        dotenv = DotEnvSettingsSource(type(self), case_sensitive=True).env_vars
+        return read_accounts(
+            self.accounts_file, {**{name: value or "" for name, value in dotenv.items()}, **os.environ}
+        )
 
 
 def load_settings() -> Settings:

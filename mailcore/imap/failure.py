@@ -42,8 +42,11 @@ def refused(where: str, what: str, code: str, text: str) -> CommandFailed:
     )
 
 
-def login_refused(where: str, user: str, code: str, text: str) -> CommandFailed:
-    """A tagged NO or BAD to LOGIN or AUTHENTICATE: a plain NO means bad credentials (RFC 9051 §6.2.3)."""
+def login_refused(
+    where: str, user: str, code: str, text: str, *, check: str = "IMAP_USER and IMAP_PASSWORD"
+) -> CommandFailed:
+    """A tagged NO or BAD to LOGIN or AUTHENTICATE: a plain NO means bad credentials (RFC 9051 §6.2.3), so the settings
+    that `check` names are wrong."""
     delay = retry_after(text)
     if code in TRANSIENT or delay is not None:
         return CommandFailed(
@@ -54,7 +57,7 @@ def login_refused(where: str, user: str, code: str, text: str) -> CommandFailed:
             retry_after=delay,
         )
     return AuthenticationFailed(
-        f"{where}: login of {user!r} refused: {_said(code, text.rstrip('.'))}. Check IMAP_USER and IMAP_PASSWORD",
+        f"{where}: login of {user!r} refused: {_said(code, text.rstrip('.'))}. Check {check}",
         code=code,
     )
 
