@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 import trio
 
 from mailcore.aio import aio, aio_bounded
-from mailcore.errors import ConnectionLost, ImapError, Retry, Scope
+from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Retry, Scope
 from mailcore.settings import Account
 from mailcore.sync.retry import pause, verdict
 from syncer.host import Host
@@ -29,6 +29,8 @@ class Gate:
         self.endpoint = endpoint
         self.host = host
         self.refused = ""
+        self.open = 0
+        self.crowded: Callable[[int], None] = lambda _: None  # told how many the server allows
         self._failures = 0
         self._not_before = float("-inf")
         self._last_try = float("-inf")
@@ -37,20 +39,26 @@ class Gate:
         # One request of each kind stands in the host's queue, so that looking never waits behind idling.
         self._queues = {True: trio.Lock(), False: trio.Lock()}
         self._login = trio.Lock()
+        self._full: list[Callable[[], None]] = []  # of those who wait for a connection that will idle
         self._tries = 0
         self._last_failure: ImapError | None = None
 
-    async def connect(self, *, live: bool = False) -> ImapConnection:
-        """A connection that is logged in; `live`: one that will idle. Raises ImapError; while the account is being left
-        alone, its last refusal.
+    async def connect(self, full: Callable[[], None] | None = None) -> ImapConnection:
+        """A connection that is logged in. With `full` it is one that will idle; `full` is told while the host has no
+        room for such. Raises ImapError; while the account is being left alone, its last refusal.
 
         Whoever waited while somebody else's login failed gets that failure: a server that does not answer costs one
         deadline, not one for each mailbox.
         """
-        came = self._tries
-        async with self._queues[live]:
+        came, live = self._tries, full is not None
+        with self._to_be_told(full):
+            await self._queues[live].acquire()
+        try:
             self._check(came)
-            seat = await self.host.seat(self.account, live=live, troubled=self._last_failure is not None)
+            with self._to_be_told(full):
+                seat = await self.host.seat(
+                    self.account, live=live, troubled=self._last_failure is not None, full=self._tell_full
+                )
             try:
                 async with self._login:
                     self._check(came)
@@ -58,7 +66,15 @@ class Gate:
             except BaseException:
                 seat.leave()
                 raise
-        connection.when_closed(seat.leave)
+        finally:
+            self._queues[live].release()
+        self.open += 1
+
+        def closed() -> None:
+            self.open -= 1
+            seat.leave()
+
+        connection.when_closed(closed)
         return connection
 
     def hurry(self) -> None:
@@ -72,6 +88,21 @@ class Gate:
                 await self._accepted.wait()
             else:
                 await trio.sleep_forever()
+
+    @contextmanager
+    def _to_be_told(self, full: Callable[[], None] | None) -> Iterator[None]:
+        if full is None:
+            yield
+            return
+        self._full.append(full)
+        try:
+            yield
+        finally:
+            self._full.remove(full)
+
+    def _tell_full(self) -> None:
+        for full in self._full:
+            full()
 
     def _check(self, came: int) -> None:
         if trio.current_time() < self._not_before:
@@ -88,6 +119,14 @@ class Gate:
             text = f"{self.endpoint} did not finish the login in time; is it an IMAP server?"
             self._failed(ConnectionLost(text))
             raise ConnectionLost(text) from None
+        except CommandFailed as error:
+            if error.code != "LIMIT" or not self.open:
+                self._failed(error)
+                raise
+            self.crowded(self.open)
+            crowded = CommandFailed(f"{error} (with {self.open} open)", code=error.code)
+            self._failed(crowded)
+            raise crowded from None
         except ImapError as error:
             self._failed(error)
             raise
@@ -120,12 +159,15 @@ class Pool:
 
     def __init__(self, account: Account, host: Host) -> None:
         self.gate = Gate(account.name, Endpoint.of(account), host)
+        self.gate.crowded = self._shrink
         size = max(2, min(3, account.connections // 3))
         self._all = trio.CapacityLimiter(size)
         self._bulk = trio.CapacityLimiter(size - 1)
         self._live = trio.CapacityLimiter(account.connections - size)
         self._full = f"all {account.connections} connections of the account ({account.setting('connections')})"
+        self._host_full = f"all that may idle of the {host.limit} connections to the host (HOST_CONNECTIONS)"
         self._idle: list[ImapConnection] = []
+        self._idling: dict[ImapConnection, None] = {}
 
     @asynccontextmanager
     async def live(self, full: Callable[[str], None]) -> AsyncIterator[ImapConnection]:
@@ -133,12 +175,12 @@ class Pool:
         if not self._live.available_tokens:
             full(self._full)
         async with self._live:
-            if self.gate.host.full_for_live:
-                full(f"all that may idle of the {self.gate.host.limit} connections to the host (HOST_CONNECTIONS)")
-            connection = await self.gate.connect(live=True)
+            connection = await self.gate.connect(lambda: full(self._host_full))
+            self._idling[connection] = None
             try:
                 yield connection
             finally:
+                del self._idling[connection]
                 if not connection.closed:
                     await aio_bounded(1.0, connection.logout)
                 connection.kill()
@@ -168,6 +210,22 @@ class Pool:
         while (connection := self._rested()) is not None:
             await aio_bounded(1.0, connection.logout)
             connection.kill()
+
+    def _shrink(self, allowed: int) -> None:
+        """The server allows this account fewer connections than we thought: what idles must not take them all, or
+        nobody could look and fetch."""
+        allowed = max(2, allowed)
+        looking = min(int(self._all.total_tokens), max(1, allowed // 2))
+        if allowed - looking >= self._live.total_tokens:
+            return  # what rests or looks at this moment was in the way
+        self._all.total_tokens = looking
+        self._live.total_tokens = allowed - looking
+        self._full = f"all {allowed} connections that the server allows the account"
+        log.warning("server allows fewer connections", account=self.gate.account, connections=allowed)
+        for connection in list(self._idling)[allowed - looking :]:
+            connection.kill()
+        while (resting := self._rested()) is not None:
+            resting.kill()
 
     def _rested(self) -> ImapConnection | None:
         while self._idle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -50,8 +51,9 @@ class Host:
         """No connection may begin to idle now."""
         return self._live >= for_live(self.limit)
 
-    async def seat(self, account: str, *, live: bool, troubled: bool) -> Seat:
-        """Wait for room and for the pace; the login is to follow at once."""
+    async def seat(self, account: str, *, live: bool, troubled: bool, full: Callable[[], None] = lambda: None) -> Seat:
+        """Wait for room and for the pace; the login is to follow at once. `full` is told, perhaps again and again, while
+        none may begin to idle."""
         request = Waiting(account, live, troubled, next(self._numbers))
         self._waiting.append(request)
         try:
@@ -60,6 +62,8 @@ class Host:
                 if wait == 0 and choose(self._waiting, self._held, self._live, self.limit) is request:
                     return self._sit(request)
                 changed = self._changed
+                if live and self.full_for_live:
+                    full()
                 if self._held.total() >= self.limit and self._resting and not (live and self.full_for_live):
                     await self._make_room()
                     continue
