@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
@@ -52,6 +52,8 @@ SECRETS: Final = (
 
 class Settings(BaseSettings):
     """Every setting; the environment name is the field's name in capitals."""
+
+    reads_accounts_file: ClassVar[bool] = True
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -164,7 +166,7 @@ class Settings(BaseSettings):
     @property
     def imap_configured(self) -> bool:
         """False: say NOT_CONFIGURED, keep the api up."""
-        return bool(self.accounts)
+        return bool(self.accounts) or self.accounts_file is not None
 
     @property
     def nats_url_path(self) -> Path:
@@ -237,7 +239,7 @@ class Settings(BaseSettings):
         )
 
     def _read_accounts_file(self) -> AccountsFile:
-        if self.accounts_file is None:
+        if self.accounts_file is None or not self.reads_accounts_file:
             return AccountsFile(())
         dotenv = DotEnvSettingsSource(type(self), case_sensitive=True).env_vars
         return read_accounts(
@@ -245,10 +247,17 @@ class Settings(BaseSettings):
         )
 
 
-def load_settings() -> Settings:
-    """Raises SettingsError: the variable's name, what is wrong, what to do; never the value of a secret."""
+class WithoutAccounts(Settings):
+    """For whoever opens no mailbox: ACCOUNTS_FILE and the password files that it names are not read."""
+
+    reads_accounts_file: ClassVar[bool] = False
+
+
+def load_settings(*, accounts: bool = True) -> Settings:
+    """Raises SettingsError: the variable's name, what is wrong, what to do; never the value of a secret. Without
+    `accounts` those of ACCOUNTS_FILE are left out."""
     try:
-        return Settings()
+        return Settings() if accounts else WithoutAccounts()
     except ValidationError as error:
         raise SettingsError(
             f"Settings: {'; '.join(fault_lines(error, upper=True))}. docs/configuration.md explains each one."

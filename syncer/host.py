@@ -52,7 +52,7 @@ class Host:
         return self._live >= for_live(self.limit)
 
     async def seat(self, account: str, *, live: bool, troubled: bool, full: Callable[[], None] = lambda: None) -> Seat:
-        """Wait for room and for the pace; the login is to follow at once. `full` is told, perhaps again and again, while
+        """Wait for room and for the pace; the login is to follow at once. `full` is told, perhaps often, while
         none may begin to idle."""
         request = Waiting(account, live, troubled, next(self._numbers))
         self._waiting.append(request)

@@ -93,6 +93,7 @@ def test_a_reload_touches_only_the_accounts_that_changed(
     mozzart.hang_up()
     mozzart.wait_log("accounts not reloaded, nothing is changed")
     assert "[[account]] 2 (bert): mailbox: unknown; did you mean mailboxes?" in mozzart.log_text()
+    assert mozzart.run("status").returncode == 0, "who opens no mailbox does not mind"
     as_user(dovecot, "anna").append(make_mail(3).raw)
     as_user(dovecot, "bert").append(make_mail(3).raw)
     wait_until(

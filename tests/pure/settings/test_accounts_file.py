@@ -160,6 +160,13 @@ def test_a_file_that_is_not_there_is_named(environment: pytest.MonkeyPatch) -> N
         load_settings()
 
 
+def test_who_opens_no_mailbox_reads_no_accounts(environment: pytest.MonkeyPatch) -> None:
+    settings = load_settings(accounts=False)
+
+    assert settings.accounts == ()
+    assert settings.imap_configured, "the syncer has them"
+
+
 def test_an_empty_password_file_is_a_fault(environment: pytest.MonkeyPatch) -> None:
     Path("pw").write_text("\n")
 
