@@ -1,4 +1,4 @@
-"""The checks of `mozzart doctor` that need nothing of ours to run: settings, IMAP, database, directories."""
+"""The checks of `mozzart doctor` that need nothing of ours to run: settings, database, directories."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from typing import Final
 from sqlalchemy import make_url
 
 from cli.finding import Finding
-from cli.imap_account import connected, endpoint, mailboxes
 from cli.words import counted, size
-from mailcore.errors import ImapError, SettingsError, StoreError
-from mailcore.settings import NOT_CONFIGURED, Account, Settings
+from mailcore.errors import SettingsError, StoreError
+from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
-from syncer.imap.connection import ImapConnection
 
 _WITHIN: Final = 20.0
 _LITTLE_SPACE: Final = 1_000_000_000
@@ -40,72 +38,18 @@ async def settings(settings: Settings) -> AsyncIterator[Finding]:
         missing = " and ".join(name for name, value in names.items() if not value)
         yield Finding("failed", "settings", NOT_CONFIGURED, f"Set {missing} in .env or in the environment.")
         return
-    names_of_accounts = ", ".join(account.name for account in settings.accounts)
-    yield Finding("ok", "settings", f"accounts: {names_of_accounts}; a sweep every {settings.sync_interval:g} s")
+    accounts = ", ".join(account.name for account in settings.accounts)
+    yield Finding("ok", "settings", f"accounts: {accounts}; a sweep every {settings.sync_interval:g} s")
+    for sentence in settings.warnings:
+        yield Finding("note", "settings", sentence)
     for account in settings.accounts:
         if not (account.use_ssl or account.starttls or _is_here(account.host)):
             yield Finding(
                 "note",
                 "settings",
                 f"{account.name}: the password goes to {account.host} in clear text",
-                "Set IMAP_USE_SSL=True (port 993) or IMAP_STARTTLS=True (port 143).",
+                f"Set {account.setting('use_ssl')} (port 993) or {account.setting('starttls')} (port 143).",
             )
-
-
-async def imap(settings: Settings) -> AsyncIterator[Finding]:
-    for account in settings.accounts:
-        try:
-            async with asyncio.timeout(_WITHIN), connected(account) as connection:
-                async for finding in _mailboxes(account, connection):
-                    yield finding
-        except TimeoutError:
-            yield _imap_failed(account, f"no answer from {endpoint(account)} within {_WITHIN:.0f} s")
-        except ImapError as error:
-            yield _imap_failed(account, str(error))
-
-
-async def _mailboxes(account: Account, connection: ImapConnection) -> AsyncIterator[Finding]:
-    way = "TLS" if account.use_ssl else "STARTTLS" if account.starttls else "no TLS"
-    wanted = ("IDLE", "CONDSTORE", "ESEARCH")
-    offered = ", ".join(name for name in wanted if name in connection.capabilities) or "plain IMAP"
-    where = f"{account.host}:{account.port} ({way})"
-    yield Finding(
-        "ok",
-        "IMAP",
-        f"{account.name}: logged in at {where}; offers {offered}",
-    )
-    if not connection.supports_idle:
-        yield Finding(
-            "note",
-            "IMAP",
-            f"{account.name}: the server has no IDLE, so mail is found by the sweep alone",
-            "Lower SYNC_INTERVAL if that is too slow.",
-        )
-    for pattern in account.mailboxes:
-        names = await mailboxes(connection, pattern)
-        if not names:
-            yield Finding(
-                "failed",
-                "IMAP",
-                f"{account.name}: there is no mailbox {pattern!r}",
-                "Names are as the server has them, with its hierarchy; `*` lists them all. See IMAP_MAILBOX.",
-            )
-        for name in names:
-            status = await connection.status(name)
-            yield Finding(
-                "ok",
-                "IMAP",
-                f"{account.name}/{name}: {counted(status.messages, 'message')}, UIDVALIDITY {status.uidvalidity}",
-            )
-
-
-def _imap_failed(account: Account, text: str) -> Finding:
-    return Finding(
-        "failed",
-        "IMAP",
-        f"{account.name}: {text}",
-        "Check IMAP_HOST, IMAP_PORT, IMAP_USE_SSL, IMAP_USER and IMAP_PASSWORD (many providers want an app password).",
-    )
 
 
 async def database(settings: Settings) -> AsyncIterator[Finding]:

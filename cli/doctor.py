@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.markup import escape
 
-from cli import checks, checks_running, exit_code
+from cli import checks, checks_imap, checks_running, exit_code
 from cli.finding import Finding
 from cli.words import counted
 from mailcore.log import one_line, strike_out
@@ -22,7 +22,7 @@ async def run(settings: Settings, *, as_json: bool = False) -> int:
     failed = 0
     for check in (
         checks.settings,
-        checks.imap,
+        checks_imap.imap,
         checks_running.nats,
         checks_running.api,
         checks.database,

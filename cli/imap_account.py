@@ -9,22 +9,10 @@ from mailcore.settings import Account
 from syncer.imap.connection import Endpoint, ImapConnection
 
 
-def endpoint(account: Account) -> Endpoint:
-    return Endpoint(
-        host=account.host,
-        port=account.port,
-        user=account.user,
-        password=account.password,
-        use_ssl=account.use_ssl,
-        starttls=account.starttls,
-        ca_file=account.ca_file,
-    )
-
-
 @asynccontextmanager
 async def connected(account: Account) -> AsyncIterator[ImapConnection]:
     """Logged in for the time of the block. Raises ImapError."""
-    connection = await ImapConnection.open(endpoint(account))
+    connection = await ImapConnection.open(Endpoint.of(account))
     try:
         yield connection
     finally:

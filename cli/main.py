@@ -35,7 +35,7 @@ def up() -> int:
     """Run everything on this machine until Ctrl-C: nats-server, syncer, consumer, api."""
     from cli.up import Plan, run
 
-    return run(Plan(_settings("up")))
+    return run(Plan(_settings("up", accounts=True)))
 
 
 @root.command()
@@ -57,7 +57,7 @@ def demo_story(every: float, count: int | None) -> int:
     """A child of `demo`: deliver mail and tell its way."""
     from cli.demo_story import tell
 
-    return _asyncio(tell(_settings("demo", nats=True), every=every, count=count))
+    return _asyncio(tell(_settings("demo", nats=True, accounts=True), every=every, count=count))
 
 
 @root.command(hidden=True)
@@ -66,7 +66,7 @@ def demo_imap(port: int) -> int:
     """A child of `demo`: the embedded IMAP server."""
     from cli.demo_imap import serve
 
-    return _asyncio(serve(_settings("imap"), port))
+    return _asyncio(serve(_settings("imap", accounts=True), port))
 
 
 @root.command()
@@ -74,7 +74,7 @@ def syncer() -> int:
     """Run the syncer: IMAP to NATS."""
     from syncer.main import run
 
-    run(_settings("syncer", nats=True))
+    run(_settings("syncer", nats=True, accounts=True))
     return exit_code.OK
 
 

@@ -11,11 +11,12 @@ from mailcore.settings import Settings, load_settings
 T = TypeVar("T")
 
 
-def settings(process: str, *, quiet: bool = False, nats: bool = False) -> Settings:
-    """`quiet` for commands whose output is an answer: what goes well stays out of it. `nats`: with an address."""
+def settings(process: str, *, quiet: bool = False, nats: bool = False, accounts: bool = False) -> Settings:
+    """`quiet` for commands whose output is an answer: what goes well stays out of it. `nats`: with an address.
+    `accounts`: also those of ACCOUNTS_FILE; whoever opens no mailbox needs no password and no file without faults."""
     from mailcore import log
 
-    found = load_settings()
+    found = load_settings(accounts=accounts)
     if nats:
         found = found.with_nats_url()
     told = found.model_copy(update={"log_level": "ERROR"}) if quiet and found.log_level != "DEBUG" else found

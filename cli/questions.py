@@ -34,7 +34,7 @@ def doctor(as_json: bool) -> int:
     """Check settings, IMAP, NATS, database and media, one line each, with what to do about it."""
     from cli.doctor import run
 
-    return run_asyncio(run(settings("doctor", quiet=True), as_json=as_json))
+    return run_asyncio(run(settings("doctor", quiet=True, accounts=True), as_json=as_json))
 
 
 @click.command()
@@ -91,7 +91,7 @@ def verify(account: str | None, mailbox: str | None, files: bool, wait: float, a
     """
     from cli.verify import run
 
-    found = settings("verify", quiet=True)
+    found = settings("verify", quiet=True, accounts=True)
     return run_asyncio(
         run(found, account=account, mailbox=mailbox, files=files, patience=wait, as_json=as_json),
     )

@@ -69,7 +69,7 @@ def _table(found: Overview) -> Table:
         row, live = found.rows.get(key), found.live.get(key)
         table.add_row(
             _name(key),
-            _connection(live, found.at),
+            _connection(live, found),
             f"{row.message_count:,}" if row else "–",
             _stored(row),
             f"{live.in_flight:,}" if live else "–",
@@ -86,11 +86,11 @@ def _name(key: MailboxKey) -> str:
     return escape(one_line(f"{key.account}/{key.mailbox}"))
 
 
-def _connection(live: MailboxLive | None, now: datetime) -> str:
+def _connection(live: MailboxLive | None, found: Overview) -> str:
     if live is None:
-        return "[red]no syncer[/]"
+        return "[red]no syncer[/]" if "syncer" in found.faults else "[dim]not synced[/]"
     colour = {"idling": "green", "polling": "green"}.get(live.connection, "yellow")
-    return f"[{colour}]{escape(one_line(live.connection))}[/] [dim]for {span(live.since, now)}[/]"
+    return f"[{colour}]{escape(one_line(live.connection))}[/] [dim]for {span(live.since, found.at)}[/]"
 
 
 def _stored(row: MailboxState | None) -> str:

@@ -93,6 +93,14 @@ class Supervisor:
         for one in watched:
             await one.gone.wait()
 
+    def send(self, name: str, number: signal.Signals) -> bool:
+        """A signal to the child, if it runs at this moment."""
+        process = self._watched[name].process if name in self._watched else None
+        if process is None:
+            return False
+        _signal(process, number)
+        return True
+
     def kill(self) -> None:
         """SIGKILL to every child that is there now."""
         for one in self._watched.values():

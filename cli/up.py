@@ -23,6 +23,7 @@ from cli.data_lock import DataLock
 from cli.nats_server import MEMORY_LIMIT, NatsServer, write_private
 from cli.supervise import Child, Supervisor
 from mailcore.errors import MozzartError
+from mailcore.hangup import Hangup, Wish, has_terminal
 from mailcore.settings import Settings
 from webhooks.signature import keys
 
@@ -45,7 +46,8 @@ class Plan:
 
 
 def run(plan: Plan) -> int:
-    """Until SIGINT, SIGTERM or SIGHUP; returns the exit code. Raises SettingsError or AlreadyRunning."""
+    """Until SIGINT, SIGTERM, or a SIGHUP that asks for no reload; returns the exit code. Raises SettingsError or
+    AlreadyRunning."""
     if plan.settings.webhook_url:
         keys(plan.settings.webhook_secret.get_secret_value())  # a child that refuses it again and again helps nobody
     with DataLock(plan.settings.data_dir) as lock:
@@ -53,15 +55,14 @@ def run(plan: Plan) -> int:
 
 
 async def _run(plan: Plan, lock: DataLock) -> int:
-    stops = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else `nohup` wants us to outlive the terminal
-        stops.append(signal.SIGHUP)
-    with trio.open_signal_receiver(*stops) as signals:
+    hangup = Hangup.at_start()
+    reloadable = plan.settings.accounts_file is not None
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             supervisor = Supervisor(nursery)
             failure: MozzartError | None = None
             with trio.CancelScope() as life:
-                nursery.start_soon(_stop_when_asked, signals, life, supervisor)
+                nursery.start_soon(_stop_when_asked, _wishes(signals, hangup, reloadable, supervisor), life, supervisor)
                 try:
                     await _start(plan, supervisor, lock)
                     if plan.finale is None:
@@ -129,6 +130,20 @@ async def _start_nats(settings: Settings, supervisor: Supervisor, lock: DataLock
     write_private(settings.nats_url_path, server.url + "\n")
     log.info("listening", child="nats-server", address=server.address, store=server.directory)
     return server.url
+
+
+async def _wishes(
+    signals: AsyncIterator[int], hangup: Hangup, reloadable: bool, supervisor: Supervisor
+) -> AsyncIterator[int]:
+    """The signals that ask for the end; a reload is passed on to the syncer."""
+    async for number in signals:
+        wish = Wish.STOP
+        if number == signal.SIGHUP:
+            wish = hangup.wish(terminal=has_terminal(), reloadable=reloadable)
+        if wish is Wish.STOP:
+            yield number
+        elif wish is Wish.RELOAD and not supervisor.send("syncer", signal.SIGHUP):
+            log.info("the syncer is not running; it reads the accounts when it starts")
 
 
 async def _stop_when_asked(signals: AsyncIterator[int], life: trio.CancelScope, supervisor: Supervisor) -> None:

@@ -6,16 +6,17 @@ set. docs/configuration.md lists them all and a test holds it to this module.
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Self, TypedDict
+from typing import Annotated, Any, ClassVar, Final, Self, TypedDict
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
-from mailcore.account import IMAP_PORT, IMAPS_PORT, Account
+from mailcore.account import CONNECTIONS, IMAP_PORT, IMAPS_PORT, Account, Connections, Mailboxes
+from mailcore.accounts import AccountsFile, read_accounts
 from mailcore.errors import SettingsError
 from mailcore.setting_value import (
     Backfill,
@@ -64,6 +65,8 @@ class Retention(TypedDict):
 class Settings(BaseSettings):
     """Every setting; the environment name is the field's name in capitals."""
 
+    reads_accounts_file: ClassVar[bool] = True
+
     model_config = SettingsConfigDict(
         env_file=".env",
         env_file_encoding="utf-8",
@@ -80,9 +83,12 @@ class Settings(BaseSettings):
     imap_use_ssl: bool = True
     imap_starttls: bool = False
     imap_ca_file: Path | None = None
-    imap_mailbox: Names = ("INBOX",)
+    imap_mailbox: Mailboxes = ("INBOX",)
     imap_backfill: Backfill = "all"
+    imap_connections: Connections = CONNECTIONS
     accounts_file: Path | None = None
+    host_connections: Connections = 200
+    host_logins: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
 
     nats_url: NatsUrl = ""
     database_url: DatabaseUrl = ""
@@ -121,6 +127,7 @@ class Settings(BaseSettings):
     webhook_secret_file: Path | None = None
 
     _accounts: tuple[Account, ...] = PrivateAttr(default=())
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
 
     @model_validator(mode="before")
     @classmethod
@@ -145,10 +152,13 @@ class Settings(BaseSettings):
             self._put("imap_use_ssl", False)
         if "imap_port" not in self.model_fields_set and not self.imap_use_ssl:
             self._put("imap_port", IMAP_PORT)
-        self._accounts = (*self._account_of_imap_settings(), *self._accounts_of_file())
-        names = [account.name for account in self.accounts]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"ACCOUNTS_FILE: account names must differ, found twice: {', '.join(sorted(twice))}")
+        file = self._read_accounts_file()
+        self._accounts, self._warnings = (*self._account_of_imap_settings(), *file.accounts), file.warnings
+        if sum(account.name == DEFAULT_ACCOUNT for account in self.accounts) > 1:
+            raise ValueError(
+                f"ACCOUNTS_FILE {self.accounts_file}: name: {DEFAULT_ACCOUNT!r} is the account of IMAP_HOST, IMAP_USER "
+                "and IMAP_PASSWORD; unset those or choose another name"
+            )
         return self
 
     @model_validator(mode="after")
@@ -166,9 +176,14 @@ class Settings(BaseSettings):
         return self._accounts
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for people about settings that work and are not wise."""
+        return self._warnings
+
+    @property
     def imap_configured(self) -> bool:
         """False: say NOT_CONFIGURED, keep the api up."""
-        return bool(self.accounts)
+        return bool(self.accounts) or self.accounts_file is not None
 
     @property
     def retention(self) -> Retention:
@@ -246,37 +261,30 @@ class Settings(BaseSettings):
                 ca_file=self.imap_ca_file,
                 mailboxes=self.imap_mailbox,
                 backfill=self.imap_backfill,
+                connections=self.imap_connections,
             ),
         )
 
-    def _accounts_of_file(self) -> Iterable[Account]:
-        if self.accounts_file is None:
-            return ()
-        where = f"ACCOUNTS_FILE {self.accounts_file}"
-        try:
-            document = tomllib.loads(self.accounts_file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ValueError(f"{where}: cannot be read ({error.strerror})") from None
-        except ValueError as error:
-            raise ValueError(f"{where}: not valid TOML ({error})") from None
-        tables = document.get("account")
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise ValueError(f"{where}: expected one [[account]] table per account")
-        accounts = []
-        for number, table in enumerate(tables, 1):
-            try:
-                accounts.append(Account.model_validate(table))
-            except ValidationError as error:
-                raise ValueError(
-                    f"{where}: [[account]] {number}: {'; '.join(fault_lines(error, upper=False))}"
-                ) from None
-        return accounts
+    def _read_accounts_file(self) -> AccountsFile:
+        if self.accounts_file is None or not self.reads_accounts_file:
+            return AccountsFile(())
+        dotenv = DotEnvSettingsSource(type(self), case_sensitive=True).env_vars
+        return read_accounts(
+            self.accounts_file, {**{name: value or "" for name, value in dotenv.items()}, **os.environ}
+        )
 
 
-def load_settings() -> Settings:
-    """Raises SettingsError: the variable's name, what is wrong, what to do; never the value of a secret."""
+class WithoutAccounts(Settings):
+    """For whoever opens no mailbox: ACCOUNTS_FILE and the password files that it names are not read."""
+
+    reads_accounts_file: ClassVar[bool] = False
+
+
+def load_settings(*, accounts: bool = True) -> Settings:
+    """Raises SettingsError: the variable's name, what is wrong, what to do; never the value of a secret. Without
+    `accounts` those of ACCOUNTS_FILE are left out."""
     try:
-        return Settings()
+        return Settings() if accounts else WithoutAccounts()
     except ValidationError as error:
         raise SettingsError(
             f"Settings: {'; '.join(fault_lines(error, upper=True))}. docs/configuration.md explains each one."

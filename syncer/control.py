@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -13,7 +13,7 @@ from mailcore.events import control
 from mailcore.events.control import MailboxStates, Refusal, SyncResult, SyncStart
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import NOT_CONFIGURED
-from syncer.account import AccountTasks
+from syncer.accounts import Accounts
 from syncer.mailbox import Mailbox
 from syncer.runs import Runs
 
@@ -23,7 +23,7 @@ Request = TypeVar("Request", bound=BaseModel)
 class Control:
     """Runs on the asyncio side, in the same thread."""
 
-    def __init__(self, bus: Bus, accounts: Sequence[AccountTasks]) -> None:
+    def __init__(self, bus: Bus, accounts: Accounts) -> None:
         self._bus = bus
         self._accounts = accounts
         self._runs = Runs()
@@ -64,9 +64,7 @@ class Control:
         return _bytes(run.result())
 
     async def _states(self, payload: bytes) -> bytes:
-        return _bytes(
-            MailboxStates(mailboxes=tuple(box.live_state() for t in self._accounts for box in t.mailboxes.values()))
-        )
+        return _bytes(MailboxStates(mailboxes=tuple(state for tasks in self._accounts for state in tasks.states())))
 
 
 def _parse(model: type[Request], payload: bytes) -> Request | Refusal:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 import trio
 
 from mailcore.aio import aio, aio_bounded
-from mailcore.errors import ConnectionLost, ImapError, Retry, Scope
+from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Retry, Scope
+from mailcore.settings import Account
 from mailcore.sync.retry import pause, verdict
+from syncer.host import Host
 from syncer.imap.connection import Endpoint, ImapConnection
 
 log = structlog.get_logger(__name__)
@@ -19,40 +22,60 @@ HURRY_PAUSE = 5.0  # between two logins of a refused account, however impatient 
 
 
 class Gate:
-    """All connections of one account go through here."""
+    """All connections of one account go through here. Nothing in it is shared with another account but the host."""
 
-    def __init__(self, account: str, endpoint: Endpoint) -> None:
+    def __init__(self, account: str, endpoint: Endpoint, host: Host) -> None:
         self.account = account
         self.endpoint = endpoint
+        self.host = host
         self.refused = ""
+        self.open = 0
+        self.crowded: Callable[[int], None] = lambda _: None  # told how many the server allows
         self._failures = 0
         self._not_before = float("-inf")
         self._last_try = float("-inf")
         self._retry = Retry.LATER
         self._accepted = trio.Event()
+        # One request of each kind stands in the host's queue, so that looking never waits behind idling.
+        self._queues = {True: trio.Lock(), False: trio.Lock()}
         self._login = trio.Lock()
+        self._full: list[Callable[[], None]] = []  # of those who wait for a connection that will idle
+        self._tries = 0
+        self._last_failure: ImapError | None = None
 
-    async def connect(self) -> ImapConnection:
-        """A connection that is logged in. Raises ImapError; while the account is being left alone, its last refusal."""
-        async with self._login:
-            if trio.current_time() < self._not_before:
-                raise ImapError(self.refused, scope=Scope.ACCOUNT, retry=self._retry)
-            self._last_try = trio.current_time()
+    async def connect(self, full: Callable[[], None] | None = None) -> ImapConnection:
+        """A connection that is logged in. With `full` it is one that will idle; `full` is told while the host has no
+        room for such. Raises ImapError; while the account is being left alone, its last refusal.
+
+        Whoever waited while somebody else's login failed gets that failure: a server that does not answer costs one
+        deadline, not one for each mailbox.
+        """
+        came, live = self._tries, full is not None
+        with self._to_be_told(full):
+            await self._queues[live].acquire()
+        try:
+            self._check(came)
+            with self._to_be_told(full):
+                seat = await self.host.seat(
+                    self.account, live=live, troubled=self._last_failure is not None, full=self._tell_full
+                )
             try:
-                with trio.fail_after(self.endpoint.connect_timeout * 3):
-                    connection = await aio(ImapConnection.open, self.endpoint)
-            except trio.TooSlowError:
-                where = f"{self.endpoint.host}:{self.endpoint.port}"
-                raise ConnectionLost(f"{where} did not finish the login in time; is it an IMAP server?") from None
-            except ImapError as error:
-                if error.scope is Scope.ACCOUNT:
-                    self._refuse(error)
+                async with self._login:
+                    self._check(came)
+                    connection = await self._open()
+            except BaseException:
+                seat.leave()
                 raise
-            if self.refused:
-                log.info("account accepted again", account=self.account)
-            self.refused, self._failures = "", 0
-            self._accepted.set()
-            return connection
+        finally:
+            self._queues[live].release()
+        self.open += 1
+
+        def closed() -> None:
+            self.open -= 1
+            seat.leave()
+
+        connection.when_closed(closed)
+        return connection
 
     def hurry(self) -> None:
         """Somebody asks: do not wait for the next try, unless the last one was only just."""
@@ -66,6 +89,60 @@ class Gate:
             else:
                 await trio.sleep_forever()
 
+    @contextmanager
+    def _to_be_told(self, full: Callable[[], None] | None) -> Iterator[None]:
+        if full is None:
+            yield
+            return
+        self._full.append(full)
+        try:
+            yield
+        finally:
+            self._full.remove(full)
+
+    def _tell_full(self) -> None:
+        for full in self._full:
+            full()
+
+    def _check(self, came: int) -> None:
+        if trio.current_time() < self._not_before:
+            raise ImapError(self.refused, scope=Scope.ACCOUNT, retry=self._retry)
+        if self._tries != came and self._last_failure is not None:
+            raise copy.copy(self._last_failure)
+
+    async def _open(self) -> ImapConnection:
+        self._last_try = trio.current_time()
+        try:
+            with trio.fail_after(self.endpoint.connect_timeout * 3):
+                connection = await aio(ImapConnection.open, self.endpoint)
+        except trio.TooSlowError:
+            text = f"{self.endpoint} did not finish the login in time; is it an IMAP server?"
+            self._failed(ConnectionLost(text))
+            raise ConnectionLost(text) from None
+        except CommandFailed as error:
+            if error.code != "LIMIT" or not self.open:
+                self._failed(error)
+                raise
+            self.crowded(self.open)
+            crowded = CommandFailed(f"{error} (with {self.open} open)", code=error.code)
+            self._failed(crowded)
+            raise crowded from None
+        except ImapError as error:
+            self._failed(error)
+            raise
+        if self.refused:
+            log.info("account accepted again", account=self.account)
+        self.refused, self._failures = "", 0
+        self._tries, self._last_failure = self._tries + 1, None
+        self._accepted.set()
+        return connection
+
+    def _failed(self, error: ImapError) -> None:
+        # Of the original its traceback would hold frames for as long as nothing else happens.
+        self._tries, self._last_failure = self._tries + 1, copy.copy(error).with_traceback(None)
+        if error.scope is Scope.ACCOUNT:
+            self._refuse(error)
+
     def _refuse(self, error: ImapError) -> None:
         self._failures += 1
         self._retry = error.retry
@@ -77,21 +154,42 @@ class Gate:
 
 
 class Pool:
-    """Connections for looking and for bulk work, apart from the live ones; bulk work always leaves one for looking."""
+    """The connections of one account: those that idle, and a few for looking and for bulk work, which always leaves one
+    for looking."""
 
-    def __init__(self, gate: Gate, size: int = 3) -> None:
-        self.gate = gate
+    def __init__(self, account: Account, host: Host) -> None:
+        self.gate = Gate(account.name, Endpoint.of(account), host)
+        self.gate.crowded = self._shrink
+        size = max(2, min(3, account.connections // 3))
         self._all = trio.CapacityLimiter(size)
         self._bulk = trio.CapacityLimiter(size - 1)
+        self._live = trio.CapacityLimiter(account.connections - size)
+        self._full = f"all {account.connections} connections of the account ({account.setting('connections')})"
+        self._host_full = f"all that may idle of the {host.limit} connections to the host (HOST_CONNECTIONS)"
         self._idle: list[ImapConnection] = []
+        self._idling: dict[ImapConnection, None] = {}
+
+    @asynccontextmanager
+    async def live(self, full: Callable[[str], None]) -> AsyncIterator[ImapConnection]:
+        """A connection that will idle, logged out at the end. `full` has been told why while there is no room."""
+        if not self._live.available_tokens:
+            full(self._full)
+        async with self._live:
+            connection = await self.gate.connect(lambda: full(self._host_full))
+            self._idling[connection] = None
+            try:
+                yield connection
+            finally:
+                del self._idling[connection]
+                if not connection.closed:
+                    await aio_bounded(1.0, connection.logout)
+                connection.kill()
 
     @asynccontextmanager
     async def look(self) -> AsyncIterator[ImapConnection]:
         """A connection with no mailbox selected. An error inside the block ends the connection."""
         async with self._all:
-            while self._idle and self._idle[-1].closed:
-                self._idle.pop()
-            connection = self._idle.pop() if self._idle else await self.gate.connect()
+            connection = self._rested() or await self.gate.connect()
             try:
                 yield connection
             except BaseException:
@@ -99,16 +197,39 @@ class Pool:
                 raise
             if not connection.closed:
                 self._idle.append(connection)
+                self.gate.host.rest(connection)
 
     @asynccontextmanager
     async def bulk(self) -> AsyncIterator[ImapConnection]:
         """The same for work that takes long."""
-        async with self._bulk, self.look() as connection:
+        async with self._bulk, self.gate.host.bulk, self.look() as connection:
             yield connection
 
     async def close(self) -> None:
         """Log out of what is idle; shielded and bounded."""
-        for connection in self._idle:
+        while (connection := self._rested()) is not None:
             await aio_bounded(1.0, connection.logout)
             connection.kill()
-        self._idle.clear()
+
+    def _shrink(self, allowed: int) -> None:
+        """The server allows this account fewer connections than we thought: what idles must not take them all, or
+        nobody could look and fetch."""
+        allowed = max(2, allowed)
+        looking = min(int(self._all.total_tokens), max(1, allowed // 2))
+        if allowed - looking >= self._live.total_tokens:
+            return  # what rests or looks at this moment was in the way
+        self._all.total_tokens = looking
+        self._live.total_tokens = allowed - looking
+        self._full = f"all {allowed} connections that the server allows the account"
+        log.warning("server allows fewer connections", account=self.gate.account, connections=allowed)
+        for connection in list(self._idling)[allowed - looking :]:
+            connection.kill()
+        while (resting := self._rested()) is not None:
+            resting.kill()
+
+    def _rested(self) -> ImapConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if self.gate.host.wake(connection):
+                return connection
+        return None

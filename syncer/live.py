@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import trio
 
-from mailcore.aio import aio, aio_bounded
+from mailcore.aio import aio
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError
 from mailcore.events.message import FoundBy
 from mailcore.imap.response import Exists, Expunge, Vanished
@@ -44,29 +44,30 @@ async def live(mailbox: Mailbox) -> None:
 
 async def _hold(mailbox: Mailbox) -> None:
     """One connection from login to its end. Returns if it ended after a steady life, raises if it hardly began."""
-    connection = await mailbox.pool.gate.connect()
-    began = trio.current_time()
-    try:
-        await _follow(mailbox, connection)
-    except* ConnectionLost as lost:
-        if trio.current_time() - began < STEADY:
-            raise
-        metrics.RECONNECTS.labels(*metrics.of(mailbox.key)).inc()
-        mailbox.entered("connecting", str(leaves(lost)[0]))
-    finally:
-        mailbox.live_from = None
-        mailbox.interrupt = None
-        if not connection.closed:
-            await aio_bounded(1.0, connection.logout)
-        connection.kill()
 
+    def full(why: str) -> None:
+        mailbox.entered("polling", f"no push, the sweep alone finds mail: {why} are in use")
 
-async def _follow(mailbox: Mailbox, connection: ImapConnection) -> None:
+    async with mailbox.pool.live(full) as connection:
+        began = trio.current_time()
+        try:
+            if connection.supports_idle:
+                await _follow(mailbox, connection)
+        except* ConnectionLost as lost:
+            if trio.current_time() - began < STEADY:
+                raise
+            metrics.RECONNECTS.labels(*metrics.of(mailbox.key)).inc()
+            mailbox.entered("connecting", str(leaves(lost)[0]))
+        finally:
+            mailbox.live_from = None
+            mailbox.interrupt = None
     if not connection.supports_idle:
         mailbox.entered("polling", "")
         mailbox.log.info("server has no IDLE; the sweep alone finds mail", every_s=mailbox.shared.interval)
-        await aio(connection.logout)
         await trio.sleep_forever()
+
+
+async def _follow(mailbox: Mailbox, connection: ImapConnection) -> None:
     selected = await aio(connection.select, mailbox.key.mailbox)
     await _same_generation(mailbox, selected.uidvalidity)
     first = selected.uidnext or mailbox.highest + 1

@@ -27,6 +27,7 @@ from mailcore.sync.reconcile import Snapshot
 from syncer.book import Book, Tally
 from syncer.credit import Credit
 from syncer.gate import Pool
+from syncer.host import Hosts
 
 log = structlog.get_logger(__name__)
 SAVE_PAUSE = 1.0
@@ -34,13 +35,15 @@ SAVE_PAUSE = 1.0
 
 @dataclass(slots=True)
 class Shared:
-    """What all mailboxes of the process share. `unsettled` and `dead` are what JetStream knew at the start."""
+    """What all mailboxes of the process share. `unsettled` and `dead` are what JetStream knew at the start, and what
+    mailboxes knew that are synced no longer."""
 
     bus: Bus
     store: Store
     credit: Credit
     spool: Path
     interval: float
+    hosts: Hosts
     unsettled: dict[Identity, tuple[int, int]] = field(default_factory=dict)
     dead: set[Identity] = field(default_factory=set)
     stream_made: str = ""  # when the stream MAIL was created, as JetStream tells
@@ -114,6 +117,18 @@ class Mailbox:
             book.settled(event.uid)
         else:
             book.settled(event.uid, dead=event.error)
+
+    def close(self, reason: str) -> None:
+        """It is synced no longer: runs are told why, and what is in flight is kept for whoever opens it again."""
+        book = self.book
+        for tally in [*([self.tally] if self.tally else []), *(book.tallies if book else [])]:
+            if not tally.settled.is_set():
+                tally.fail(reason)
+        if book is not None:
+            ledger = book.ledger
+            self.shared.unsettled |= {book.identity(uid): (e.seq, e.size) for uid, e in ledger.in_flight.items()}
+            self.shared.dead |= {book.identity(uid) for uid in ledger.dead}
+            book.close()
 
     # -- what is to be done --------------------------------------------------------------------------------------------
 

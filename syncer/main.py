@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import structlog
 import trio
 
 from mailcore import aio as bridge
 from mailcore import garbage, metrics
+from mailcore import log as log_setup
 from mailcore.aio import aio, aio_bounded
 from mailcore.bus import Bus
-from mailcore.errors import EventError, MozzartError
+from mailcore.errors import EventError, MozzartError, SettingsError
 from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Dead, Stored, decode_thin
-from mailcore.settings import NOT_CONFIGURED, Settings
+from mailcore.hangup import Hangup, Wish, has_terminal
+from mailcore.settings import NOT_CONFIGURED, Settings, load_settings
 from mailcore.store import Store
 from mailcore.sync.retry import verdict
 from syncer import metrics as own_metrics
-from syncer.account import AccountTasks
+from syncer.accounts import Accounts
 from syncer.attempt import keep_trying
 from syncer.audit import watch
 from syncer.control import Control
 from syncer.credit import Credit
+from syncer.host import Hosts
 from syncer.mailbox import Mailbox, Shared
 
 log = structlog.get_logger(__name__)
@@ -31,17 +34,20 @@ CREDIT = 64 << 20  # bytes published and not yet stored, before bulk work waits
 
 
 def run(settings: Settings) -> None:
-    """Until SIGINT or SIGTERM. `settings.nats_url` must be set."""
+    """Until SIGINT or SIGTERM. `settings.nats_url` must be set. SIGHUP reads the accounts again if there is an
+    ACCOUNTS_FILE, and ends us otherwise."""
     trio.run(_main, settings, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
 async def _main(settings: Settings) -> None:
     stopping = False
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    accounts = Accounts(settings.accounts)
+    hangup = Hangup.at_start()
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_serve, settings)
-                async for received in signals:
+                nursery.start_soon(_serve, settings, accounts)
+                async for received in _that_stop(signals, hangup, settings, accounts):
                     log.info("stopping", signal=signal.Signals(received).name)
                     stopping = True
                     nursery.cancel_scope.cancel()
@@ -52,12 +58,46 @@ async def _main(settings: Settings) -> None:
             log.warning("error while stopping", error=verdict(errors).text)
 
 
-async def _serve(settings: Settings) -> None:
+async def _that_stop(
+    signals: AsyncIterator[int], hangup: Hangup, settings: Settings, accounts: Accounts
+) -> AsyncIterator[int]:
+    async for received in signals:
+        wish = Wish.STOP
+        if received == signal.SIGHUP:
+            wish = hangup.wish(terminal=has_terminal(), reloadable=settings.accounts_file is not None)
+        if wish is Wish.STOP:
+            yield received
+        elif wish is Wish.RELOAD:
+            await reload(accounts)
+
+
+async def reload(accounts: Accounts) -> None:
+    """Read the accounts again; a fault in any setting changes nothing and is logged."""
+    try:
+        fresh = await trio.to_thread.run_sync(load_settings)
+    except SettingsError as error:
+        log.error("accounts not reloaded, nothing is changed", error=str(error))
+        return
+    for secret in fresh.secrets():
+        log_setup.hide(secret)
+    for account in fresh.accounts:
+        log_setup.hide(f"\0{account.user}\0{account.password.get_secret_value()}")  # AUTHENTICATE PLAIN
+    _warn(fresh)
+    accounts.become(fresh.accounts)
+
+
+def _warn(settings: Settings) -> None:
+    for sentence in settings.warnings:
+        log.warning(sentence)
+
+
+async def _serve(settings: Settings, accounts: Accounts | None = None) -> None:
+    accounts = Accounts(settings.accounts) if accounts is None else accounts
     async with bridge.open_loop():
         bus = await _connect(settings)
         store = await aio(Store.open, settings.database_url)
         try:
-            await _sync(settings, bus, store)
+            await _sync(settings, accounts, bus, store)
         finally:
             await aio_bounded(2.0, bus.close)
             await aio_bounded(2.0, store.close)
@@ -92,17 +132,14 @@ def _waiting_for(what: str) -> Callable[[str, float], None]:
     return failed
 
 
-async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
+async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) -> None:
     spool = settings.data_dir / "spool"
     spool.mkdir(parents=True, exist_ok=True)
     for left_over in spool.glob("*.eml"):
         left_over.unlink(missing_ok=True)
-    shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval)
-    accounts = [AccountTasks(account, shared) for account in settings.accounts]
-
-    def mailboxes() -> Iterator[Mailbox]:
-        for tasks in accounts:
-            yield from tasks.mailboxes.values()
+    hosts = Hosts(settings.host_connections, settings.host_logins)
+    shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval, hosts)
+    accounts.open(shared)
 
     def heard(subject: str, data: bytes, headers: Mapping[str, str]) -> None:
         try:
@@ -111,12 +148,11 @@ async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
         except EventError as error:
             log.warning("event not understood", subject=subject[:200], error=str(error)[:500])
             return
-        for tasks in accounts:
-            mailbox = tasks.mailboxes.get(key)
-            if mailbox is not None and isinstance(event, Stored | Dead):
-                mailbox.heard(event)
+        mailbox = accounts.mailbox(key)
+        if mailbox is not None and isinstance(event, Stored | Dead):
+            mailbox.heard(event)
 
-    own_metrics.watch(mailboxes)
+    own_metrics.watch(accounts.mailboxes)
 
     async def listen() -> None:
         await metrics.answer(bus, "syncer")
@@ -135,24 +171,16 @@ async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
     # reads it.
     await aio(listen)
     await keep_trying("recall what is in flight", begin, _waiting_for("JetStream"))
-    if not accounts:
+    if not settings.accounts:
         log.warning(NOT_CONFIGURED)
     garbage.settle()
-    log.info("syncing", accounts=len(accounts), in_flight=len(shared.unsettled), interval_s=settings.sync_interval)
-    try:
-        async with trio.open_nursery() as nursery:
-            for tasks in accounts:
-                nursery.start_soon(tasks.run)
-            nursery.start_soon(watch, _Each(mailboxes), shared)
-            if not accounts:
-                nursery.start_soon(trio.sleep_forever)
-    finally:
-        with trio.move_on_after(2, shield=True):
-            for mailbox in mailboxes():
-                try:
-                    await mailbox.flush()
-                except MozzartError as error:
-                    mailbox.log.warning("mailbox state not saved at the end", error=str(error))
+    _warn(settings)
+    log.info(
+        "syncing", accounts=len(settings.accounts), in_flight=len(shared.unsettled), interval_s=settings.sync_interval
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(accounts.run)
+        nursery.start_soon(watch, _Each(accounts.mailboxes), shared)
 
 
 class _Each:

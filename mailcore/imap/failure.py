@@ -19,6 +19,8 @@ _ACCOUNT_WIDE: Final = frozenset(("UNAVAILABLE", "LIMIT", "THROTTLED", "CONTACTA
 _DELAY: Final = re.compile(
     r"(?:backoff time:?|again (?:in|after)|retry (?:in|after)|wait) *(\d{1,9}) *(ms|milli|s|min|h)", re.IGNORECASE
 )
+# Gmail says "NO [ALERT] Too many simultaneous connections." where RFC 5530 has LIMIT.
+_CROWDED: Final = re.compile(r"(?:too many|maximum)\b.{0,40}\bconnections?\b", re.IGNORECASE)
 _UNIT: Final = {"ms": 0.001, "milli": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 _MAX_DELAY: Final = 24 * 3600.0
 _MAX_TEXT: Final = 300
@@ -42,9 +44,14 @@ def refused(where: str, what: str, code: str, text: str) -> CommandFailed:
     )
 
 
-def login_refused(where: str, user: str, code: str, text: str) -> CommandFailed:
-    """A tagged NO or BAD to LOGIN or AUTHENTICATE: a plain NO means bad credentials (RFC 9051 §6.2.3)."""
+def login_refused(
+    where: str, user: str, code: str, text: str, *, check: str = "IMAP_USER and IMAP_PASSWORD"
+) -> CommandFailed:
+    """A tagged NO or BAD to LOGIN or AUTHENTICATE: a plain NO means bad credentials (RFC 9051 §6.2.3), so the settings
+    that `check` names are wrong."""
     delay = retry_after(text)
+    if _CROWDED.search(text):
+        code = "LIMIT"
     if code in TRANSIENT or delay is not None:
         return CommandFailed(
             f"{where}: login of {user!r} put off: {_said(code, text)}",
@@ -54,7 +61,7 @@ def login_refused(where: str, user: str, code: str, text: str) -> CommandFailed:
             retry_after=delay,
         )
     return AuthenticationFailed(
-        f"{where}: login of {user!r} refused: {_said(code, text.rstrip('.'))}. Check IMAP_USER and IMAP_PASSWORD",
+        f"{where}: login of {user!r} refused: {_said(code, text.rstrip('.'))}. Check {check}",
         code=code,
     )
 

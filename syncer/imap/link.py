@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Final, Self
 
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Scope, TlsFailed
@@ -52,6 +53,10 @@ class Link:
     def closed(self) -> bool:
         return self._protocol.failure is not None
 
+    def when_closed(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once, from the loop's thread, when the connection has ended, whichever way; now if it has."""
+        self._protocol.when_failed(tell)
+
     @property
     def supports_idle(self) -> bool:
         return bool(self.capabilities & {"IDLE", "IMAP4REV2"})
@@ -63,22 +68,35 @@ class Link:
         try:
             try:
                 async with asyncio.timeout(self.endpoint.connect_timeout):
-                    context = tls.context(self.endpoint) if self.endpoint.use_ssl or self.endpoint.starttls else None
+                    context = await self._context()
+                    if self._protocol.failure is not None:  # killed meanwhile
+                        raise self._protocol.failure_now()
                     await self._dial(context if self.endpoint.use_ssl else None)
                     await self._protocol.greeting
                     if self.endpoint.starttls and not self.endpoint.use_ssl:
                         assert context is not None
                         await self._start_tls(context)
             except TimeoutError:
-                raise ConnectionLost(
-                    f"{self.endpoint}: no connection and greeting within {self.endpoint.connect_timeout:g} s"
-                ) from None
+                raise ConnectionLost(self._silence()) from None
             if self.state is State.NOT_AUTHENTICATED:
                 await self._login()
             await self._introduce()
         except BaseException:
             self.kill()
             raise
+
+    def _silence(self) -> str:
+        """A server of TLS waits for the client to speak first, one of plaintext speaks itself."""
+        what = f"{self.endpoint}: no connection and greeting within {self.endpoint.connect_timeout:g} s"
+        if self.state is State.GREETING_AWAITED and not self.endpoint.use_ssl:
+            check = f"{self.endpoint.setting('port')} and {self.endpoint.setting('use_ssl')}"
+            return f"{what}: it accepts and says nothing. If it speaks TLS on this port, check {check}"
+        return what
+
+    async def _context(self) -> ssl.SSLContext | None:
+        if not (self.endpoint.use_ssl or self.endpoint.starttls):
+            return None
+        return await self._loop.run_in_executor(None, tls.context, self.endpoint)
 
     async def _dial(self, context: ssl.SSLContext | None) -> None:
         self._dialing = self._loop.create_task(self._connect(context))
@@ -124,7 +142,8 @@ class Link:
             raise TlsFailed(f"{self.endpoint}: the server greeted with PREAUTH, so STARTTLS is impossible")
         tagged = await self._run("STARTTLS")
         if tagged.status != "OK":
-            raise TlsFailed(f"{self.endpoint}: STARTTLS refused: {tagged.text}. Check IMAP_PORT and IMAP_USE_SSL")
+            check = f"{self.endpoint.setting('port')} and {self.endpoint.setting('use_ssl')}"
+            raise TlsFailed(f"{self.endpoint}: STARTTLS refused: {tagged.text}. Check {check}")
         if self._protocol.failure is not None:  # something came behind the OK
             raise self._protocol.failure_now()
         try:
@@ -146,7 +165,8 @@ class Link:
         self._protocol.capabilities = frozenset()
         tagged = await self._protocol.execute(command)
         if tagged.status != "OK":
-            raise login_refused(str(self.endpoint), self.endpoint.user, tagged.code, tagged.text)
+            check = f"{self.endpoint.setting('user')} and {self.endpoint.setting('password')}"
+            raise login_refused(str(self.endpoint), self.endpoint.user, tagged.code, tagged.text, check=check)
 
     async def _introduce(self) -> None:
         """The capabilities as they are after login; ID, which some servers ask for before SELECT (RFC 2971); CONDSTORE,

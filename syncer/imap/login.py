@@ -27,7 +27,7 @@ def login_command(
     if "LOGINDISABLED" in capabilities:
         raise AuthenticationFailed(
             f"{endpoint}: the server offers neither LOGIN nor PLAIN on this connection. "
-            f"Most servers do over TLS: set IMAP_USE_SSL or IMAP_STARTTLS"
+            f"Most servers do over TLS: set {endpoint.setting('use_ssl')} or {endpoint.setting('starttls')}"
         )
     return ImapCommand(
         "LOGIN",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import SecretStr
 
 from mailcore.errors import CommandFailed, Retry, Scope
 from mailcore.imap.response import Response
+from mailcore.settings import Account
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Endpoint:
     """Where and as whom. Timeouts are seconds; `ca_file` (PEM) replaces the system's authorities.
 
     `connect_timeout` bounds TCP, TLS and the greeting together; `command_timeout` is how long the server may stay
-    silent while it owes an answer.
+    silent while it owes an answer. `from_file`: a person sets all this in a table of ACCOUNTS_FILE.
     """
 
     host: str
@@ -30,6 +31,24 @@ class Endpoint:
     ca_file: Path | None = None
     connect_timeout: float = 15.0
     command_timeout: float = 60.0
+    from_file: bool = False
+
+    @classmethod
+    def of(cls, account: Account) -> Self:
+        return cls(
+            host=account.host,
+            port=account.port,
+            user=account.user,
+            password=account.password,
+            use_ssl=account.use_ssl,
+            starttls=account.starttls,
+            ca_file=account.ca_file,
+            from_file=account.from_file,
+        )
+
+    def setting(self, name: str) -> str:
+        """How a person calls the setting `name`, as in Account.setting()."""
+        return f"`{name}`" if self.from_file else f"IMAP_{name.upper()}"
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

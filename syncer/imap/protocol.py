@@ -14,6 +14,7 @@ import asyncio
 import copy
 import traceback
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -80,6 +81,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self._queue: deque[ImapCommand] = deque()
         self._flight: dict[str, ImapCommand] = {}  # in the order sent
         self._done_wanted = False
+        self._mourners: list[Callable[[], None]] = []
 
     # ---- the transport's side ----
 
@@ -137,6 +139,16 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
             command.failed(self.failure_now())
         if self.idle_wake is not None and not self.idle_wake.done():
             self.idle_wake.set_exception(self.failure_now())
+        mourners, self._mourners = self._mourners, []
+        for tell in mourners:
+            tell()
+
+    def when_failed(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once, at the end of the connection; at once if that has come."""
+        if self.failure is not None:
+            tell()
+        else:
+            self._mourners.append(tell)
 
     def failure_now(self) -> ImapError:
         """A copy for each waiter: raised twice, one error would collect both tracebacks."""

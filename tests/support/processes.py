@@ -174,6 +174,11 @@ class Mozzart:
         self._process.send_signal(signal.SIGINT)
         return self._process
 
+    def hang_up(self) -> None:
+        """SIGHUP to the leader."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     @property
     def pid(self) -> int:
         assert self._process is not None

@@ -14,13 +14,14 @@ class Proxy:
     """Forwards connections to 127.0.0.1:`target`.
 
     `go_silent()` makes every connection of that moment a black hole: open for both ends, and no byte passes ever again.
-    Connections made later work.
+    Connections made later work. `most_open` is how many were open at once, at the most.
     """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._lock = threading.Lock()
         self._connections: list[_Connection] = []
+        self.most_open = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -74,6 +75,7 @@ class Proxy:
                 continue
             with self._lock:
                 self._connections.append(_Connection(client, server))
+                self.most_open = max(self.most_open, sum(one.open for one in self._connections))
 
 
 class _Connection:

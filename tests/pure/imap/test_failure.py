@@ -33,6 +33,20 @@ def test_a_throttled_login_without_a_code_is_no_bad_password_either() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("ALERT", "Too many simultaneous connections. (Failure)"),
+        ("LIMIT", "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=5)"),
+        ("", "Too many open connections for this user"),
+    ],
+)
+def test_too_many_connections_is_no_bad_password_whatever_the_code(code: str, text: str) -> None:
+    error = login_refused("h", "anna", code, text)
+    assert not isinstance(error, AuthenticationFailed)
+    assert (error.retry, error.code) == (Retry.LATER, "LIMIT")
+
+
+@pytest.mark.parametrize(
     ("text", "seconds"),
     [
         ("Suggested Backoff Time: 1500 milliseconds", 1.5),

@@ -202,51 +202,6 @@ def test_several_nats_servers_may_be_named(environment: pytest.MonkeyPatch) -> N
     assert "tok-1" in load_settings().secrets()
 
 
-def test_accounts_come_from_a_file_too(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("pw2\n")
-    (tmp_path / "accounts.toml").write_text(
-        f"""
-        [[account]]
-        name = "billing"
-        host = "mail.example.net"
-        user = "billing@example.net"
-        password_file = "{tmp_path / "password"}"
-        starttls = true
-        mailboxes = ["INBOX", "a, b"]
-        """
-    )
-    put(environment, **COMPLETE, ACCOUNTS_FILE=str(tmp_path / "accounts.toml"))
-
-    first, second = load_settings().accounts
-    assert first.name == DEFAULT_ACCOUNT
-    assert (second.name, second.port, second.use_ssl, second.starttls) == ("billing", 143, False, True)
-    assert second.mailboxes == ("INBOX", "a, b")
-    assert second.password.get_secret_value() == "pw2"
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("[[account]]\nname='a'\nhost='h'\nuser='u'\npassword='hidden-pw'\nport=0", "[[account]] 1: port"),
-        ("[[account]]\nname='a'\nhost='h'\nuser='u'\npassword='hidden-pw'\ncolour='red'", "[[account]] 1: colour"),
-        ("[[account]]\nname='a'\nhost='h'\nuser='u'", "[[account]] 1: password"),
-        ("[[account]]\nname='default'\nhost='h'\nuser='u'\npassword='hidden-pw'", "default"),
-        ("[account]\nname='a'", "[[account]]"),
-        ("name = ", "TOML"),
-    ],
-)
-def test_a_fault_in_the_accounts_file_names_table_and_key(
-    environment: pytest.MonkeyPatch, tmp_path: Path, text: str, named: str
-) -> None:
-    (tmp_path / "accounts.toml").write_text(text)
-    put(environment, **COMPLETE, ACCOUNTS_FILE=str(tmp_path / "accounts.toml"))
-
-    said = refusal()
-    assert "ACCOUNTS_FILE" in said
-    assert named in said
-    assert "hidden-pw" not in said
-
-
 def test_the_address_of_the_running_system_is_found_in_the_data_directory(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
