@@ -28,6 +28,7 @@ from api import (
 )
 from api.auth import only_known
 from api.dependencies import DEPENDENCIES, Dependencies
+from api.forwarded import behind
 from api.gate import GATE, Gate
 from api.host import only_allowed_hosts
 from api.pages import error_pages
@@ -81,7 +82,13 @@ def application(dependencies: Dependencies, token: str, gate: Gate | None = None
     settings = dependencies.settings
     gate = gate or Gate.open(settings)
     app = web.Application(
-        middlewares=[problems, error_pages, only_allowed_hosts(settings.allowed_hosts), only_known(token, gate)],
+        middlewares=[
+            behind(settings.trusted_proxies),
+            problems,
+            error_pages,
+            only_allowed_hosts(settings.allowed_hosts),
+            only_known(token, gate),
+        ],
         client_max_size=_LARGEST_BODY,
     )
     app[DEPENDENCIES], app[GATE], app[SESSIONS] = dependencies, gate, gate.sessions

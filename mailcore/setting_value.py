@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,17 @@ def _split(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(dict.fromkeys(part for part in (piece.strip() for piece in value.split(",")) if part))
+
+
+def _networks(value: object) -> object:
+    """Addresses and CIDR networks; `10.0.0.1/8` means the network that it lies in."""
+    found = _split(value)
+    if not isinstance(found, tuple):
+        return found
+    try:
+        return tuple(ip_network(one, strict=False) for one in found)
+    except ValueError as error:
+        raise ValueError(f"must be addresses or networks like 10.0.0.0/8, separated by commas: {error}") from None
 
 
 def _backfill(value: object) -> object:
@@ -93,6 +105,8 @@ WEBHOOK_EVENTS: Final = ("stored", "backfill", "expunged", "reset", "dead", "syn
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Network = IPv4Network | IPv6Network
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Backfill = Annotated[Literal["all", "none"] | int, BeforeValidator(_backfill)]
 NatsUrl = Annotated[str, BeforeValidator(_nats_url), Field(repr=False)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url), Field(repr=False)]

@@ -7,7 +7,7 @@ import base64
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from aiohttp import web
@@ -174,10 +174,13 @@ def _chosen(mailboxes: list[MailboxState], given: dict[str, str]) -> MailboxStat
 
 def _back(request: web.Request) -> str:
     """The list that one came from, with its search."""
-    referer = request.headers.get("Referer", "")
-    start = f"{request.scheme}://{request.host}{LIST}"
-    rest = referer.removeprefix(start)
-    return LIST + rest if referer.startswith(start + "?") else LIST
+    try:
+        referer = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return LIST
+    # The scheme may be the proxy's alone.
+    came_from_list = referer.netloc == request.host and referer.path == LIST and referer.query
+    return f"{LIST}?{referer.query}" if came_from_list else LIST
 
 
 def _way(found: MessageDetail) -> list[dict[str, Any]]:
