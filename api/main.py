@@ -25,6 +25,7 @@ from api import (
     runs,
     states,
     sync,
+    undelivered,
 )
 from api.auth import only_known
 from api.dependencies import DEPENDENCIES, Dependencies
@@ -100,6 +101,7 @@ def application(dependencies: Dependencies, token: str, gate: Gate | None = None
         attachments,
         runs,
         dead_letters,
+        undelivered,
         health,
         events,
         login,
