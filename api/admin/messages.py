@@ -15,11 +15,11 @@ from aiohttp import web
 from api.admin.mail_html import MailDocument, document
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.pages import page, render
-from api.paging import decode_cursor, encode_cursor
+from api.paging import cursor_of, encode_cursor
 from api.problem import Problem
 from api.security import MESSAGE
 from mailcore.errors import StoreError
-from mailcore.store import AttachmentDetail, Cursor, MailboxState, MessageDetail, MessageFilter
+from mailcore.store import AttachmentDetail, MailboxState, MessageDetail, MessageFilter
 
 log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
@@ -44,7 +44,7 @@ async def messages(request: web.Request) -> web.StreamResponse:
     wanted, fault = _filter(given)
     at = request.query.get("cursor", "")
     try:
-        found = await store.list_messages(wanted, _cursor(at), _ON_A_PAGE)
+        found = await store.list_messages(wanted, cursor_of(at), _ON_A_PAGE)
         mailboxes = await store.mailbox_states()
     except StoreError as error:
         raise Problem(503, f"The database does not answer: {error}") from None
@@ -133,13 +133,6 @@ def _pictures(root: Path, parts: tuple[AttachmentDetail, ...]) -> dict[str, str]
         room -= len(content)
         found[part.content_id.strip("<>")] = f"data:{part.content_type};base64,{base64.b64encode(content).decode()}"
     return found
-
-
-def _cursor(text: str) -> Cursor | None:
-    try:
-        return decode_cursor(text) if text else None
-    except ValueError:
-        raise Problem(400, "The list does not go on there; begin with its first page.") from None
 
 
 def _filter(given: dict[str, str]) -> tuple[MessageFilter, str]:
