@@ -66,7 +66,7 @@ def receiver() -> Iterator[str]:
 def mozzart(dovecot: Dovecot, make_mozzart: Callable[..., Mozzart], receiver: str) -> Mozzart:
     """Running, with stored messages, attachments, dead letters and undelivered events."""
     dovecot.append_many([make_mail(number, files=(100, 20_000)).raw for number in range(5)])
-    running = make_mozzart(WEBHOOK_URL=receiver, WEBHOOK_SECRET=SECRET).use(dovecot)
+    running = make_mozzart(WEBHOOK_URL=receiver, WEBHOOK_SECRET=SECRET, TRUSTED_PROXIES="127.0.0.1").use(dovecot)
     running.start().wait_ready().wait_live("idling").wait_log("delivering")
     running.wait_stored(5)
     asyncio.run(_bury(running, LETTERS))
