@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from api import assets, csrf, form
 from api.gate import Gate
-from api.pages import LOGIN, is_page, is_secure
+from api.pages import LOGIN, is_page
 from api.problem import Problem
 from api.session import SESSION, Session
 
@@ -56,7 +56,7 @@ async def check_on_purpose(request: web.Request, gate: Gate, current: Session | 
     headers = request.headers
     if csrf.is_foreign(
         request.host,
-        secure=is_secure(request),
+        secure=request.secure,
         origin=headers.get("Origin"),
         fetch_site=headers.get("Sec-Fetch-Site"),
     ):
@@ -85,7 +85,7 @@ def _recognise(request: web.Request, gate: Gate) -> Session | None:
 def _renew(request: web.Request, response: web.StreamResponse, gate: Gate) -> None:
     """A session whose user was active gets its cookie anew."""
     if (seen := request.get(_SEEN)) is not None and not response.prepared:
-        gate.sessions.put(response, seen, secure=is_secure(request))
+        gate.sessions.put(response, seen, secure=request.secure)
 
 
 def _is_active(request: web.Request) -> bool:

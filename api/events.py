@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Final, Literal
 
 import structlog
 from aiohttp import web
 from pydantic import Field
 
+from api import session
 from api.dependencies import DEPENDENCIES
 from api.live_event import ID_PATTERN, TYPES, Position, encode, facts
 from api.problem import Problem
@@ -65,14 +67,14 @@ async def events(request: web.Request, query: EventsQuery, headers: EventsHeader
     readers = request.app[READERS]
     if len(readers) >= _MOST_READERS:
         raise Problem(503, f"{_MOST_READERS} readers are connected already.", {"Retry-After": "10"})
-    try:
-        bus = request.app[DEPENDENCIES].bus
-        position, beginning = await _begin(bus, query, headers.last_event_id)
-    except BusError as error:
-        raise Problem(503, f"There are no events without NATS: {error}", {"Retry-After": "5"}) from None
     me = object()
     readers.add(me)
     try:
+        try:
+            bus = request.app[DEPENDENCIES].bus
+            position, beginning = await _begin(bus, query, headers.last_event_id)
+        except BusError as error:
+            raise Problem(503, f"There are no events without NATS: {error}", {"Retry-After": "5"}) from None
         return await _stream(request, query, bus, position, beginning)
     finally:
         readers.discard(me)
@@ -105,17 +107,27 @@ async def _stream(
     tail = bus.tail(".".join((PREFIX, *names, kind)), since=position.start(beginning))
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with aclosing(tail), asyncio.timeout(_LONGEST):
-            await _send(response, tail, wanted, position)
+            await _send(response, tail, wanted, position, partial(_is_over, request))
     return response
 
 
+def _is_over(request: web.Request) -> bool:
+    """Whether the session that began the stream has ended since: what is signed out hears nothing more."""
+    current = session.of(request)
+    return current is not None and request.app[session.SESSIONS].is_over(current)
+
+
 async def _send(
-    response: web.StreamResponse, tail: AsyncGenerator[Delivery, None], wanted: frozenset[str], position: Position
+    response: web.StreamResponse,
+    tail: AsyncGenerator[Delivery, None],
+    wanted: frozenset[str],
+    position: Position,
+    is_over: Callable[[], bool],
 ) -> None:
-    """Until NATS fails or the reader goes; raises ConnectionError then."""
+    """Until NATS fails, the session is over or the reader goes; raises ConnectionError then."""
     coming = asyncio.ensure_future(anext(tail))
     try:
-        while True:
+        while not is_over():
             done, _ = await asyncio.wait({coming}, timeout=_HEARTBEAT)
             if not done:
                 await response.write(b": still here\n\n")
@@ -123,7 +135,7 @@ async def _send(
             delivery = coming.result()
             coming = asyncio.ensure_future(anext(tail))
             position = position.after(delivery)
-            said = facts(delivery)
+            said = None if is_over() else facts(delivery)
             if said is not None and said["type"] in wanted:
                 await response.write(encode(position, said))
     except BusError as error:

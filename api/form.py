@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from api.connections import body
 from api.problem import Problem
 
 _MOST_FIELDS: Final = 100
@@ -15,11 +16,12 @@ _MOST_FIELDS: Final = 100
 async def fields(request: web.Request) -> dict[str, str]:
     """Those of an application/x-www-form-urlencoded body, the first of each name; {} for any other body.
 
-    Raises Problem (400) when there are too many, HTTPRequestEntityTooLarge when they are too long.
+    Raises Problem: 400 when there are too many, 408 when they do not come; HTTPRequestEntityTooLarge when they are too
+    long.
     """
     if request.content_type != "application/x-www-form-urlencoded":
         return {}
-    text = (await request.read()).decode("utf-8", "replace")
+    text = (await body(request)).decode("utf-8", "replace")
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=_MOST_FIELDS)
     except ValueError:

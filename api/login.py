@@ -11,7 +11,7 @@ from aiohttp import web
 from api import csrf, form, session
 from api.auth import check_on_purpose, forget
 from api.gate import GATE
-from api.pages import HOME, LOGIN, is_secure, page, render
+from api.pages import HOME, LOGIN, page, render
 from api.password import TooBusy
 from api.problem import Problem
 from api.ratelimit import client_of
@@ -69,9 +69,8 @@ async def sign_in(request: web.Request) -> web.Response:
         forget(request)
     log.info("signed in", client=client_of(request.remote))
     response = web.Response(status=303, headers={"Location": target})
-    secure = is_secure(request)
-    gate.sessions.put(response, result, secure=secure)
-    gate.sessions.put_csrf(response, gate.sessions.csrf_token(result, ""), secure=secure)
+    gate.sessions.put(response, result, secure=request.secure)
+    gate.sessions.put_csrf(response, gate.sessions.csrf_token(result, ""), secure=request.secure)
     return response
 
 

@@ -25,9 +25,12 @@ from api import (
     runs,
     states,
     sync,
+    undelivered,
 )
 from api.auth import only_known
+from api.connections import CONNECTIONS, KEEPALIVE, Connections
 from api.dependencies import DEPENDENCIES, Dependencies
+from api.forwarded import behind
 from api.gate import GATE, Gate
 from api.host import only_allowed_hosts
 from api.pages import error_pages
@@ -65,12 +68,13 @@ async def serve(settings: Settings) -> None:
     sys.stdout.flush()
     dependencies = await Dependencies.open(settings)
     app = application(dependencies, token.secret, gate)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_WORDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_WORDS, keepalive_timeout=KEEPALIVE)
     try:
         await runner.setup()
-        await _listen(runner, settings)
-        await stop.wait()
-        log.info("stopping")
+        async with app[CONNECTIONS].watching(runner):
+            await _listen(runner, settings)
+            await stop.wait()
+            log.info("stopping")
     finally:
         await runner.cleanup()
         await dependencies.close()
@@ -80,12 +84,20 @@ def application(dependencies: Dependencies, token: str, gate: Gate | None = None
     """The routes behind their middlewares, the outermost first; `gate` is that of the settings unless given."""
     settings = dependencies.settings
     gate = gate or Gate.open(settings)
+    connections = Connections()
     app = web.Application(
-        middlewares=[problems, error_pages, only_allowed_hosts(settings.allowed_hosts), only_known(token, gate)],
+        middlewares=[
+            connections.middleware,
+            behind(settings.trusted_proxies),
+            problems,
+            error_pages,
+            only_allowed_hosts(settings.allowed_hosts),
+            only_known(token, gate),
+        ],
         client_max_size=_LARGEST_BODY,
     )
     app[DEPENDENCIES], app[GATE], app[SESSIONS] = dependencies, gate, gate.sessions
-    app[events.READERS] = set()
+    app[events.READERS], app[CONNECTIONS] = set(), connections
     for module in (
         sync,
         states,
@@ -93,6 +105,7 @@ def application(dependencies: Dependencies, token: str, gate: Gate | None = None
         attachments,
         runs,
         dead_letters,
+        undelivered,
         health,
         events,
         login,

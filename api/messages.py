@@ -10,12 +10,12 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from api.dependencies import DEPENDENCIES
-from api.paging import decode_cursor, encode_cursor
+from api.paging import cursor_of, encode_cursor
 from api.problem import Problem
 from api.schema.operation import operation
 from api.schema.values import Answer, Day, Flag, Moment, Query, RowId, Text
 from mailcore.errors import StoreError
-from mailcore.store import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessageSummary
+from mailcore.store import AttachmentDetail, MessageDetail, MessageFilter, MessageSummary
 
 routes = web.RouteTableDef()
 
@@ -139,7 +139,7 @@ async def messages(request: web.Request, query: MessagesQuery) -> Messages:
         expunged=query.expunged,
     )
     try:
-        page = await request.app[DEPENDENCIES].store.list_messages(wanted, _cursor(query.cursor), query.limit)
+        page = await request.app[DEPENDENCIES].store.list_messages(wanted, cursor_of(query.cursor), query.limit)
     except StoreError as error:
         raise Problem(503, f"The database does not answer: {error}") from None
     return Messages(
@@ -211,10 +211,3 @@ def _moment(name: str, value: datetime | date | None) -> datetime | None:
         return value.astimezone(UTC)
     except OverflowError:
         raise Problem(400, f"Parameter '{name}': this time does not exist in UTC.") from None
-
-
-def _cursor(text: str) -> Cursor | None:
-    try:
-        return decode_cursor(text) if text else None
-    except ValueError:
-        raise Problem(400, "Parameter 'cursor': send `next` of the page before as it is.") from None

@@ -79,16 +79,8 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
     )
     response = web.Response(text=text, status=status, content_type="text/html")
     if token != had:
-        sessions.put_csrf(response, token, secure=is_secure(request))
+        sessions.put_csrf(response, token, secure=request.secure)
     return response
-
-
-def is_secure(request: web.Request) -> bool:
-    """Whether the client speaks https, to us or to a proxy in front of us.
-
-    It makes cookies `Secure` and the Origin check strict; a client that lies about it is stricter to itself alone.
-    """
-    return request.secure or request.headers.get("X-Forwarded-Proto", "").strip().lower() == "https"
 
 
 @web.middleware

@@ -8,6 +8,7 @@ import struct
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from api.problem import Problem
 from mailcore.store import Cursor
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,6 +20,16 @@ def encode_cursor(cursor: Cursor) -> str:
     """22 characters of base64url."""
     packed = _FORM.pack((cursor.received_at - _EPOCH) // _MICROSECOND, cursor.id)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def cursor_of(text: str) -> Cursor | None:
+    """What a request's `cursor` says; None for none. Raises Problem 400."""
+    try:
+        return decode_cursor(text) if text else None
+    except ValueError:
+        raise Problem(
+            400, "Parameter 'cursor': send `next` of the page before as it is, or begin with the first page."
+        ) from None
 
 
 def decode_cursor(text: str) -> Cursor:

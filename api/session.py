@@ -88,7 +88,11 @@ class Sessions:
         except (BadData, ValidationError, RecursionError):
             return None
         session = Session(claims.i, claims.u, claims.b, claims.s)
-        return None if session.id in self._ended or self.expires_at(session) <= self._now() else session
+        return None if self.is_over(session) else session
+
+    def is_over(self, session: Session) -> bool:
+        """Whether it was signed out, or has lasted too long."""
+        return session.id in self._ended or self.expires_at(session) <= self._now()
 
     def expires_at(self, session: Session) -> float:
         """When it ends if its user does nothing more; seconds since the epoch."""

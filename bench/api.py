@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
@@ -26,6 +27,7 @@ from mailcore.events.identity import Identity, MailboxKey
 from mailcore.settings import Settings
 from mailcore.store import AttachmentRow, MessageRow, Store
 from tests.support.nats import NatsServer
+from tests.support.postgres import Postgres
 
 _TOKEN: Final = "bench"
 _BATCH: Final = 500
@@ -48,6 +50,7 @@ QUERIES: Final = {
     "search: two rare words": "q=w20000+w30000",
     "search: side by side": "q=%22w2+w3%22",
     "search: the beginning": "q=w123*",
+    "search: a beginning that most have": "q=w1*",
     "search: nothing": "q=nowhere",
     "search: frequent, in a small mailbox": "q=w1&mailbox=Archive/2020",
     "search: frequent, of a rare sender": "q=w1&from=person499",
@@ -153,15 +156,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.api", description=__doc__)
     parser.add_argument("--messages", type=int, default=200_000, help="stored (%(default)s)")
     parser.add_argument("--times", type=int, default=100, help="requests of each kind (%(default)s)")
-    parser.add_argument("--database", default="", help="another DATABASE_URL, empty and to be filled")
+    database = parser.add_mutually_exclusive_group()
+    database.add_argument("--database", default="", help="another DATABASE_URL, empty and to be filled")
+    database.add_argument("--postgres", action="store_true", help="a PostgreSQL server of its own instead of SQLite")
     arguments = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="mz-bench-"))
-    nats = NatsServer().start()
-    try:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, home, ignore_errors=True)
+        nats = stack.enter_context(closing(NatsServer())).start()
+        if arguments.postgres:
+            arguments.database = stack.enter_context(closing(Postgres())).start().create_database()
         asyncio.run(run(arguments, home, nats))
-    finally:
-        nats.close()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from cli.finding import Finding
 from cli.nats_server import program
 from cli.status import count_processes
 from cli.words import counted
-from mailcore import metrics
+from mailcore import metrics, undelivered
 from mailcore.bus import MAIL, MAIL_DEAD, Bus
 from mailcore.errors import BusError, MozzartError, SettingsError
 from mailcore.events import control
@@ -71,6 +71,13 @@ async def _processes(bus: Bus) -> AsyncIterator[Finding]:
                 "dead",
                 f"{counted(dead, 'message')} could not be stored",
                 "`mozzart dead-letters list` has the reasons.",
+            )
+        if left := await undelivered.count(bus):
+            yield Finding(
+                "note",
+                "webhook",
+                f"its receiver did not take {counted(left, 'event')}",
+                "`mozzart dead-letters list --webhook` has the reasons.",
             )
     except BusError as error:
         yield Finding("note", "consumer", str(error))

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from cli import exit_code
 from cli.words import counted, size
+from mailcore import undelivered
 from mailcore.bus import Bus
 from mailcore.errors import BusError, EventError, MozzartError, Scope
 from mailcore.events.dead_letter import DeadLetter
@@ -34,22 +35,28 @@ _FILE_WIDTH: Final = 200
 
 async def show_all(settings: Settings, *, as_json: bool) -> int:
     """Oldest first. Raises BusError."""
-    async with _connected(settings) as bus:
+    async with connected(settings) as bus:
         letters = [letter async for letter in bus.dead_letters()]
+        webhooks = await undelivered.count(bus)
     if as_json:
         for letter in letters:
             sys.stdout.write(json.dumps(facts(letter)) + "\n")
-    elif letters:
-        _console().print(_table(letters))
-    else:
-        _console().print("[green]There are no dead letters.[/]")
+        return exit_code.OK
+    console = plain_console()
+    console.print(_table(letters) if letters else "[green]There are no dead letters.[/]")
+    if webhooks:
+        console.print(
+            f"[yellow]![/] The webhook's receiver did not take {counted(webhooks, 'event')}; "
+            "see `mozzart dead-letters list --webhook`",
+            soft_wrap=True,
+        )
     return exit_code.OK
 
 
 async def show(settings: Settings, seq: int, *, raw: bool, as_json: bool) -> int:
     """`raw`: the message's bytes to standard output, and nothing else. Raises BusError; MozzartError when there is no
     such letter."""
-    async with _connected(settings) as bus:
+    async with connected(settings) as bus:
         letter = await bus.dead_letter(seq)
         if raw:
             await _write_raw(bus, seq)
@@ -57,7 +64,7 @@ async def show(settings: Settings, seq: int, *, raw: bool, as_json: bool) -> int
     if as_json:
         sys.stdout.write(json.dumps(facts(letter)) + "\n")
         return exit_code.OK
-    console = _console()
+    console = plain_console()
     for name, value in (
         ("dead letter", str(letter.seq)),
         ("message", str(letter.identity)),
@@ -80,9 +87,9 @@ async def show(settings: Settings, seq: int, *, raw: bool, as_json: bool) -> int
 async def redrive(settings: Settings, seqs: Sequence[int], *, every_one: bool, wait: float) -> int:
     """Publish them again and wait up to `wait` seconds for what becomes of each: FAILED when one is not there, died
     again or was not heard of. Raises BusError."""
-    console = _console()
+    console = plain_console()
     failed = 0
-    async with _connected(settings) as bus:
+    async with connected(settings) as bus:
         if every_one:
             seqs = [letter.seq async for letter in bus.dead_letters()]
         if not seqs:
@@ -107,7 +114,7 @@ async def redrive(settings: Settings, seqs: Sequence[int], *, every_one: bool, w
             except BusError as error:
                 if error.scope is not Scope.MESSAGE:
                     raise
-                _say(console, "[red]✗[/]", str(seq), str(error))
+                say(console, "[red]✗[/]", str(seq), str(error))
                 failed += 1
             else:
                 failed += not await _told(console, letter, ends, wait)
@@ -123,12 +130,12 @@ async def _told(console: Console, letter: DeadLetter, ends: asyncio.Queue[tuple[
                 if identity == letter.identity:
                     break
     except TimeoutError:
-        _say(console, "[yellow]![/]", name, f"published again; not heard of within {wait:g} s, is a consumer running?")
+        say(console, "[yellow]![/]", name, f"published again; not heard of within {wait:g} s, is a consumer running?")
         return False
     if error:
-        _say(console, "[red]✗[/]", name, f"died again: {error}")
+        say(console, "[red]✗[/]", name, f"died again: {error}")
         return False
-    _say(console, "[green]✓[/]", name, "stored")
+    say(console, "[green]✓[/]", name, "stored")
     return True
 
 
@@ -176,13 +183,13 @@ def _table(letters: Sequence[DeadLetter]) -> Table:
     return table
 
 
-def _say(console: Console, mark: str, name: str, text: str) -> None:
+def say(console: Console, mark: str, name: str, text: str) -> None:
     console.print(
         Text.from_markup(mark + " ").append(one_line(name), "bold").append("  " + one_line(text)), soft_wrap=True
     )
 
 
-def _console() -> Console:
+def plain_console() -> Console:
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
@@ -190,8 +197,9 @@ def _console() -> Console:
 
 
 @asynccontextmanager
-async def _connected(settings: Settings) -> AsyncIterator[Bus]:
-    """For the time of the block. What is wrong with one letter, or with our disk, is no fault of NATS: MozzartError."""
+async def connected(settings: Settings, kind: str = "") -> AsyncIterator[Bus]:
+    """For the time of the block; `kind` is the option that lists what was asked for. What is wrong with one letter, or
+    with our disk, is no fault of NATS: MozzartError."""
     bus = await Bus.connect(settings.nats_url, name="dead-letters", connect_timeout=5)
     try:
         yield bus
@@ -199,7 +207,8 @@ async def _connected(settings: Settings) -> AsyncIterator[Bus]:
         raise
     except BusError as error:
         if error.scope is Scope.MESSAGE:
-            raise MozzartError(f"{error}; `mozzart dead-letters list` shows what there is.") from None
+            command = " ".join(("mozzart dead-letters list", *((f"--{kind}",) if kind else ())))
+            raise MozzartError(f"{error}; `{command}` shows what there is.") from None
         raise
     except OSError as error:
         raise MozzartError(f"The message cannot be written to a temporary file: {error.strerror}.") from None

@@ -15,8 +15,8 @@ from mailcore.store import MailboxState
 
 @dataclass
 class Overview:
-    """One look. `faults` are the parts that did not answer, with what they said; `rate` is messages stored a second
-    since the look before, None at the first one."""
+    """One look. `faults` are the parts that did not answer, with what they said; `undelivered` are events that the
+    webhook's receiver did not take; `rate` is messages stored a second since the look before, None at the first one."""
 
     at: datetime
     nats: str = ""
@@ -25,6 +25,7 @@ class Overview:
     live: dict[MailboxKey, MailboxLive] = field(default_factory=dict)
     rows: dict[MailboxKey, MailboxState] = field(default_factory=dict)
     messages: int = 0
+    undelivered: int = 0
     rate: float | None = None
     faults: dict[str, str] = field(default_factory=dict)
 
@@ -43,6 +44,7 @@ class Overview:
                     for name, one in self.streams.items()
                 },
             },
+            "webhook": {"undelivered": self.undelivered},
             "database": {"messages": self.messages},
             "processes": self.processes,
             "mailboxes": [self._mailbox(key) for key in self.keys],

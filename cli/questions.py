@@ -181,35 +181,43 @@ def save(message_id: int, directory: Path, parts: tuple[str, ...]) -> int:
     return run_asyncio(run(settings("messages", quiet=True), message_id, directory=directory, parts=parts))
 
 
+_webhook: Final = click.option("--webhook", is_flag=True, help="Events that the webhook's receiver did not take.")
+
+
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """What could not be stored: list it, show one, try again."""
+    """What could not be stored, or not be delivered to the webhook: list it, show one, try again."""
 
 
 @dead_letters.command("list")
+@_webhook
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_dead_letters(as_json: bool) -> int:
+def list_dead_letters(webhook: bool, as_json: bool) -> int:
     """All of them, the oldest first, with the reason."""
-    from cli.dead_letters import show_all
+    from cli import dead_letters, undelivered
 
-    return run_asyncio(show_all(settings("dead-letters", quiet=True, nats=True), as_json=as_json))
+    found = settings("dead-letters", quiet=True, nats=True)
+    return run_asyncio((undelivered if webhook else dead_letters).show_all(found, as_json=as_json))
 
 
 @dead_letters.command("show")
 @click.argument("number", type=click.IntRange(min=1))
-@click.option("--raw", is_flag=True, help="Print the message's bytes, and nothing else.")
+@_webhook
+@click.option("--raw", is_flag=True, help="Print the message's (or the event's) bytes, and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, without the bytes.")
-def show_dead_letter(number: int, raw: bool, as_json: bool) -> int:
+def show_dead_letter(number: int, webhook: bool, raw: bool, as_json: bool) -> int:
     """One of them, by its NUMBER in the list."""
-    from cli.dead_letters import show
+    from cli import dead_letters, undelivered
 
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other.")
-    return run_asyncio(show(settings("dead-letters", quiet=True, nats=True), number, raw=raw, as_json=as_json))
+    found = settings("dead-letters", quiet=True, nats=True)
+    return run_asyncio((undelivered if webhook else dead_letters).show(found, number, raw=raw, as_json=as_json))
 
 
 @dead_letters.command()
 @click.argument("numbers", nargs=-1, type=click.IntRange(min=1))
+@_webhook
 @click.option("--all", "every_one", is_flag=True, help="All that there are.")
 @click.option(
     "--wait",
@@ -218,14 +226,16 @@ def show_dead_letter(number: int, raw: bool, as_json: bool) -> int:
     show_default=True,
     help="Seconds to wait for what becomes of each.",
 )
-def redrive(numbers: tuple[int, ...], every_one: bool, wait: float) -> int:
-    """Send them (by their NUMBERS in the list) on their way again, and tell whether they were stored this time."""
-    from cli.dead_letters import redrive as run
+def redrive(numbers: tuple[int, ...], webhook: bool, every_one: bool, wait: float) -> int:
+    """Send them (by their NUMBERS in the list) on their way again, and tell whether they were stored, or taken by the
+    webhook's receiver, this time."""
+    from cli import dead_letters, undelivered
 
     if bool(numbers) == every_one:
         raise click.UsageError("Name the numbers of dead letters, or --all.")
     found = settings("dead-letters", quiet=True, nats=True)
-    return run_asyncio(run(found, numbers, every_one=every_one, wait=wait))
+    again = (undelivered if webhook else dead_letters).redrive
+    return run_asyncio(again(found, numbers, every_one=every_one, wait=wait))
 
 
 @click.command()

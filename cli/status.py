@@ -16,7 +16,7 @@ from rich.live import Live
 from cli import exit_code
 from cli.overview import Overview
 from cli.status_screen import screen
-from mailcore import metrics
+from mailcore import metrics, undelivered
 from mailcore.bus import MAIL, MAIL_DEAD, MAIL_EVENTS, Bus
 from mailcore.errors import BusError, SettingsError, StoreError
 from mailcore.events import control
@@ -82,6 +82,7 @@ async def _ask_nats(settings: Settings, found: Overview) -> None:
                 found.streams[stream] = await bus.position(stream)
             except BusError as error:
                 found.faults["NATS"] = str(error)
+        found.undelivered = await undelivered.count(bus)
         found.processes = count_processes(await metrics.collect(bus))
         try:
             states = MailboxStates.model_validate_json(await bus.request(control.STATES, b"", _ANSWER_WITHIN))

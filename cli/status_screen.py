@@ -41,6 +41,13 @@ def screen(settings: Settings, found: Overview) -> RenderableType:
                 "see `mozzart dead-letters list`"
             )
         )
+    if found.undelivered:
+        lines.append(
+            _unbroken(
+                f"[yellow]![/] {'webhook':<10} its receiver did not take {counted(found.undelivered, 'event')}; "
+                "see `mozzart dead-letters list --webhook`"
+            )
+        )
     return Group(*lines, _table(found)) if found.keys else Group(*lines)
 
 

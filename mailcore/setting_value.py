@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,17 @@ def _split(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(dict.fromkeys(part for part in (piece.strip() for piece in value.split(",")) if part))
+
+
+def _networks(value: object) -> object:
+    """Addresses and CIDR networks; `10.0.0.1/8` means the network that it lies in."""
+    found = _split(value)
+    if not isinstance(found, tuple):
+        return found
+    try:
+        return tuple(ip_network(one, strict=False) for one in found)
+    except ValueError as error:
+        raise ValueError(f"must be addresses or networks like 10.0.0.0/8, separated by commas: {error}") from None
 
 
 def _backfill(value: object) -> object:
@@ -96,6 +108,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 # Of a stream: longer than its duplicate window; twice what may be in flight, so that it drops nothing that is.
 Days = Annotated[float, Field(ge=0.05, le=36500, allow_inf_nan=False)]
 StreamBytes = Annotated[int, Field(ge=128 << 20)]
+Network = IPv4Network | IPv6Network
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Backfill = Annotated[Literal["all", "none"] | int, BeforeValidator(_backfill)]
 NatsUrl = Annotated[str, BeforeValidator(_nats_url), Field(repr=False)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url), Field(repr=False)]

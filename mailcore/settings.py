@@ -26,6 +26,7 @@ from mailcore.setting_value import (
     LogLevel,
     Names,
     NatsUrl,
+    Networks,
     Port,
     StreamBytes,
     WebhookEvents,
@@ -109,6 +110,7 @@ class Settings(BaseSettings):
     session_idle: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2 * 3600.0
     session_lifetime: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24 * 3600.0
     allowed_hosts: Names = ("localhost", "127.0.0.1", "[::1]")
+    trusted_proxies: Networks = ()
 
     webhook_url: WebhookUrl = ""
     webhook_secret: SecretStr = SecretStr("")

@@ -12,7 +12,8 @@ import structlog
 
 from mailcore.bus import Bus, Delivery, Pull
 from mailcore.errors import BusError, EventError
-from webhooks import dead, metrics
+from mailcore.events.undelivered import undelivered_headers, undelivered_subject
+from webhooks import metrics
 from webhooks.disposition import Action, Answer, dispose
 from webhooks.notice import Notice, decode
 from webhooks.sending import Receiver
@@ -112,8 +113,8 @@ class Delivering:
         log.error("given-up", id=notice.id, error=str(answer), attempts=delivery.deliveries)
         try:
             await self._bus.own.publish(
-                dead.subject(delivery.subject),
-                dead.headers(delivery.headers, str(answer), delivery.deliveries),
+                undelivered_subject(delivery.subject),
+                undelivered_headers(delivery.headers, str(answer), delivery.deliveries),
                 delivery.data,
             )
         except BusError as error:

@@ -9,13 +9,13 @@ from typing import Final
 
 import structlog
 
-from mailcore import metrics
+from mailcore import metrics, undelivered
 from mailcore.bus import MAIL_EVENTS, Bus
 from mailcore.errors import SettingsError
 from mailcore.settings import Settings
-from webhooks import dead
 from webhooks.delivering import Delivering
 from webhooks.notice import filters
+from webhooks.redelivering import Redelivering
 from webhooks.sending import Receiver
 from webhooks.signature import keys
 
@@ -33,10 +33,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         bus = await Bus.connect(settings.nats_url, name="webhook")
         stack.push_async_callback(bus.close)
         await bus.ensure(**settings.retention)
-        await bus.own.stream(dead.CONFIG)
+        await bus.own.stream(undelivered.CONFIG)
         await metrics.answer(bus, "webhook")
         pull = await bus.own.pull(MAIL_EVENTS, DURABLE, filters(settings.webhook_events))
         await stack.enter_async_context(receiver)
+        stack.push_async_callback((await Redelivering(bus, receiver).begin()).stop)
         log.info("delivering", to=receiver.name, events=",".join(settings.webhook_events), nats=bus.server)
         await Delivering(bus, receiver, settings.webhook_events).run(pull, stop)
         log.info("stopped")

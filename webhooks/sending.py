@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final, Self
@@ -53,9 +54,15 @@ class Receiver:
         except TimeoutError:
             return Answer(None, f"no answer within {self._timeout:g} s")
         except aiohttp.ClientConnectorError as error:
-            return Answer(None, f"no connection: {error.os_error.strerror or type(error).__name__}")
+            return Answer(None, f"no connection: {_reason(error.os_error)}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(None, f"no answer: {type(error).__name__}")
+
+
+def _reason(error: OSError) -> str:
+    """What the system says; asyncio's own words repeat the address, and those of the resolver have no such number."""
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or type(error).__name__
 
 
 def _seconds(retry_after: str) -> float | None:

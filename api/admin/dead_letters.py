@@ -1,8 +1,12 @@
-"""`/admin/dead-letters/`: what could not be stored, why, its bytes, and once more."""
+"""`/admin/dead-letters/`: what could not be stored or delivered, why, its bytes, and once more."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 import structlog
@@ -11,9 +15,11 @@ from aiohttp import web
 from api.dependencies import DEPENDENCIES
 from api.pages import page, render
 from api.problem import Problem
+from mailcore import undelivered
 from mailcore.bus import MAIL_DEAD
 from mailcore.errors import BusError, EventError
 from mailcore.events.dead_letter import DeadLetter
+from mailcore.events.undelivered import Undelivered
 
 log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
@@ -21,37 +27,62 @@ routes = web.RouteTableDef()
 LIST: Final = "/admin/dead-letters/"
 _ON_A_PAGE: Final = 100
 _LONGEST: Final = 500
+_Entry = TypeVar("_Entry", DeadLetter, Undelivered)
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[_Entry]):
+    """A page of one of the two lists; `following` is where it goes on, "" on the last."""
+
+    entries: list[_Entry]
+    total: int
+    after: int
+    following: str
 
 
 @routes.get(LIST)
 @page
 async def dead_letters(request: web.Request) -> web.StreamResponse:
-    """Oldest first, as they wait."""
-    bus_of = request.app[DEPENDENCIES]
-    after = int(request.query["after"]) if _is_sequence(request.query.get("after", "")) else 0
-    letters: list[DeadLetter] = []
-    fault, total = "", 0
+    """Oldest first, as they wait: messages, and what the webhook's receiver did not take."""
+    fault = ""
+    letters: Part[DeadLetter] = Part([], 0, 0, "")
+    events: Part[Undelivered] = Part([], 0, 0, "")
     try:
-        total = (await bus_of.bus.position(MAIL_DEAD)).messages
-        async for letter in bus_of.bus.dead_letters(after):
-            letters.append(letter)
-            if len(letters) > _ON_A_PAGE:
-                break
+        bus = request.app[DEPENDENCIES].bus
+        total, waiting = (await bus.position(MAIL_DEAD)).messages, await undelivered.count(bus)
+        letters = await _part(request, "after", total, bus.dead_letters)
+        events = await _part(request, "webhook_after", waiting, partial(undelivered.entries, bus))
     except BusError as error:
         fault = f"NATS does not tell of them: {error}"
-    more = len(letters) > _ON_A_PAGE
-    letters = letters[:_ON_A_PAGE]
     return render(
         request,
         "admin/dead_letters.html",
-        letters=[{"letter": letter, "kind": _kind(letter)} for letter in letters],
-        total=total,
+        letters=letters,
+        kinds={letter.seq: _kind(letter) for letter in letters.entries},
+        events=events,
         fault=fault,
-        after=after,
-        following=f"{LIST}?after={letters[-1].seq}" if more else "",
-        redriven=request.query.get("redriven", "")[:_LONGEST],
-        problem=request.query.get("problem", "")[:_LONGEST],
+        webhook=bool(request.app[DEPENDENCIES].settings.webhook_url),
+        redriven=_told(request, "redriven"),
+        delivered=_told(request, "delivered"),
+        problem=_told(request, "problem"),
     )
+
+
+async def _part(
+    request: web.Request, parameter: str, total: int, read: Callable[[int], AsyncGenerator[_Entry, None]]
+) -> Part[_Entry]:
+    """The entries behind the one that the query's `parameter` names."""
+    text = request.query.get(parameter, "")
+    after = int(text) if _is_sequence(text) else 0
+    found: list[_Entry] = []
+    async with aclosing(read(after)) as entries:
+        async for entry in entries:
+            found.append(entry)
+            if len(found) > _ON_A_PAGE:
+                break
+    shown = found[:_ON_A_PAGE]
+    following = f"{LIST}?{parameter}={shown[-1].seq}" if len(found) > _ON_A_PAGE else ""
+    return Part(shown, total, after, following)
 
 
 @routes.post(LIST + r"{seq:\d{1,19}}/redrive/")
@@ -64,13 +95,37 @@ async def redrive(request: web.Request) -> web.StreamResponse:
         letter = await bus.dead_letter(seq)
         await bus.redrive(seq)
     except BusError as error:
-        raise web.HTTPSeeOther(LIST + "?" + urlencode({"problem": str(error)})) from None
+        raise _back(problem=str(error)) from None
     except OSError as error:
         log.exception("redrive failed", seq=seq)
         raise Problem(500, f"The letter's bytes could not be moved: {error.strerror}") from None
     log.info("redriven", seq=seq, identity=str(letter.identity), by="page")
-    name = f"{letter.identity.mailbox}, UID {letter.identity.uid}"
-    raise web.HTTPSeeOther(LIST + "?" + urlencode({"redriven": name}))
+    raise _back(redriven=f"{letter.identity.mailbox}, UID {letter.identity.uid}")
+
+
+@routes.post(LIST + r"webhook/{seq:\d{1,19}}/redrive/")
+@page
+async def redrive_undelivered(request: web.Request) -> web.StreamResponse:
+    """Have it sent to the webhook's receiver now; then the list says what came of it."""
+    seq = int(request.match_info["seq"])
+    try:
+        bus = request.app[DEPENDENCIES].bus
+        entry = await undelivered.entry(bus, seq)
+        told = await undelivered.redeliver(bus, seq)
+    except BusError as error:
+        raise _back(problem=f"Not sent: {error}.") from None
+    log.info("redelivery asked for", seq=seq, id=entry.id, status=told.status, by="page")
+    if told.status == "refused":
+        raise _back(problem=f"The receiver did not take {entry.id}: {told.error}.")
+    raise _back(delivered=entry.id)
+
+
+def _told(request: web.Request, name: str) -> str:
+    return request.query.get(name, "")[:_LONGEST]
+
+
+def _back(**told: str) -> web.HTTPSeeOther:
+    return web.HTTPSeeOther(LIST + "?" + urlencode(told))
 
 
 def _kind(letter: DeadLetter) -> str:

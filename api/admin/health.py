@@ -15,6 +15,7 @@ from api.pages import page, render
 from mailcore import metrics
 from mailcore.bus import MAIL, MAIL_DEAD, MAIL_EVENTS, StreamPosition
 from mailcore.errors import BusError, StoreError
+from mailcore.events.undelivered import STREAM as WEBHOOK_DEAD
 from mailcore.store import StoredAt
 
 routes = web.RouteTableDef()
@@ -78,7 +79,7 @@ async def _processes(dependencies: Dependencies) -> dict[str, int]:
 
 async def _streams(dependencies: Dependencies) -> dict[str, StreamPosition]:
     found = {}
-    for stream in (MAIL, MAIL_EVENTS, MAIL_DEAD):
+    for stream in (MAIL, MAIL_EVENTS, MAIL_DEAD, WEBHOOK_DEAD):
         try:
             found[stream] = await dependencies.bus.position(stream)
         except BusError:

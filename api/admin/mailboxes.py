@@ -19,6 +19,7 @@ from api.pages import page, render
 from api.problem import Problem
 from api.states import KnownMailbox, NewMailbox, States, look
 from api.sync import look_at_run, start_run
+from mailcore import undelivered
 from mailcore.bus import MAIL_DEAD
 from mailcore.errors import BusError, StoreError
 from mailcore.events.control import SyncResult, SyncRun, SyncStart
@@ -101,8 +102,9 @@ async def _run(dependencies: Dependencies, run_id: str) -> SyncRun | None:
 
 
 async def _dead(dependencies: Dependencies) -> int | None:
-    """How many dead letters there are; None when nobody knows."""
+    """How many dead letters there are, of messages and of the webhook's events; None when nobody knows."""
     try:
-        return (await dependencies.bus.position(MAIL_DEAD)).messages
+        bus = dependencies.bus
+        return (await bus.position(MAIL_DEAD)).messages + await undelivered.count(bus)
     except BusError:
         return None

@@ -7,7 +7,7 @@ import base64
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from aiohttp import web
@@ -15,11 +15,11 @@ from aiohttp import web
 from api.admin.mail_html import MailDocument, document
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.pages import page, render
-from api.paging import decode_cursor, encode_cursor
+from api.paging import cursor_of, encode_cursor
 from api.problem import Problem
 from api.security import MESSAGE
 from mailcore.errors import StoreError
-from mailcore.store import AttachmentDetail, Cursor, MailboxState, MessageDetail, MessageFilter
+from mailcore.store import AttachmentDetail, MailboxState, MessageDetail, MessageFilter
 
 log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
@@ -44,7 +44,7 @@ async def messages(request: web.Request) -> web.StreamResponse:
     wanted, fault = _filter(given)
     at = request.query.get("cursor", "")
     try:
-        found = await store.list_messages(wanted, _cursor(at), _ON_A_PAGE)
+        found = await store.list_messages(wanted, cursor_of(at), _ON_A_PAGE)
         mailboxes = await store.mailbox_states()
     except StoreError as error:
         raise Problem(503, f"The database does not answer: {error}") from None
@@ -135,13 +135,6 @@ def _pictures(root: Path, parts: tuple[AttachmentDetail, ...]) -> dict[str, str]
     return found
 
 
-def _cursor(text: str) -> Cursor | None:
-    try:
-        return decode_cursor(text) if text else None
-    except ValueError:
-        raise Problem(400, "The list does not go on there; begin with its first page.") from None
-
-
 def _filter(given: dict[str, str]) -> tuple[MessageFilter, str]:
     """The filter of the form's fields, and what is wrong with them in words."""
     faults = []
@@ -174,10 +167,13 @@ def _chosen(mailboxes: list[MailboxState], given: dict[str, str]) -> MailboxStat
 
 def _back(request: web.Request) -> str:
     """The list that one came from, with its search."""
-    referer = request.headers.get("Referer", "")
-    start = f"{request.scheme}://{request.host}{LIST}"
-    rest = referer.removeprefix(start)
-    return LIST + rest if referer.startswith(start + "?") else LIST
+    try:
+        referer = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return LIST
+    # The scheme may be the proxy's alone.
+    came_from_list = referer.netloc == request.host and referer.path == LIST and referer.query
+    return f"{LIST}?{referer.query}" if came_from_list else LIST
 
 
 def _way(found: MessageDetail) -> list[dict[str, Any]]:

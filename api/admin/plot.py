@@ -10,7 +10,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from api.admin.words import counted, size, span
+from api.admin.words import counted, size, span, took
 from mailcore.store import StoredAt
 
 _WIDTH, _HEIGHT = 640, 190
@@ -129,7 +129,7 @@ def latency(data: Series) -> Markup:
                 runs.append(run)
                 continue
             y = _TOP + _INNER_HEIGHT * (1 - height(value))
-            words = f"{_clock(bucket.begin)}: {line} {span(value)} of {counted(len(bucket.seconds), 'message')}"
+            words = f"{_clock(bucket.begin)}: {line} {took(value)} of {counted(len(bucket.seconds), 'message')}"
             run.append((_LEFT + (index + 0.5) * wide, y, words))
         for points in filter(None, runs):
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)

@@ -41,6 +41,11 @@ def span(seconds: float) -> str:
     return "0 s"
 
 
+def took(seconds: float) -> str:
+    """How long something of ours took: 41 ms, 1.3 s, 12 s."""
+    return f"{seconds:.1f} s" if 1 <= seconds < 9.95 else span(seconds)
+
+
 def ago(moment: datetime, now: datetime) -> str:
     """How long before `now`: just now, 12 s ago."""
     seconds = (now - moment).total_seconds()
@@ -78,7 +83,7 @@ FILTERS: Final = {
     "size": size,
     "number": number,
     "counted": counted,
-    "span": span,
+    "took": took,
     "time_ago": time_ago,
     "time_at": time_at,
 }

@@ -23,7 +23,7 @@ _TAGS: Final = {
     "mailboxes": "The mailboxes, and comparing them with the server now.",
     "messages": "What is stored.",
     "events": "What happens.",
-    "dead letters": "What could not be stored.",
+    "dead letters": "What could not be stored, or not be delivered to the webhook.",
     "health": "How the processes are.",
     "description": "This description.",
 }
@@ -33,7 +33,7 @@ _OF_ALL: Final = {
     429: "Too many guesses.",
 }
 _OF_UNSAFE: Final = {403: "The CSRF token is missing or wrong, or the request is another site's."}
-_OF_BODIES: Final = {413: "The body is larger than 64 KiB."}
+_OF_BODIES: Final = {408: "The body did not come in time.", 413: "The body is larger than 64 KiB."}
 _SECURITY: Final = {
     "token": {"type": "http", "scheme": "bearer", "description": "API_TOKEN, or the token in DATA_DIR/api.token."},
     "session": {

@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from api.connections import body as whole_body
 from api.problem import Problem
 
 _MOST_FAULTS: Final = 5
@@ -49,7 +50,7 @@ def _headers(request: web.Request, model: type[BaseModel]) -> Mapping[str, str]:
 
 
 async def _body(request: web.Request, model: type[BaseModel]) -> BaseModel | None:
-    raw = await request.read()
+    raw = await whole_body(request)
     if not raw.strip():
         return None
     try:

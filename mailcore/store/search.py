@@ -1,11 +1,12 @@
 """Full text, which the two databases do in their own ways, found with the same words.
 
-Triggers keep the index (migration 0002), so whoever writes messages need not know of it. Subject, sender and recipients
-are indexed, and of the text the first 100,000 characters; case and accents do not matter.
+Triggers keep the index (migrations 0002 and 0003), so whoever writes messages need not know of it. Subject, sender and
+recipients are indexed, and of the text the first 100,000 characters; case and accents do not matter.
 
 SQLite: a contentless FTS5 table. Its rowid is made of the time of receipt and the message's id, so that it gives the
 newest first without sorting, and stops when a page is full. Its column `facets` has the mailbox and whether there are
-attachments, so that a narrow filter on a frequent word walks no rows.
+attachments, so that a narrow filter on a frequent word walks no rows. It has indexes of the beginnings of words, up to
+four letters: a shorter beginning would else be looked for in all words.
 PostgreSQL: a table of tsvectors with GIN indexes.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,16 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
+from mailcore import undelivered
 from mailcore.bus import Bus
 from mailcore.events.identity import Identity
+from mailcore.events.undelivered import undelivered_headers, undelivered_subject
 from tests.support.browser import PASSWORD, PHONE, Visitor
 from tests.support.dovecot import Dovecot
-from tests.support.events import message
+from tests.support.events import expunged, message
 from tests.support.mail import make_mail
 from tests.support.processes import Mozzart
-from tests.support.programs import need_program
+from tests.support.programs import need_program, wait_until
 
 # Without IDLE in its capabilities a server gives no push: what appears was found by the button.
 NO_PUSH = "imap_capability = IMAP4rev1 LITERAL+ UIDPLUS ESEARCH CONDSTORE ENABLE UNSELECT"
@@ -216,6 +219,57 @@ def test_a_hostile_message_is_read_and_nothing_of_it_runs_or_is_fetched(
     assert visitor.foreign_requests() == []
 
 
+BEACON = "http://evil.example/"
+UNCLEAN = f"""<!doctype html><body onload="new Image().src='{BEACON}onload'">
+<script>new Image().src = '{BEACON}script'</script><svg onload="new Image().src='{BEACON}svg'"></svg>
+<img src="{BEACON}pixel" onerror="new Image().src='{BEACON}onerror'"><iframe src="{BEACON}frame"></iframe>
+<p style="background: url({BEACON}style)">What a person may read.</p></body>"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "framed", "expected"),
+    [
+        (True, False, set()),  # the policy alone: as if the sanitizer let all pass, and the frame were none
+        (False, True, {"pixel", "style", "frame"}),  # the frame's sandbox alone: no script
+        (False, False, {"pixel", "style", "frame", "onload", "script", "svg", "onerror"}),  # so the test can see it
+    ],
+    ids=["policy", "sandbox", "neither"],
+)
+def test_each_fence_around_a_message_holds_without_the_others(
+    chromium: Browser, mozzart: Mozzart, dovecot: Dovecot, policy: bool, framed: bool, expected: set[str]
+) -> None:
+    dovecot.append(HOSTILE.replace("\n", "\r\n").encode())
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    query = "SELECT id FROM mailbox_app_mailmessage WHERE body_html LIKE '%onload%' LIMIT 1"
+    (row,) = wait_until(lambda: mozzart.rows(query), "the hostile message is stored")
+    context = chromium.new_context()
+    visitor = Visitor(context, f"http://127.0.0.1:{mozzart.api_port}")
+
+    def unclean(route: Route) -> None:
+        answer = route.fetch()
+        headers = {name: value for name, value in answer.headers.items() if policy or "security-policy" not in name}
+        route.fulfill(response=answer, headers=headers, body=UNCLEAN)
+
+    context.route("**/html/", unclean)
+    # What a policy forbids is told as a request too, and comes no further; what comes here would have left.
+    left = set()
+
+    def leaves(route: Route) -> None:
+        left.add(route.request.url.removeprefix(BEACON))
+        route.abort()
+
+    context.route(BEACON + "**", leaves)
+    visitor.sign_in()
+    expect(visitor.page.get_by_role("heading", name="Mailbox states")).to_be_visible()
+    page = visitor.open(f"/admin/messages/{row['id']}/{'' if framed else 'html/'}")
+    shown = page.frame_locator("iframe.mail-frame") if framed else page
+    expect(shown.get_by_text("What a person may read.")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+
+    assert left == expected
+    context.close()
+
+
 def test_a_dead_letter_is_read_downloaded_and_redriven(
     visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart, tmp_path: Path
 ) -> None:
@@ -251,12 +305,87 @@ def test_a_dead_letter_is_read_downloaded_and_redriven(
     expect(page.locator("a[data-row]")).to_have_text("back from the dead")
 
 
+def test_an_event_that_the_webhook_did_not_take_is_listed_and_what_stands_in_its_way_is_said(
+    visit: Callable[..., Visitor], mozzart: Mozzart
+) -> None:
+    bury(mozzart)
+    page = visit().sign_in("/admin/dead-letters/")
+    row = page.get_by_role("row").filter(has_text="default/INBOX/7/9/expunged")
+    expect(row).to_contain_text("HTTP <b>500</b>")
+    with page.expect_download() as download:
+        row.get_by_role("link", name="Download the event").click()
+    assert json.loads(Path(download.value.path()).read_text())["event"]["uid"] == 9
+
+    row.get_by_role("button", name="again").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("WEBHOOK_URL")
+    expect(row).to_be_visible()
+
+
+def bury(mozzart: Mozzart) -> None:
+    """One event that was given up; no webhook process runs here."""
+
+    async def give_up() -> None:
+        bus = await Bus.connect((mozzart.home / "data" / "nats.url").read_text().strip(), name="test")
+        await bus.own.stream(undelivered.CONFIG)
+        event = expunged(9)
+        headers = undelivered_headers(event.headers(), "HTTP <b>500</b>", 104)
+        await bus.own.publish(undelivered_subject(event.subject), headers, event.payload())
+        await bus.close()
+
+    with ThreadPoolExecutor(1) as threads:  # Playwright's own loop runs in this thread
+        threads.submit(asyncio.run, give_up()).result(30)
+
+
+def test_the_keyboard_reaches_everything_and_its_place_is_seen(visit: Callable[..., Visitor], dovecot: Dovecot) -> None:
+    visitor = visit()
+    page = visitor.sign_in()
+    dovecot.append(make_mail(61, files=(100,)).raw)
+    sync(page)
+    for path, last in (("", "Sync INBOX of default now"), ("messages/", None), ("live/", None)):
+        visitor.open(f"/admin/{path}")
+        seen = []
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            label, outline = page.evaluate(
+                """() => { const one = document.activeElement, style = getComputedStyle(one);
+                return [one.ariaLabel || one.textContent || one.name || one.type,
+                        one === document.body || (style.outlineStyle !== "none" && style.outlineWidth !== "0px")]; }"""
+            )
+            assert outline, f"{path}: {label} has the focus and does not show it"
+            seen.append(label.strip())
+        assert seen[0] == "Skip to the content"
+        assert last is None or last in seen
+    visitor.open("/admin/messages/")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Its way")).to_be_visible()
+    page.keyboard.press("u")
+    expect(page.get_by_role("heading", name="Messages", exact=True)).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_a_phone_and_has_a_title_and_one_heading(visit: Callable[..., Visitor], scheme: str) -> None:
+def test_every_page_fits_a_phone_and_has_a_title_and_one_heading(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart, scheme: str
+) -> None:
+    dovecot.append(make_mail(71, files=(100,)).raw)
+    dovecot.append(HOSTILE.replace("\n", "\r\n").encode())
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    bury(mozzart)
+    rows = mozzart.rows("SELECT max(id) AS id FROM mailbox_app_mailmessage GROUP BY body_html LIKE '%onload%'")
+    details = [f"messages/{row['id']}/" for row in rows]
     visitor = visit(viewport=PHONE, color_scheme=scheme)
     page = visitor.sign_in()
-    for path in ("", "messages/", "live/", "dead-letters/", "health/", "messages/999999/"):
-        visitor.open(f"/admin/{path}")
+    paths = ["", "messages/", "messages/?q=nothing", "live/", "dead-letters/", "health/", "messages/999999/", *details]
+    for path in [*(f"/admin/{path}" for path in paths), "/api/docs/"]:
+        visitor.open(path)
+        for button in page.get_by_role("tab").all():
+            button.click()
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         assert re.fullmatch(r".+ · Mozzart", page.title()), path
         assert page.locator("h1").count() == 1, path
+        for link in page.locator(".nav a").all():
+            box = link.bounding_box()
+            assert box, path
+            assert box["x"] + box["width"] <= PHONE["width"], f"{path}: all pages can be chosen without scrolling"

@@ -10,7 +10,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,9 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 from mailcore.bus import Bus
+from mailcore.events.undelivered import undelivered_headers, undelivered_subject
 from tests.support.dovecot import Dovecot
-from tests.support.events import message
+from tests.support.events import expunged, message
 from tests.support.mail import make_mail
 from tests.support.processes import Mozzart
 
@@ -35,13 +38,36 @@ EVENTS = "/api/events/"
 LETTERS = 200
 # The api serves so many at once, and finds out only after a while that one has gone.
 MOST_READERS = 40
+SECRET = "whsec_b3VyLXNlY3JldC1vbmx5LWZvci10ZXN0cy0zMmJ5dGU="
 
 
 @pytest.fixture
-def mozzart(dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]) -> Mozzart:
-    """Running, with stored messages, attachments and dead letters."""
+def receiver() -> Iterator[str]:
+    """The URL of a webhook's receiver that takes everything."""
+
+    class Take(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Take) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def mozzart(dovecot: Dovecot, make_mozzart: Callable[..., Mozzart], receiver: str) -> Mozzart:
+    """Running, with stored messages, attachments, dead letters and undelivered events."""
     dovecot.append_many([make_mail(number, files=(100, 20_000)).raw for number in range(5)])
-    running = make_mozzart().use(dovecot).start().wait_ready().wait_live("idling")
+    running = make_mozzart(WEBHOOK_URL=receiver, WEBHOOK_SECRET=SECRET, TRUSTED_PROXIES="127.0.0.1").use(dovecot)
+    running.start().wait_ready().wait_live("idling").wait_log("delivering")
     running.wait_stored(5)
     asyncio.run(_bury(running, LETTERS))
     return running
@@ -53,6 +79,9 @@ async def _bury(mozzart: Mozzart, count: int) -> None:
         for uid in range(1, count + 1):
             event = message(uid)
             await bus.publish_dead(event.headers(), event.body, "for a test", 5)
+            gone = expunged(uid)
+            headers = undelivered_headers(gone.headers(), "HTTP 410", 1)
+            await bus.own.publish(undelivered_subject(gone.subject), headers, gone.payload())
     finally:
         await bus.close()
 

@@ -17,6 +17,7 @@ from aiohttp import ClientSession, web
 from api import events as events_module
 from api.dependencies import Dependencies
 from api.main import application
+from api.session import SESSIONS, Sessions
 from mailcore.bus import Bus
 from mailcore.settings import Settings
 from tests.support.events import expunged, message
@@ -58,7 +59,8 @@ class Reader:
 
 
 class Api:
-    def __init__(self, port: int, session: ClientSession) -> None:
+    def __init__(self, port: int, session: ClientSession, sessions: Sessions) -> None:
+        self.sessions = sessions
         self.url = f"http://127.0.0.1:{port}/api/events/"
         self.session = session
 
@@ -82,7 +84,8 @@ async def api(nats_server: NatsServer, bus: Bus, tmp_path: Path) -> AsyncIterato
     settings = Settings(_env_file=None, nats_url=nats_server.url, database_url=url, data_dir=tmp_path)
     dependencies = await Dependencies.open(settings)
     await dependencies.store.upgrade()
-    runner = web.AppRunner(application(dependencies, TOKEN), shutdown_timeout=0.1)
+    app = application(dependencies, TOKEN)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with ClientSession() as session:
@@ -91,7 +94,7 @@ async def api(nats_server: NatsServer, bus: Bus, tmp_path: Path) -> AsyncIterato
                 if not await dependencies.faults():
                     break
                 await asyncio.sleep(pause)
-        yield Api(runner.addresses[0][1], session)
+        yield Api(runner.addresses[0][1], session, app[SESSIONS])
     await runner.cleanup()
     await dependencies.close()
 
@@ -193,3 +196,34 @@ async def test_more_readers_than_there_is_room_for_are_sent_away_and_room_is_giv
             if answer.status == 200:
                 break
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.asyncio
+async def test_the_last_place_is_given_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "_MOST_READERS", 1)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(*(api.session.get(api.url, headers=headers) for _ in range(8)))
+    assert sorted(answer.status for answer in answers) == [200] + [503] * 7
+    for answer in answers:
+        answer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_stream_ends_with_the_session_that_began_it(
+    api: Api, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_module, "_HEARTBEAT", 0.05)
+    session = api.sessions.begin("admin")
+    response = web.Response()
+    api.sessions.put(response, session, secure=False)
+    cookies = {"Cookie": f"sessionid={response.cookies['sessionid'].value}"}
+    async with asyncio.timeout(10), api.session.get(api.url, headers=cookies) as answer:
+        assert answer.status == 200
+        await answer.content.readuntil(b"\n\n")
+        await bus.publish(message(1))
+        assert b"event: new" in await answer.content.readuntil(b"data:")
+        api.sessions.end(session)
+        await bus.publish(message(2))
+        rest = await answer.content.read()
+    assert b'"uid":2' not in rest

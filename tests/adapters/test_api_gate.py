@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -330,12 +331,57 @@ async def test_every_answer_forbids_what_a_browser_should_not_do(browse: Open, p
 
 
 @pytest.mark.asyncio
-async def test_cookies_are_only_for_https_where_the_client_speaks_it(browse: Open) -> None:
-    browser = await browse()
+async def test_cookies_are_only_for_https_where_the_client_speaks_it_to_a_proxy_of_ours(browse: Open) -> None:
+    browser = await browse(trusted_proxies="127.0.0.1")
 
     assert "Secure" not in (await browser.ask("GET", LOGIN))[2]["Set-Cookie"]
     headers = (await browser.ask("GET", LOGIN, X_Forwarded_Proto="https", Cookie="csrftoken=stale"))[2]
     assert "Secure" in headers["Set-Cookie"]
+
+
+@pytest.mark.asyncio
+async def test_over_https_a_page_of_the_same_host_over_http_is_another_site(browse: Open) -> None:
+    browser = await browse(trusted_proxies="127.0.0.1")
+    headers = {"X_Forwarded_Proto": "https", "Origin": browser.origin, "X_CSRFToken": "x", "Cookie": "csrftoken=x"}
+
+    assert "another site" in (await browser.ask("POST", LOGIN, **headers))[1]
+    assert "another site" not in (await browser.ask("POST", LOGIN, **(headers | {"X_Forwarded_Proto": "http"})))[1]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("trusted", ["", "192.0.2.1, 10.0.0.0/8"])
+async def test_who_is_no_proxy_of_ours_can_write_what_he_likes_into_the_headers(browse: Open, trusted: str) -> None:
+    browser = await browse(trusted_proxies=trusted)
+
+    headers = (await browser.ask("GET", LOGIN, X_Forwarded_Proto="https"))[2]
+    assert "Secure" not in headers["Set-Cookie"]
+    for guess in range(10):
+        answer = await browser.ask("GET", SYNC, Authorization="Bearer wrong", X_Forwarded_For=f"198.51.100.{guess}")
+        assert answer[0] == 401
+    assert (await browser.ask("GET", SYNC, Authorization="Bearer wrong", X_Forwarded_For="203.0.113.9"))[0] == 429
+
+
+@pytest.mark.asyncio
+async def test_that_a_proxy_is_not_trusted_is_told_once(browse: Open) -> None:
+    browser = await browse()
+
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            await browser.ask("GET", LOGIN, X_Forwarded_For="198.51.100.7")
+    assert [(line["event"], line["peer"]) for line in lines] == [("X-Forwarded-For is not believed", "127.0.0.1")]
+
+
+@pytest.mark.asyncio
+async def test_behind_a_proxy_of_ours_each_client_has_guesses_of_its_own(browse: Open) -> None:
+    browser = await browse(trusted_proxies="127.0.0.0/8")
+    ask = partial(browser.ask, "GET", SYNC, Authorization="Bearer wrong")
+
+    for guess in range(10):
+        # The client writes a part of the header itself; what the proxy appended counts.
+        assert (await ask(X_Forwarded_For=f"192.0.2.{guess}, 198.51.100.7"))[0] == 401
+    assert (await ask(X_Forwarded_For="192.0.2.99, 198.51.100.7"))[0] == 429
+    assert (await ask(X_Forwarded_For="198.51.100.8"))[0] == 401
+    assert (await ask())[0] == 401, "the proxy itself is another client"
 
 
 @pytest.mark.asyncio

@@ -17,13 +17,21 @@ from yarl import URL
 
 from api.dependencies import Dependencies
 from api.main import application
+from mailcore import undelivered
 from mailcore.bus import Bus
 from mailcore.events import control
 from mailcore.events.control import MailboxResult, Refusal, SyncResult, SyncRun
 from mailcore.events.identity import MailboxKey
+from mailcore.events.undelivered import (
+    REDELIVER,
+    Redeliver,
+    Redelivered,
+    undelivered_headers,
+    undelivered_subject,
+)
 from mailcore.settings import Settings
 from mailcore.store import AttachmentRow, Store
-from tests.support.events import message
+from tests.support.events import expunged, message
 from tests.support.nats import NatsServer
 from tests.support.stores import NOW, message_row
 
@@ -320,6 +328,47 @@ async def test_dead_letters_are_listed_read_and_redriven(api: Api, bus: Bus) -> 
     await bus.publish_dead(message(4).headers() | {"ce-type": "no.type"}, b"x", "error", 1)
     assert (await api.get("/api/dead-letters/?after=3"))["dead_letters"][0]["kind"] == ""
     await api.get("/api/dead-letters/4/redrive", method="POST", status=409)
+
+
+@pytest.mark.asyncio
+async def test_what_a_webhook_did_not_take_is_listed_read_and_redriven(api: Api, bus: Bus) -> None:
+    where = "/api/dead-letters/webhook/"
+    assert await api.get(where) == {"dead_letters": [], "next": None, "total": 0}
+    await api.get(f"{where}1/", status=404)
+    await bus.own.stream(undelivered.CONFIG)
+    for uid in (1, 2, 3):
+        event = expunged(uid)
+        headers = undelivered_headers(event.headers(), f"HTTP 50{uid}", 9)
+        await bus.own.publish(undelivered_subject(event.subject), headers, event.payload())
+    first = await api.get(f"{where}?limit=2")
+    assert ([each["seq"] for each in first["dead_letters"]], first["next"], first["total"]) == ([1, 2], 2, 3)
+    (last,) = (await api.get(f"{where}?after=2"))["dead_letters"]
+    assert last.pop("given_up_at")
+    assert last == {
+        "seq": 3,
+        "event_id": "default/INBOX/7/3/expunged",
+        "type": "expunged",
+        "account": "default",
+        "mailbox": "INBOX",
+        "error": "HTTP 503",
+        "attempts": 9,
+    }
+    assert (await api.get(f"{where}3/"))["event"]["uid"] == 3
+
+    silent = await api.get(f"{where}3/redrive", method="POST", status=503)
+    assert "WEBHOOK_URL" in silent["detail"]
+    answers = [Redelivered(status="refused", error="HTTP 500"), Redelivered(status="delivered")]
+
+    async def answer(payload: bytes) -> bytes:
+        assert Redeliver.model_validate_json(payload).seq == 3
+        return answers.pop(0).model_dump_json().encode()
+
+    await bus.respond(REDELIVER, answer)
+    refused = await api.get(f"{where}3/redrive", method="POST", status=502)
+    assert refused["detail"] == "The receiver did not take it: HTTP 500."
+    taken = await api.get(f"{where}3/redrive", method="POST")
+    assert taken == {"seq": 3, "event_id": "default/INBOX/7/3/expunged"}
+    await api.get(f"{where}4/redrive", method="POST", status=404)
 
 
 @pytest.mark.asyncio

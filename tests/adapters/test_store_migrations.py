@@ -111,6 +111,25 @@ async def test_a_consumer_of_the_version_before_goes_on_after_the_upgrade(store_
 
 
 @pytest.mark.asyncio
+async def test_what_was_stored_before_the_beginnings_of_words_is_found_by_them(store_url: str) -> None:
+    engine = make_engine(parse_url(store_url))
+    await engine.run(lambda connection: migration.upgrade(connection, "0002"), writes=True)
+    store = await Store.open(store_url)
+    box = (await store.save_mailbox(KEY, uidvalidity=7)).id
+    await store.insert_messages([message_row(box, uid, subject=f"vorher{uid}") for uid in (1, 2)])
+    await store.upgrade()
+    await store.insert_messages([message_row(box, 3, subject="vorher3")])
+    await query(store_url, "DELETE FROM mailbox_app_mailattachment WHERE message_id = 2")
+    await query(store_url, "DELETE FROM mailbox_app_mailmessage WHERE uid = 2")
+
+    for typed, uids in (("vo*", [1, 3]), ("vorher1", [1]), ("vorher2", []), ("vorher*", [1, 3])):
+        page = await store.list_messages(MessageFilter(query=typed))
+        assert sorted(each.uid for each in page.messages) == uids, typed
+    await store.close()
+    await engine.close()
+
+
+@pytest.mark.asyncio
 async def test_a_database_without_tables_is_told_what_to_do(store_url: str) -> None:
     store = await Store.open(store_url)
     assert await store.current() is None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.store import Cursor, MessageFilter, Move, Slot, Store, StoredAt
@@ -239,3 +243,49 @@ async def test_a_message_is_read_with_all_that_was_stored(store: Store, box: int
     assert await store.attachment(part.id + 1) is None
     assert await store.stored_since(NOW) == [StoredAt(NOW, way["pushed_at"], "new", 100)]  # type: ignore[arg-type]  # mixed
     assert await store.stored_since(NOW + timedelta(seconds=1)) == []
+
+
+@pytest.mark.asyncio
+async def test_a_page_costs_as_many_statements_however_long_it_is(store: Store, box: int) -> None:
+    await store.insert_messages([message_row(box, uid, subject="wort") for uid in range(1, 61)])
+    statements = 0
+
+    def count(*_: object) -> None:
+        nonlocal statements
+        statements += 1
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        for wanted in (
+            MessageFilter(),
+            MessageFilter(query="wort"),
+            MessageFilter(query="wo*", account="default", has_attachments=True, since=NOW - timedelta(days=1)),
+        ):
+            taken = []
+            for limit in (1, 50):
+                statements = 0
+                assert len((await store.list_messages(wanted, None, limit)).messages) == limit
+                taken.append(statements)
+            assert taken[0] == taken[1] <= 2
+        statements = 0
+        assert (await store.message(1)) is not None
+        assert statements == 2, "the message and all its attachments"
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+
+@pytest.mark.asyncio
+async def test_a_search_for_a_beginning_that_most_words_have_is_quick(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/m.db")
+    await store.upgrade()
+    box = (await store.save_mailbox(KEY, uidvalidity=7)).id
+    texts = [" ".join(f"w{number * uid % 9973}" for number in range(500)) for uid in range(1, 2001)]
+    await store.insert_messages([message_row(box, uid, body_text=text) for uid, text in enumerate(texts, 1)])
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        assert len((await store.list_messages(MessageFilter(query="w*"), None, 50)).messages) == 50
+        seconds.append(time.perf_counter() - began)
+    await store.close()
+    # Merging a million places of words takes several times as long.
+    assert min(seconds) < 0.05

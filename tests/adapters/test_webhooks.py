@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,11 +16,13 @@ from aiohttp import web
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
+from mailcore import undelivered
 from mailcore.bus import Bus
 from mailcore.errors import SettingsError
 from mailcore.events.message import FoundBy, Kind
 from mailcore.events.thin import Origin, Stored
 from mailcore.settings import Settings
+from mailcore.undelivered import UndeliveredMissing, WebhookSilent
 from tests.support.events import NOW, expunged
 from tests.support.nats import NatsServer
 from webhooks import delivering
@@ -188,6 +191,61 @@ async def test_a_receiver_that_is_gone_for_good_gets_no_more_of_it_and_the_event
     assert dead.headers["mozzart-error"] == "HTTP 410"
     assert dead.headers["ce-id"] == "default/Entw%C3%BCrfe/7/1/stored"
     await client.close()
+
+
+@pytest.mark.asyncio
+async def test_what_was_given_up_is_listed_and_leaves_the_list_when_the_receiver_takes_it(
+    bus: Bus, nats_server: NatsServer, receiver: Receiver
+) -> None:
+    assert await undelivered.count(bus) == 0, "where no webhook ever ran there is nothing"
+    assert [one async for one in undelivered.entries(bus)] == []
+    receiver.answers = [410, 410, 500]
+    async with serving(nats_server, receiver.url):
+        for uid in (1, 2):
+            await bus.publish(stored(uid))
+        first = [await receiver.next() for _ in range(2)]
+        async with asyncio.timeout(10):
+            for pause in itertools.repeat(0.02):
+                if await undelivered.count(bus) == 2:
+                    break
+                await asyncio.sleep(pause)
+        found = {one.id: one async for one in undelivered.entries(bus)}
+        entry = found["default/Entw%C3%BCrfe/7/1/stored"]
+        assert (entry.error, entry.attempts, entry.type, entry.key.mailbox) == ("HTTP 410", 1, "stored", "Entwürfe")
+        assert entry.payload == stored(1).payload()
+        assert [one.seq async for one in undelivered.entries(bus, after=1)] == [2]
+
+        refused = await undelivered.redeliver(bus, entry.seq)
+        assert (refused.status, refused.error) == ("refused", "HTTP 500")
+        assert await undelivered.count(bus) == 2, "it stays until it was taken"
+        assert (await undelivered.redeliver(bus, entry.seq)).status == "delivered"
+        # The same event, under the same id, as a receiver that has it already knows.
+        again = [await receiver.next() for _ in range(2)]
+        assert again == [one for one in first if one[0] == entry.id] * 2
+        assert [one.id async for one in undelivered.entries(bus)] == ["default/Entw%C3%BCrfe/7/2/stored"]
+        for seq in (entry.seq, 4711):
+            with pytest.raises(UndeliveredMissing, match=f"no undelivered event {seq}"):
+                await undelivered.redeliver(bus, seq)
+    (left,) = [one.seq async for one in undelivered.entries(bus)]
+    with pytest.raises(WebhookSilent, match="WEBHOOK_URL"):
+        await undelivered.redeliver(bus, left)
+    assert receiver.got.empty()
+
+
+@pytest.mark.asyncio
+async def test_what_nobody_understands_is_left_out_of_the_list_and_is_never_sent(
+    bus: Bus, nats_server: NatsServer, receiver: Receiver
+) -> None:
+    async with serving(nats_server, receiver.url):
+        for subject in ("webhook-dead.x", "webhook-dead.default.INBOX.stored"):
+            await bus.own.publish(subject, {"mozzart-deliveries": "many"}, b"\xff")
+        assert [(one.seq, one.attempts) async for one in undelivered.entries(bus)] == [(2, 0)]
+        for seq in (1, 2):
+            with pytest.raises(UndeliveredMissing):
+                await undelivered.redeliver(bus, seq)
+        assert b'"missing"' in await bus.request("mozzart.webhook.redeliver", b"{}", 5)
+    assert await undelivered.count(bus) == 2
+    assert receiver.got.empty()
 
 
 @pytest.mark.asyncio

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.admin.mailbox_view import MailboxView
-from api.admin.words import ago, size, span, time_at
+from api.admin.words import ago, size, span, time_at, took
 from api.live_event import Position
 from api.states import KnownMailbox, Live
 from mailcore.store import MailboxState
@@ -49,6 +49,22 @@ def test_an_error_is_shown_until_something_went_well() -> None:
 )
 def test_spans_are_said_in_one_unit(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0412, "41 ms"),
+        (0.9999, "1000 ms"),
+        (1, "1.0 s"),
+        (1.96, "2.0 s"),
+        (9.96, "9 s"),
+        (12.7, "12 s"),
+        (61, "1 min"),
+    ],
+)
+def test_what_took_some_seconds_is_told_with_a_tenth(seconds: float, words: str) -> None:
+    assert took(seconds) == words
 
 
 def test_sizes_and_times_are_words() -> None:

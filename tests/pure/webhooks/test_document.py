@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mailcore import undelivered
+from mailcore.events.undelivered import ATTEMPTS, ERROR, PREFIX, REDELIVER, STREAM
 from mailcore.setting_value import WEBHOOK_EVENTS
 from mailcore.settings import Settings
-from webhooks import dead, delivering, disposition, sending
+from webhooks import delivering, disposition, sending
 from webhooks.main import DURABLE
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "webhooks.md").read_text()
@@ -32,6 +34,7 @@ def test_pauses_limits_and_names_are_the_real_ones() -> None:
     assert delivering.AT_ONCE == 8
     assert "up to eight are on their way" in TEXT
     assert f"the durable `{DURABLE}` on `MAIL_EVENTS`" in TEXT
-    assert f"`{dead.PREFIX}.<account>.<mailbox>.<type>`" in TEXT
-    assert f"for {dead.CONFIG['max_age'] / 86_400e9:g} days in the stream `{dead.STREAM}`" in TEXT
-    assert f"`{dead.ERROR}` and `{dead.ATTEMPTS}`" in TEXT
+    assert f"`{PREFIX}.<account>.<mailbox>.<type>`" in TEXT
+    assert f"for {undelivered.CONFIG['max_age'] / 86_400e9:g} days in the stream `{STREAM}`" in TEXT
+    assert f"`{ERROR}` and `{ATTEMPTS}`" in TEXT
+    assert f"`{REDELIVER}`" in TEXT

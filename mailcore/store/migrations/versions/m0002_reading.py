@@ -65,9 +65,11 @@ _SQLITE = (
     f"CREATE TRIGGER {_SEARCH}_delete AFTER DELETE ON {_MESSAGES} BEGIN {_SQLITE_REMOVE} END",
     f"CREATE TRIGGER {_SEARCH}_update AFTER UPDATE OF {_WATCHED} ON {_MESSAGES}"
     f" BEGIN {_SQLITE_REMOVE} {_SQLITE_ADD} END",
+    # All that is stored already.
     f"INSERT INTO {_SEARCH}({_SQLITE_COLUMNS})"  # noqa: S608  # see above
     f" SELECT {_SQLITE_VALUES.format(row='message')} FROM {_MESSAGES} message ORDER BY received_at, id",
 )
+SQLITE_CREATE, SQLITE_MERGE, *_, SQLITE_FILL = _SQLITE
 
 # A tsvector holds 1 MB at most: so much text, even of four bytes a character and one character a word, stays below it.
 _POSTGRES_SENDER = "to_tsvector('simple', left(mailbox_app_fold({row}.from_name || ' ' || {row}.from_email), 10000))"
