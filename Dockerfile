@@ -7,13 +7,8 @@ WORKDIR /src
 RUN python -m venv /opt/mozzart
 COPY requirements/build.txt requirements/runtime.txt requirements/
 RUN /opt/mozzart/bin/pip install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
-COPY pyproject.toml README.md LICENSE ./
-COPY mailcore mailcore
-COPY syncer syncer
-COPY consumers consumers
-COPY api api
-COPY webhooks webhooks
-COPY cli cli
+# .dockerignore lets in the packages and what describes them.
+COPY . .
 # What only installing needed stays out of the image.
 RUN /opt/mozzart/bin/pip install --no-index --no-build-isolation --no-deps . \
     && /opt/mozzart/bin/pip uninstall --yes --quiet setuptools \

@@ -21,7 +21,11 @@ async def patiently(work: Callable[[], Awaitable[int]], seconds: float) -> int:
         before_sleep=_tell,
         reraise=True,
     )
-    return await trying(work)
+
+    async def once() -> int:  # what tenacity awaits must be a coroutine function
+        return await work()
+
+    return await trying(once)
 
 
 def _tell(state: RetryCallState) -> None:

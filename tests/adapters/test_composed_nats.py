@@ -229,7 +229,7 @@ async def test_a_subscriber_changes_nothing(composed: Composed, buses: Buses, do
     assert delivery.data == message(1).body
 
 
-@pytest.mark.parametrize("credentials", ["", "syncer:wrong@", "syncer:@"])
-async def test_without_a_password_nobody_gets_in(composed: Composed, credentials: str) -> None:
-    with pytest.raises(BusError, match="refused the credentials"):
-        await Bus.connect(f"nats://{credentials}127.0.0.1:{composed.port}", name="stranger")
+async def test_without_a_password_nobody_gets_in(composed: Composed) -> None:
+    for credentials in ("", "syncer:wrong@", "syncer:@"):
+        with pytest.raises(BusError, match="refused the credentials"):
+            await Bus.connect(f"nats://{credentials}127.0.0.1:{composed.port}", name="stranger")
