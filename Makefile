@@ -7,13 +7,14 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+RUNTIME := .make/runtime
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 TESTS ?= tests
 PACKAGES := mailcore syncer consumers api webhooks cli
 PYTEST_ARGS ?=
 
-.PHONY: help install dev system demo run test check format bench bench-full lock clean
+.PHONY: help install dev system demo run test check format bench bench-full lock sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -55,9 +56,16 @@ lock: $(VENV)/.dev ## recompile requirements/*.txt; UPGRADE=1 for newer versions
 	@$(UV_COMPILE) pyproject.toml --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 	@$(UV_COMPILE) requirements/build.in -o requirements/build.txt
 	@$(UV_COMPILE) requirements/lock.in -o requirements/lock.txt
+	@$(UV_COMPILE) requirements/sbom.in -c requirements/dev.txt -o requirements/sbom.txt
+
+sbom: $(VENV)/.dev $(RUNTIME)/.installed ## sbom.cdx.json (CycloneDX) and docs/licences.md, of what the program needs to run
+	@$(PIP) install --require-hashes -r requirements/sbom.txt
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-file sbom.cdx.json $(RUNTIME)
+	@$(BIN)/python .ci/licences sbom.cdx.json docs/licences.md
 
 clean: ## remove what was installed and made here, never data/ or media/
-	@rm -rf $(VENV) bench/results *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .make sbom.cdx.json bench/results *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system: ## the Debian packages that tests and bench need (Dovecot, PostgreSQL, isync, Chromium, curl)
@@ -77,4 +85,12 @@ $(VENV)/.runtime: pyproject.toml requirements/runtime.txt requirements/build.txt
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 	@echo "installing what checks and tests need …"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# The runtime requirements and nothing else, for the SBOM.
+$(RUNTIME)/.installed: requirements/runtime.txt | $(BIN)/python
+	@rm -rf $(RUNTIME)
+	@$(BIN)/python -m venv --without-pip $(RUNTIME)
+	@$(BIN)/python -m pip --python $(RUNTIME)/bin/python --disable-pip-version-check --quiet install --require-hashes \
+		-r requirements/runtime.txt
 	@touch $@

@@ -69,6 +69,18 @@ def demo_imap(port: int) -> int:
     return _asyncio(serve(_settings("imap", accounts=True), port))
 
 
+@root.command(hidden=True)
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--profiles", envvar="COMPOSE_PROFILES", default="")
+@click.option("--rotate", is_flag=True)
+def hand_out_secrets(directory: Path, profiles: str, rotate: bool) -> int:
+    """The first service of docker-compose.yml: give each role its secrets."""
+    from cli.handing_out import hand_out
+
+    hand_out(_settings("secrets"), directory, profiles=profiles, rotate=rotate)
+    return exit_code.OK
+
+
 @root.command()
 def syncer() -> int:
     """Run the syncer: IMAP to NATS."""
@@ -121,11 +133,14 @@ def db() -> None:
 
 
 @db.command()
-def upgrade() -> int:
+@click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for a database that is down.")
+def upgrade(wait: float) -> int:
     """Create the tables, or bring them to this version; running processes go on meanwhile."""
     from cli.database import upgrade as run
+    from cli.patience import patiently
 
-    return _asyncio(run(_settings("db")))
+    settings = _settings("db")
+    return _asyncio(patiently(lambda: run(settings), wait))
 
 
 @db.command()

@@ -66,6 +66,7 @@ class Wire(Client):
             "max_outstanding_pings": 2,
             "connect_timeout": 5,
             "flusher_queue_size": 0,
+            "inbox_prefix": address.inbox_prefix,
         }
         if address.token:
             options["token"] = address.token
