@@ -116,8 +116,6 @@ async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
             if mailbox is not None and isinstance(event, Stored | Dead):
                 mailbox.heard(event)
 
-    own_metrics.watch(mailboxes)
-
     async def listen() -> None:
         await metrics.answer(bus, "syncer")
         await bus.listen(["mail.*.*.stored", "mail.*.*.dead"], heard)
@@ -138,6 +136,7 @@ async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
     if not accounts:
         log.warning(NOT_CONFIGURED)
     log.info("syncing", accounts=len(accounts), in_flight=len(shared.unsettled), interval_s=settings.sync_interval)
+    unwatch = own_metrics.watch(mailboxes)
     try:
         async with trio.open_nursery() as nursery:
             for tasks in accounts:
@@ -146,6 +145,7 @@ async def _sync(settings: Settings, bus: Bus, store: Store) -> None:
             if not accounts:
                 nursery.start_soon(trio.sleep_forever)
     finally:
+        unwatch()
         with trio.move_on_after(2, shield=True):
             for mailbox in mailboxes():
                 try:
