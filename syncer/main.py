@@ -152,8 +152,6 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
         if mailbox is not None and isinstance(event, Stored | Dead):
             mailbox.heard(event)
 
-    own_metrics.watch(accounts.mailboxes)
-
     async def listen() -> None:
         await metrics.answer(bus, "syncer")
         await bus.listen(["mail.*.*.stored", "mail.*.*.dead"], heard)
@@ -178,9 +176,13 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     log.info(
         "syncing", accounts=len(settings.accounts), in_flight=len(shared.unsettled), interval_s=settings.sync_interval
     )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(accounts.run)
-        nursery.start_soon(watch, _Each(accounts.mailboxes), shared)
+    unwatch = own_metrics.watch(accounts.mailboxes)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(accounts.run)
+            nursery.start_soon(watch, _Each(accounts.mailboxes), shared)
+    finally:
+        unwatch()
 
 
 class _Each:

@@ -34,9 +34,12 @@ def of(key: MailboxKey) -> tuple[str, str]:
     return key.account, key.mailbox
 
 
-def watch(mailboxes: Callable[[], Iterable[Watched]], registry: CollectorRegistry = REGISTRY) -> None:
-    """From now on show how these are, asked anew each time: what is gone leaves no gauge behind."""
-    registry.register(Mailboxes(mailboxes))
+def watch(mailboxes: Callable[[], Iterable[Watched]], registry: CollectorRegistry = REGISTRY) -> Callable[[], None]:
+    """From now on show how these are, asked anew each time: what is gone leaves no gauge behind. Call what it returns
+    to end that."""
+    collector = Mailboxes(mailboxes)
+    registry.register(collector)
+    return lambda: registry.unregister(collector)
 
 
 class Mailboxes(Collector):

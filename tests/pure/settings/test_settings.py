@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,24 @@ def test_a_port_that_was_given_is_kept(port: int, use_ssl: bool, starttls: bool)
         starttls=starttls,
     )
     assert account.port == port
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MAIL_MAX_AGE", "0"), ("EVENTS_MAX_AGE", "nan"), ("MAIL_MAX_BYTES", "1000"), ("EVENTS_MAX_BYTES", "4 GiB")],
+)
+def test_a_stream_that_would_keep_nothing_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    put(environment, **{name: value})
+
+    assert name in refusal()
+
+
+def test_how_long_streams_keep_is_given_in_days(environment: pytest.MonkeyPatch) -> None:
+    put(environment, MAIL_MAX_AGE="0.5", EVENTS_MAX_BYTES="268435456")
+
+    assert load_settings().retention == {
+        "max_age": timedelta(hours=12),
+        "max_bytes": 4 << 30,
+        "events_max_age": timedelta(days=3),
+        "events_max_bytes": 256 << 20,
+    }

@@ -33,7 +33,7 @@ class Box:
 def test_each_mailbox_has_its_gauges_and_one_that_is_gone_has_none() -> None:
     boxes = [Box("INBOX", swept_at=1.5e9, in_flight=2), Box("Archive", error="refused")]
     registry = CollectorRegistry()
-    metrics.watch(lambda: boxes, registry)
+    unwatch = metrics.watch(lambda: boxes, registry)
 
     def value(name: str, mailbox: str) -> float | None:
         return registry.get_sample_value(name, {"account": "default", "mailbox": mailbox})
@@ -46,3 +46,5 @@ def test_each_mailbox_has_its_gauges_and_one_that_is_gone_has_none() -> None:
 
     del boxes[1]
     assert b"Archive" not in generate_latest(registry)
+    unwatch()
+    assert b"INBOX" not in generate_latest(registry)
