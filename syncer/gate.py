@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ from syncer.host import Host
 from syncer.imap.connection import Endpoint, ImapConnection
 
 log = structlog.get_logger(__name__)
+SETTLED = 5.0  # seconds until a server has noticed for certain that a connection is closed
 HURRY_PAUSE = 5.0  # between two logins of a refused account, however impatient people are
 
 
@@ -30,6 +32,7 @@ class Gate:
         self.refused = ""
         self.open = 0
         self.crowded: Callable[[int], None] = lambda _: None  # told how many the server allows
+        self._closed_at = float("-inf")
         self._failures = 0
         self._not_before = float("-inf")
         self._last_try = float("-inf")
@@ -71,6 +74,7 @@ class Gate:
 
         def closed() -> None:
             self.open -= 1
+            self._closed_at = time.monotonic()
             seat.leave()
 
         connection.when_closed(closed)
@@ -122,7 +126,8 @@ class Gate:
             if error.code != "LIMIT" or not self.open:
                 self._failed(error)
                 raise
-            self.crowded(self.open)
+            if time.monotonic() - self._closed_at > SETTLED:
+                self.crowded(self.open)
             crowded = CommandFailed(f"{error} (with {self.open} open)", code=error.code)
             self._failed(crowded)
             raise crowded from None

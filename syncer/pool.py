@@ -58,7 +58,10 @@ class Pool:
             except BaseException:
                 connection.kill()
                 raise
-            if not connection.closed:
+            if len(self._idle) + self._all.borrowed_tokens > self._all.total_tokens:  # there are fewer places now
+                await aio_bounded(1.0, connection.logout)
+                connection.kill()
+            elif not connection.closed:
                 self._idle.append(connection)
                 self.gate.host.rest(connection)
 
@@ -77,6 +80,8 @@ class Pool:
     def _shrink(self, allowed: int) -> None:
         """The server allows this account fewer connections than we thought: what idles must not take them all, or
         nobody could look and fetch."""
+        while (resting := self._rested()) is not None:
+            resting.kill()
         allowed = max(2, allowed)
         looking = min(int(self._all.total_tokens), max(1, allowed // 2))
         if allowed - looking >= self._live.total_tokens:
@@ -87,8 +92,6 @@ class Pool:
         log.warning("server allows fewer connections", account=self.gate.account, connections=allowed)
         for connection in list(self._idling)[allowed - looking :]:
             connection.kill()
-        while (resting := self._rested()) is not None:
-            resting.kill()
 
     def _rested(self) -> ImapConnection | None:
         while self._idle:
