@@ -26,25 +26,27 @@ from tests.support.mail import make_mail
 from tests.support.processes import Mozzart
 from tests.support.programs import wait_until
 
-QUIET = 30.0  # seconds in which nothing arrives, for the processor time of waiting
+QUIET = 15.0  # seconds in which nothing arrives, for the processor time of waiting
 
 
-class _Stored:
-    """When the `stored` events came, by account and UID."""
+class _Heard:
+    """When the `new` and the `stored` events came, by account and UID."""
 
     def __init__(self) -> None:
-        self.at: dict[tuple[str, int], float] = {}
+        self.new: dict[tuple[str, int], float] = {}
+        self.stored: dict[tuple[str, int], float] = {}
         self.came = asyncio.Event()
 
     async def heard(self, message: Msg) -> None:
         value = (message.headers or {})["ce-id"]
         account, _, _, uid = (value if isinstance(value, str) else value[0]).split("/")[:4]
-        self.at.setdefault((account, int(uid.split("/")[0])), time.monotonic())
+        kind = self.stored if message.subject.endswith(".stored") else self.new
+        kind.setdefault((account, int(uid)), time.monotonic())
         self.came.set()
 
     async def wait(self, keys: set[tuple[str, int]], within: float = 60) -> None:
         async with asyncio.timeout(within):
-            while not keys <= self.at.keys():
+            while not keys <= self.stored.keys() & self.new.keys():
                 self.came.clear()
                 await self.came.wait()
 
@@ -62,15 +64,24 @@ class _User:
         self.connection.logout()
 
 
+@dataclass
+class Arrivals:
+    """Milliseconds from a raw socket's EXISTS to the events of each message."""
+
+    published: list[float]
+    stored: list[float]
+
+
 async def arrivals(
     dovecot: Dovecot, mozzart: Mozzart, names: Sequence[str], *, messages: int, every: float
-) -> list[float]:
-    """Milliseconds from a raw socket's EXISTS to the `stored` event, for `messages` messages to accounts taken by
+) -> Arrivals:
+    """For `messages` messages to accounts taken by
     chance: about one in `every` seconds, whether the last one is stored or not."""
     dice = random.Random(7)
-    stored = _Stored()
+    heard = _Heard()
     bus = await nats.connect((mozzart.home / "data" / "nats.url").read_text().strip())
-    await bus.subscribe("mail.*.*.stored", cb=stored.heard)
+    for kind in ("new", "stored"):
+        await bus.subscribe(f"mail.*.*.{kind}", cb=heard.heard)
     await bus.flush()
     users = await asyncio.to_thread(lambda: {name: _User(as_user(dovecot, name)) for name in names})
     sent: list[tuple[str, int, int]] = []
@@ -82,8 +93,11 @@ async def arrivals(
             user.messages += 1
             sent.append((name, uid, user.messages))
             await asyncio.sleep(dice.uniform(0.5, 1.5) * every)
-        await stored.wait({(name, uid) for name, uid, _ in sent})
-        return [(stored.at[name, uid] - users[name].watch.wait(count, 10)) * 1000 for name, uid, count in sent]
+        await heard.wait({(name, uid) for name, uid, _ in sent})
+        exists = {(name, uid): users[name].watch.wait(count, 10) for name, uid, count in sent}
+        return Arrivals(
+            *([(times[key] - at) * 1000 for key, at in exists.items()] for times in (heard.new, heard.stored))
+        )
     finally:
         for user in users.values():
             user.close()
@@ -92,10 +106,10 @@ async def arrivals(
 
 @dataclass
 class Measured:
-    """`latency` in milliseconds; `quiet` is processor seconds a second while nothing arrives; `start` seconds until
+    """`quiet` is processor seconds a second while nothing arrives; `start` seconds until
     every sound account idles."""
 
-    latency: list[float]
+    latency: Arrivals
     syncer: Usage
     quiet: float
     start: float
@@ -146,9 +160,11 @@ def main() -> None:
 
 
 def _show(title: str, found: Measured) -> None:
-    figures = "  ".join(f"{name} {value:.0f}" for name, value in summary(found.latency).items())
+    for event, values in vars(found.latency).items():
+        figures = "  ".join(f"{name} {value:.0f}" for name, value in summary(values).items())
+        print(f"{title}: EXISTS to {event}, ms: {figures}")
     print(
-        f"{title}: EXISTS to stored, ms: {figures}; all idle {found.start:.1f} s after the start; syncer "
+        f"{title}: all idle {found.start:.1f} s after the start; syncer "
         f"{found.syncer.peak / 1e6:.0f} MB at most, {found.quiet * 100:.1f} % of a processor while nothing arrives",
         flush=True,
     )

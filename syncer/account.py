@@ -16,10 +16,10 @@ from mailcore.events.identity import MailboxKey
 from mailcore.settings import Account
 from syncer.attempt import keep_trying
 from syncer.bulk import drain
-from syncer.gate import Pool
 from syncer.imap.connection import Endpoint
 from syncer.live import live
 from syncer.mailbox import Mailbox, Shared
+from syncer.pool import Pool
 from syncer.sweep import sweep
 
 log = structlog.get_logger(__name__)

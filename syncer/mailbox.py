@@ -26,8 +26,8 @@ from mailcore.sync.generation import OldPlace
 from mailcore.sync.reconcile import Snapshot
 from syncer.book import Book, Tally
 from syncer.credit import Credit
-from syncer.gate import Pool
 from syncer.host import Hosts
+from syncer.pool import Pool
 
 log = structlog.get_logger(__name__)
 SAVE_PAUSE = 1.0

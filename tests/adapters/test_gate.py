@@ -12,9 +12,10 @@ from trio.testing import MockClock
 from mailcore import aio as bridge
 from mailcore.errors import ConnectionLost, ImapError
 from mailcore.settings import Account
-from syncer.gate import Gate, Pool
+from syncer.gate import Gate
 from syncer.host import Host, Hosts, Seat
 from syncer.imap.connection import Endpoint
+from syncer.pool import Pool
 from tests.support.dovecot import Dovecot
 from tests.support.scripted_imap import ScriptedImap, Session
 
