@@ -11,6 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from aiohttp.typedefs import Handler
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
+from api.connections import CONNECTIONS, Connections
 from api.problem import Problem
 from api.schema.document import document, undeclared
 from api.schema.operation import Content, operation, operation_of
@@ -41,6 +42,7 @@ class Wish(Answer):
 
 def make_app(handler: Handler, path: str = "/things/{id}/", method: str = "POST") -> web.Application:
     app = web.Application()
+    app[CONNECTIONS] = Connections()
     app.router.add_route(method, path, handler)
     return app
 
@@ -101,7 +103,9 @@ async def test_a_path_that_cannot_name_a_row_is_answered_404(text: str) -> None:
     "raw", [b"{", b"[]", b"null", b'{"name": 1}', b'{"name": "a", "more": 1}', b'{"name": "\\ud800"}']
 )
 async def test_a_body_that_does_not_fit_is_answered_400(raw: bytes) -> None:
-    request = make_mocked_request("POST", "/")
+    app = web.Application()
+    app[CONNECTIONS] = Connections()
+    request = make_mocked_request("POST", "/", app=app)
     request._read_bytes = raw
 
     with pytest.raises(Problem) as caught:
@@ -147,7 +151,7 @@ def test_the_document_has_what_the_route_declares() -> None:
     assert operation["parameters"][1]["description"] == "Who wrote it."
     assert operation["parameters"][2]["schema"] == {"type": "boolean"}
     assert operation["requestBody"]["required"] is False
-    assert set(operation["responses"]) == {"200", "206", "400", "401", "403", "404", "409", "413", "429"}
+    assert set(operation["responses"]) == {"200", "206", "400", "401", "403", "404", "408", "409", "413", "429"}
     assert {"session": [], "csrf": []} in operation["security"]
     assert made["components"]["schemas"]["Thing"]["required"] == ["name", "at", "parts"]
     assert "Filter" not in made["components"]["schemas"]
