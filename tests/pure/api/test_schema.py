@@ -11,6 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from aiohttp.typedefs import Handler
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
+from api.connections import CONNECTIONS, Connections
 from api.problem import Problem
 from api.schema.document import document, undeclared
 from api.schema.operation import Content, operation, operation_of
@@ -40,7 +41,7 @@ class Wish(Answer):
 
 
 def make_app(handler: Handler, path: str = "/things/{id}/", method: str = "POST") -> web.Application:
-    app = web.Application()
+    app = bounded()
     app.router.add_route(method, path, handler)
     return app
 
@@ -50,13 +51,20 @@ async def things(request: web.Request, path: Path, query: Filter, body: Wish | N
     return Thing(name=f"{path.id} {query.sender} {query.limit} {body}", at=datetime(2026, 1, 1, tzinfo=UTC))
 
 
+def bounded() -> web.Application:
+    """With the limits that bodies are read within."""
+    app = web.Application()
+    app[CONNECTIONS] = Connections()
+    return app
+
+
 async def read_query(text: str, model: type[Query] = Filter) -> Any:
     return await read(make_mocked_request("GET", f"/?{text}"), "query", model)
 
 
 @pytest.mark.asyncio
 async def test_a_handler_is_given_what_it_declares_and_its_model_is_sent_as_json() -> None:
-    request = make_mocked_request("GET", "/things/7/?from=ana&limit=3", match_info={"id": "7"})
+    request = make_mocked_request("GET", "/things/7/?from=ana&limit=3", match_info={"id": "7"}, app=bounded())
     request._read_bytes = b""  # an empty body, without a connection to read it from
 
     response = await things(request)
@@ -101,7 +109,7 @@ async def test_a_path_that_cannot_name_a_row_is_answered_404(text: str) -> None:
     "raw", [b"{", b"[]", b"null", b'{"name": 1}', b'{"name": "a", "more": 1}', b'{"name": "\\ud800"}']
 )
 async def test_a_body_that_does_not_fit_is_answered_400(raw: bytes) -> None:
-    request = make_mocked_request("POST", "/")
+    request = make_mocked_request("POST", "/", app=bounded())
     request._read_bytes = raw
 
     with pytest.raises(Problem) as caught:
@@ -147,7 +155,7 @@ def test_the_document_has_what_the_route_declares() -> None:
     assert operation["parameters"][1]["description"] == "Who wrote it."
     assert operation["parameters"][2]["schema"] == {"type": "boolean"}
     assert operation["requestBody"]["required"] is False
-    assert set(operation["responses"]) == {"200", "206", "400", "401", "403", "404", "409", "413", "429"}
+    assert set(operation["responses"]) == {"200", "206", "400", "401", "403", "404", "408", "409", "413", "429"}
     assert {"session": [], "csrf": []} in operation["security"]
     assert made["components"]["schemas"]["Thing"]["required"] == ["name", "at", "parts"]
     assert "Filter" not in made["components"]["schemas"]
