@@ -68,8 +68,8 @@ clean: ## remove what was installed and made here, never data/ or media/
 	@rm -rf $(VENV) .make sbom.cdx.json bench/results *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-system: ## the Debian packages that tests and bench need (Dovecot, PostgreSQL, isync, Chromium, curl)
-	@.ci/system dovecot postgres mbsync chromium curl
+system: ## the Debian packages that tests and bench need (servers, Chromium, Compose, curl)
+	@.ci/system dovecot postgres mbsync chromium curl compose nginx caddy
 
 # A Python that the project supports; Debian keeps venv in a package of its own.
 $(BIN)/python:

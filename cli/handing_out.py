@@ -44,7 +44,7 @@ def hand_out(settings: Settings, directory: Path, *, profiles: str = "", rotate:
                 path.chmod(_READABLE)
     except OSError as error:
         raise SettingsError(
-            f"Secrets cannot be kept in {error.filename} ({error.strerror}): it must belong to the user of this process."
+            f"Secrets cannot be kept in {error.filename} ({error.strerror}): this process must own it."
         ) from None
     log.info("secrets handed out", files=len(handed), database=_POSTGRES if own_database else "as DATABASE_URL says")
     if settings.webhook_url and _WEBHOOK not in chosen:

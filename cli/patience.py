@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 async def patiently(work: Callable[[], Awaitable[int]], seconds: float) -> int:
-    """The result of `work`, which is tried again for `seconds` while the database is down. Raises what it raised last."""
+    """The result of `work`, tried again for `seconds` while the database is down. Raises what it raised last."""
     trying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, StoreError) and error.retry is not Retry.NEVER),
         stop=stop_after_delay(seconds),

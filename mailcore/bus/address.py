@@ -33,8 +33,8 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """Read `nats://[user:password@|token@]host[:port][?inbox_prefix=SUBJECT]`, or several of them with commas; the first
-    user information and the first prefix count for all. Percent-encoded user information is decoded. Raises
+    """Read `nats://[user:password@|token@]host[:port][?inbox_prefix=SUBJECT]`, or several of them with commas; the
+    first user information and the first prefix count for all. Percent-encoded user information is decoded. Raises
     SettingsError, which never shows the URL."""
     servers: list[str] = []
     user = password = token = inbox_prefix = ""

@@ -193,11 +193,19 @@ async def test_a_subscriber_changes_nothing(composed: Composed, buses: Buses, do
 
     api = "$JS.mozzart.API"
     subjects = ["mail.default.INBOX.new", "mail.default.INBOX.stored", "dead.default.INBOX", "mozzart.sync.start"]
-    subjects += [f"{prefix}.STREAM.{verb}.MAIL" for verb in ("DELETE", "PURGE", "UPDATE", "CREATE", "MSG.DELETE")
-                 for prefix in (api, "$JS.API")]
+    subjects += [
+        f"{prefix}.STREAM.{verb}.MAIL"
+        for verb in ("DELETE", "PURGE", "UPDATE", "CREATE", "MSG.DELETE")
+        for prefix in (api, "$JS.API")
+    ]
     subjects += [f"{api}.{verb}" for verb in ("STREAM.INFO.MAIL_DEAD", "CONSUMER.CREATE.MAIL_DEAD.mine")]
     subjects += [f"{api}.CONSUMER.MSG.NEXT.MAIL_DEAD.mine", f"{api}.STREAM.MSG.GET.MAIL_DEAD"]
-    for durable, stream in (("store", "MAIL"), ("backfill", "MAIL"), ("expunge", "MAIL_EVENTS"), ("webhook", "MAIL_EVENTS")):
+    for durable, stream in (
+        ("store", "MAIL"),
+        ("backfill", "MAIL"),
+        ("expunge", "MAIL_EVENTS"),
+        ("webhook", "MAIL_EVENTS"),
+    ):
         verbs = ("DELETE", "CREATE", "DURABLE.CREATE", "MSG.NEXT", "PAUSE", "UNPIN", "RESET", "LEADER.STEPDOWN")
         subjects += [f"{api}.CONSUMER.{verb}.{stream}.{durable}" for verb in verbs]
         subjects += [f"{api}.CONSUMER.CREATE.{stream}.{durable}.mail.a.b.new", f"$JS.ACK.{stream}.{durable}.1.1.1.1.1"]
@@ -208,7 +216,12 @@ async def test_a_subscriber_changes_nothing(composed: Composed, buses: Buses, do
     # The answer to a request that it may make, sent to a subject that it may not publish to.
     await downstream.client.publish(f"{api}.STREAM.INFO.MAIL", b"", reply="mail.default.INBOX.new")
     # A consumer that delivers to such a subject.
-    config = {"name": "mine", "deliver_subject": "mail.default.INBOX.stored", "deliver_policy": "all", "ack_policy": "none"}
+    config = {
+        "name": "mine",
+        "deliver_subject": "mail.default.INBOX.stored",
+        "deliver_policy": "all",
+        "ack_policy": "none",
+    }
     request = json.dumps({"stream_name": "MAIL", "config": config}).encode()
     await downstream.client.request(f"{api}.CONSUMER.CREATE.MAIL.mine", request, timeout=5)
     # The names in the subject, which the permissions see, are not those in the request.

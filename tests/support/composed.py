@@ -1,4 +1,4 @@
-"""The NATS server of docker-compose.yml without its container: that configuration, the secrets as they are handed out."""
+"""The NATS server of docker-compose.yml without its container: that configuration, and secrets as it hands them out."""
 
 from __future__ import annotations
 

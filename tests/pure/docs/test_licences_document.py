@@ -8,7 +8,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[3]
-ROWS = re.findall(r"^\| ([a-z0-9-]+) \| ([\w.+-]+) \| (.+) \|$", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE)
+ROWS = re.findall(
+    r"^\| ([a-z0-9-]+) \| ([\w.+-]+) \| (.+) \|$", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE
+)
 
 
 def pinned() -> set[tuple[str, str]]:
