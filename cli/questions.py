@@ -197,7 +197,8 @@ def list_dead_letters(webhook: bool, as_json: bool) -> int:
     from cli import dead_letters, undelivered
 
     found = settings("dead-letters", quiet=True, nats=True)
-    return run_asyncio((undelivered if webhook else dead_letters).show_all(found, as_json=as_json))
+    show_all = undelivered.show_all if webhook else dead_letters.show_all
+    return run_asyncio(show_all(found, as_json=as_json))
 
 
 @dead_letters.command("show")
@@ -212,7 +213,8 @@ def show_dead_letter(number: int, webhook: bool, raw: bool, as_json: bool) -> in
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other.")
     found = settings("dead-letters", quiet=True, nats=True)
-    return run_asyncio((undelivered if webhook else dead_letters).show(found, number, raw=raw, as_json=as_json))
+    show = undelivered.show if webhook else dead_letters.show
+    return run_asyncio(show(found, number, raw=raw, as_json=as_json))
 
 
 @dead_letters.command()
@@ -234,7 +236,7 @@ def redrive(numbers: tuple[int, ...], webhook: bool, every_one: bool, wait: floa
     if bool(numbers) == every_one:
         raise click.UsageError("Name the numbers of dead letters, or --all.")
     found = settings("dead-letters", quiet=True, nats=True)
-    again = (undelivered if webhook else dead_letters).redrive
+    again = undelivered.redrive if webhook else dead_letters.redrive
     return run_asyncio(again(found, numbers, every_one=every_one, wait=wait))
 
 
