@@ -375,7 +375,7 @@ async def test_what_waits_is_what_no_consumer_has_settled(bus: Bus) -> None:
     deliveries = await pull.next(timeout=5)
     assert await bus.waiting() == {"store": 3, "backfill": 0, "expunge": 0}, "delivered is not settled"
     for delivery in deliveries:
-        await delivery.ack()
+        delivery.ack()
 
     async def settled() -> bool:
         return (await bus.waiting())["store"] == 3 - len(deliveries)

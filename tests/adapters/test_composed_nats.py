@@ -13,9 +13,11 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
+from mailcore import undelivered
 from mailcore.bus import Bus
 from mailcore.errors import BusError
 from mailcore.events.thin import Dead
+from mailcore.events.undelivered import REDELIVER, Redeliver
 from tests.support.composed import Composed
 from tests.support.events import expunged, message
 
@@ -106,7 +108,7 @@ async def test_every_role_does_its_work_with_its_user(composed: Composed, buses:
     for durable, subject in (("store", "new"), ("expunge", "expunged")):
         (delivery,) = await (await consumer.pull(durable)).next(timeout=5)
         assert delivery.subject.endswith(subject)
-        await delivery.ack()
+        delivery.ack()
         if durable == "store":
             await consumer.publish_dead(delivery.headers, large, "a reason", 5)
             await consumer.publish_dead(delivery.headers | {"ce-id": "default/INBOX/7/2"}, b"small", "a reason", 5)
@@ -134,6 +136,27 @@ async def test_every_role_does_its_work_with_its_user(composed: Composed, buses:
 
 async def _answer(_: bytes) -> bytes:
     return b"here"
+
+
+async def test_the_api_sees_what_waits_and_what_a_webhook_could_not_deliver(composed: Composed, buses: Buses) -> None:
+    api, webhook = await buses.of("api"), await buses.of("webhook")
+    await webhook.ensure()
+    await webhook.own.stream(undelivered.CONFIG)
+    await webhook.own.publish("webhook-dead.default.INBOX.stored", {"mozzart-deliveries": "3"}, b"{}")
+
+    async def take_it(request: bytes) -> bytes:
+        seq = Redeliver.model_validate_json(request).seq
+        assert (await undelivered.entry(webhook, seq)).payload == b"{}"
+        await undelivered.remove(webhook, seq)
+        return b'{"status": "delivered"}'
+
+    await webhook.respond(REDELIVER, take_it)
+
+    assert await api.waiting() == {"store": 0, "backfill": 0, "expunge": 0}
+    (entry,) = [one async for one in undelivered.entries(api)]
+    assert (await undelivered.redeliver(api, entry.seq)).status == "delivered"
+    assert await undelivered.count(api) == 0
+    assert "Violation" not in composed.log
 
 
 async def test_a_role_may_not_do_the_work_of_another(composed: Composed, buses: Buses) -> None:
