@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from mailcore.bus import Bus
 from mailcore.events.undelivered import undelivered_headers, undelivered_subject
@@ -124,6 +124,8 @@ def test_events_begin_or_are_refused_as_described_whatever_is_asked(mozzart: Moz
         invalid=operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
     )
     def ask(valid: schemathesis.Case, invalid: schemathesis.Case) -> None:
+        # Ours are sent in its place, and then nothing may be wrong any more.
+        assume("authorization" not in {name.lower() for name in invalid.headers or {}})
         for case, status, media_type in (
             (valid, 200, "text/event-stream"),
             (invalid, 400, "application/problem+json"),
