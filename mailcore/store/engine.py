@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 from sqlalchemy import URL, Connection, NullPool, StaticPool, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -174,9 +174,12 @@ def _options() -> dict[str, Any]:
     return {"hide_parameters": True, "json_serializer": _dump_json, "json_deserializer": json.loads}
 
 
+# pydantic's encoder takes a third of the time that `json` does, which was a twentieth of what a message costs.
+_ANYTHING: Final = TypeAdapter(object)
+
+
 def _dump_json(value: object) -> str:
-    # A third of the time that `json` takes, which was a twentieth of what a message costs.
-    return to_json(value).decode()
+    return _ANYTHING.dump_json(value).decode()
 
 
 def _on_connect(connection: Any, _record: object) -> None:

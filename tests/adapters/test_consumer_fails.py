@@ -208,16 +208,16 @@ async def test_restarts_of_postgresql_in_the_midst_of_storing_lose_and_double_no
     await store.save_mailbox(KEY, uidvalidity=7)
     with capture_logs() as lines:
         async with consuming(bus, store, media, messages=5):
-            for last in (100, 200, 300):
-                half = last - 50
-                await asyncio.gather(*(bus.publish(event(number)) for number in range(last - 99, last + 1)))
-                await eventually(lambda half=half: len(ear.identities) >= half, "it is in the midst of storing")
-                postgres.stop()
+            for last in (200, 400, 600):
+                some = last - 170
+                await asyncio.gather(*(bus.publish(event(number)) for number in range(last - 199, last + 1)))
+                await eventually(lambda some=some: len(ear.identities) >= some, "it is in the midst of storing")
+                await asyncio.to_thread(postgres.stop)  # storing goes on meanwhile, until it cannot
                 postgres.start()
-            await ear.count(300, within=60)
+            await ear.count(600, within=60)
     (counts,) = await query(postgres_url, "SELECT count(*), count(DISTINCT uid) FROM mailbox_app_mailmessage")
-    assert counts == (300, 300)
-    assert len(kept_files(media.root)) == 300
+    assert counts == (600, 600)
+    assert len(kept_files(media.root)) == 600
     assert ear.dead == []
     assert [line for line in lines if line["event"] == "waiting"], "no restart was felt: this test shows nothing"
     await store.close()
