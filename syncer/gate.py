@@ -65,7 +65,7 @@ class Gate:
                 async with self._login:
                     self._check(came)
                     connection = await self._open()
-            except BaseException:
+            except BaseException:  # cancelled, too: the place goes back to the others
                 seat.leave()
                 raise
         finally:

@@ -181,7 +181,7 @@ class Mailbox:
             columns["stored_count"] = len(self.book.ledger.stored)
         try:
             await aio(self._save_columns, columns)
-        except BaseException:
+        except BaseException:  # cancelled, too: what was not written is still to be written
             self._unsaved = columns | self._unsaved
             raise
 

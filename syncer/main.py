@@ -116,7 +116,7 @@ async def _connect(settings: Settings) -> Bus:
         bus = await aio(connect)
         try:
             await aio(ensure, bus)
-        except BaseException:
+        except BaseException:  # cancelled, too: the connection is not handed over
             await aio_bounded(2.0, bus.close)
             raise
         found.append(bus)

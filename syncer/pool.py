@@ -55,7 +55,7 @@ class Pool:
             connection = self._rested() or await self.gate.connect()
             try:
                 yield connection
-            except BaseException:
+            except BaseException:  # cancelled, too: an answer may be under way, so nobody may have it next
                 connection.kill()
                 raise
             if len(self._idle) + self._all.borrowed_tokens > self._all.total_tokens:  # there are fewer places now

@@ -42,7 +42,7 @@ async def sweep(mailbox: Mailbox, nursery: trio.Nursery) -> None:
         full, mailbox.want_full = mailbox.want_full or looks % FULL_EVERY == 0, False
         try:
             await _look(mailbox, tally, full, nursery)
-        except BaseException:
+        except BaseException:  # cancelled, too: the full comparison is still owed
             mailbox.want_full |= full
             raise
 

@@ -82,7 +82,7 @@ class Transfer:
             async with self.bus.pipeline(publishing.ended) as publishing.pipeline:
                 yield publishing
             publishing.check()
-        except BaseException:
+        except BaseException:  # cancelled, too: what is claimed and not published is missing (I2)
             self._release()
             raise
 
@@ -127,7 +127,7 @@ class Transfer:
             if found.place is None:
                 await self.bus.put_body(name, path)
             self.published(found, await self.bus.publish(self.event(found, object_name=name)))
-        except BaseException:
+        except BaseException:  # cancelled, too: the old row may be rebound by the next attempt (I7)
             self.unpublished(found)
             raise
 

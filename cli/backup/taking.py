@@ -62,7 +62,7 @@ def take(settings: Settings, target: Path) -> Manifest:
     except OSError as error:
         into.discard()
         raise BackupError(f"the backup {target} was not made: {error.strerror or error}") from None
-    except BaseException:
+    except BaseException:  # Ctrl-C, too, leaves no half backup
         into.discard()
         raise
 

@@ -43,7 +43,7 @@ class Source:
         except (SQLAlchemyError, OSError) as error:
             await engine.dispose()
             raise StoreError(f"the database to import does not answer: {type(error).__name__}: {error}") from None
-        except BaseException:
+        except BaseException:  # cancelled, too: the pool is ours until it is handed over
             await engine.dispose()
             raise
         if missing := [name for name in (STATES, MESSAGES) if name not in columns]:

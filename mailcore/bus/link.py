@@ -64,7 +64,7 @@ class Link:
                 raise link._why_not(connect_timeout)
             link._inbox = link.wire.new_inbox()
             link.wire.subscribe_sink(f"{link._inbox}.*", link._answered)
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody else knows of this socket yet
             await _end(connecting)
             await link.wire.shut()
             raise

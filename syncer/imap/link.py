@@ -81,7 +81,7 @@ class Link:
             if self.state is State.NOT_AUTHENTICATED:
                 await self._login()
             await self._introduce()
-        except BaseException:
+        except BaseException:  # cancelled, too: half a connection is of use to nobody
             self.kill()
             raise
 
@@ -132,7 +132,7 @@ class Link:
             except OSError as error:  # a TimeoutError is one
                 made.close()
                 failure = error if str(error) else OSError(f"{address[0]} does not answer")
-            except BaseException:
+            except BaseException:  # cancelled: a socket without an owner stays open
                 made.close()
                 raise
         raise failure
