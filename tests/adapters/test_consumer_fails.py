@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from consumers import disposition, patience, storing
 from consumers.draft import Draft
-from mailcore.bus import Bus, Pipeline, PubAck
+from mailcore.bus import MAIL_EVENTS, Bus, Pipeline, PubAck
 from mailcore.errors import BusError
 from mailcore.events.identity import Identity
 from mailcore.events.message import MessageEvent
@@ -416,3 +416,21 @@ async def test_a_message_that_nobody_ever_came_to_an_end_with_is_buried(
         (dead,) = await eventually(lambda: ear.dead, "buried")
     assert "nobody came to an end with it" in dead.error
     assert await bus.dead_identities() == {event(1).identity}
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("impatient")
+async def test_what_could_not_be_told_is_not_acknowledged_and_is_told_later(
+    bus: Bus, store: Store, media: Media, mailbox_id: int
+) -> None:
+    # I4: `stored` comes at least once
+    config = (await bus._jetstream.call(f"STREAM.INFO.{MAIL_EVENTS}"))["config"]
+    await bus._jetstream.call(f"STREAM.UPDATE.{MAIL_EVENTS}", {**config, "max_msg_size": 10})
+    with capture_logs() as lines:
+        async with consuming(bus, store, media):
+            await bus.publish(event(1))
+            await eventually(lambda: [line for line in lines if line["event"] == "not-told"], "it could not be told")
+            assert await store.count_messages() == 1
+            await bus._jetstream.call(f"STREAM.UPDATE.{MAIL_EVENTS}", config)
+            await acknowledged(bus, 1)
+    assert (await bus.position(MAIL_EVENTS)).messages == 1
