@@ -17,6 +17,7 @@ from cli.importing.command import import_django
 from cli.password import hash_password
 from cli.process import run_asyncio as _asyncio
 from cli.process import settings as _settings
+from mailcore import garbage
 from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
 
 
@@ -165,6 +166,7 @@ for command in (*questions.COMMANDS, backup, restore, hash_password, import_djan
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Never a traceback for what a person can mend; the exit codes are in cli/exit_code.py."""
+    garbage.seldom()
     try:
         code = root.main(args=arguments, prog_name="mozzart", standalone_mode=False)
     except click.exceptions.Abort:
@@ -182,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = exit_code.OK
     except Exception:  # noqa: BLE001 - the last line of defence: no secret in a traceback, an exit code of its own
         code = _confess()
+    garbage.settle()
     sys.exit(code or exit_code.OK)
 
 

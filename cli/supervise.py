@@ -73,16 +73,19 @@ class Supervisor:
         self._nursery = nursery
         self._watched: dict[str, _Watched] = {}
 
-    async def start(self, child: Child) -> None:
-        """Returns when the child is ready for the first time (a `once` child: when it has ended well).
+    async def start(self, *children: Child) -> None:
+        """Start them side by side; returns when each is ready for the first time (a `once` child: has ended well).
 
-        Raises SettingsError when the child says that only a person can mend what is wrong.
+        Raises SettingsError when a child says that only a person can mend what is wrong.
         """
-        watched = self._watched[child.name] = _Watched()
-        self._nursery.start_soon(self._keep_running, child, watched)
-        await watched.settled.wait()
-        if watched.refusal is not None:
-            raise watched.refusal
+        begun = [_Watched() for _ in children]
+        for child, watched in zip(children, begun, strict=True):
+            self._watched[child.name] = watched
+            self._nursery.start_soon(self._keep_running, child, watched)
+        for watched in begun:
+            await watched.settled.wait()
+            if watched.refusal is not None:
+                raise watched.refusal
 
     async def stop(self, *names: str, grace: float) -> None:
         """SIGTERM to these children at once, SIGKILL to those that are still there after `grace` seconds."""

@@ -102,10 +102,10 @@ async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
             once=once,
         )
 
-    await supervisor.start(ours("database upgrade", "db", "upgrade", once=True))
+    # Side by side: a consumer, too, waits until the tables are those of its version, and its start takes as long.
+    await supervisor.start(ours("consumer", "consumer"), ours("database upgrade", "db", "upgrade", once=True))
     for child in plan.before:
         await supervisor.start(child)
-    await supervisor.start(ours("consumer", "consumer"))
     await supervisor.start(ours("api", "api"))
     if settings.webhook_url:
         await supervisor.start(ours("webhook", "webhook"))

@@ -26,7 +26,7 @@ _SHORTEST: Final = 5
 _PLAIN: Final = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 # They tell at INFO what only their own developers need.
-_CHATTY: Final = ("aiosqlite", "aioimaplib", "alembic.runtime.migration", "asyncio", "nats", "aiohttp.access")
+_CHATTY: Final = ("aiosqlite", "aioimaplib", "alembic.runtime", "asyncio", "nats", "aiohttp.access")
 
 _secrets: set[str] = set()
 # Those that are struck out anywhere in a line, the longest first: a secret may be part of another one.

@@ -8,16 +8,14 @@ rule for operators; a test holds every migration to it.
 
 from __future__ import annotations
 
+import pkgutil
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from mailcore.store import search
+from mailcore.store.migrations import versions
 from mailcore.store.schema import metadata
 
 # Any number will do as long as it is ours: the key of PostgreSQL's advisory lock.
@@ -27,13 +25,6 @@ _LOCK: Final = 0x6D6F7A7A
 _LOCK_TIMEOUT: Final = 15
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
 def upgrade(connection: Connection, revision: str = "head") -> None:
     """To this revision, the newest one unless told otherwise, in the caller's transaction. On SQLite the caller began
     it with BEGIN IMMEDIATE, which is the lock there; on PostgreSQL the lock ends with the transaction. Tables of a
@@ -41,16 +32,27 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}s'"))
-    if is_later(current(connection)):
+    found = current(connection)
+    if is_later(found) or found == newest():
         return
-    config = _config()
+    # Here and not above: every process asks for the revision, next to none has anything to upgrade, and Alembic costs
+    # each start a tenth of its time.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 
 
 def current(connection: Connection) -> str | None:
     """The revision of the database; None when it has no tables of ours yet."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def is_later(revision: str | None) -> bool:
@@ -64,8 +66,8 @@ def newest() -> str:
 
 
 def revisions() -> list[str]:
-    """All that this code knows, the first one first."""
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+    """All that this code knows, the first one first: one module each, `m` + revision + `_` + what it is about."""
+    return sorted(name[1:].partition("_")[0] for _, name, _ in pkgutil.iter_modules(versions.__path__))
 
 
 def missing(connection: Connection) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from mailcore.errors import StoreError
@@ -172,3 +176,24 @@ async def test_an_upgrade_does_not_wait_for_ever_behind_a_long_query(
     await store.upgrade()
     await store.check()
     await store.close()
+
+
+def test_the_revisions_that_we_name_are_those_of_alembic() -> None:
+    scripts = ScriptDirectory(str(Path(migration.__file__).parent / "migrations"))
+    assert migration.revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def test_who_has_nothing_to_upgrade_does_without_alembic(store_url: str) -> None:
+    script = (
+        "import asyncio, sys\n"
+        "from mailcore.store import Store\n"
+        "async def main():\n"
+        f"    store = await Store.open({store_url!r})\n"
+        "    await store.upgrade()\n"
+        "    await store.check()\n"
+        "    await store.close()\n"
+        "asyncio.run(main())\n"
+        "print('alembic' in sys.modules)\n"
+    )
+    said = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout for _ in range(2)]
+    assert said == ["True\n", "False\n"]
