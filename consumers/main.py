@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -13,6 +14,7 @@ import uvloop
 from consumers.expunging import Expunging
 from consumers.metrics import watch_space
 from consumers.patience import Patience, Stopping
+from consumers.pruning import Pruning
 from consumers.pulling import Pulling
 from consumers.storing import Storing
 from mailcore import garbage, metrics
@@ -38,9 +40,11 @@ async def consume(
     messages: int = BATCH_MESSAGES,
     octets: int = BATCH_BYTES,
     batches: int = BATCHES,
+    max_age: timedelta | None = None,
 ) -> None:
-    """Store messages and mark expunged ones until `stop` is set; then end what is under way, for three seconds at
-    most, and give back the rest. Several processes may do this at once. `messages` and `octets` bound a batch."""
+    """Store messages, mark expunged ones and prune those that were stored longer than `max_age` ago until `stop` is
+    set; then end what is under way, for three seconds at most, and give back the rest. Several processes may do this at
+    once. `messages` and `octets` bound a batch."""
     patience = Patience(stop)
     storing = Storing(bus, store, media, patience)
     backfilling = Storing(bus, store, media, patience)  # lanes of its own: new mail does not queue behind old
@@ -52,6 +56,8 @@ async def consume(
                 pull = await bus.pull(durable)
                 pulling = Pulling(pull, stop, messages=messages, octets=octets, batches=batches)
                 group.create_task(pulling.run(take))
+            if max_age is not None:
+                group.create_task(Pruning(store, media, patience, max_age).run())
     finally:
         storing.close()
         backfilling.close()
@@ -75,7 +81,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             return
         garbage.settle()
         log.info("consuming", media_root=str(settings.media_root), database=str(store), nats=bus.server)
-        await consume(bus, store, media, stop=stop)
+        days = settings.messages_max_age
+        await consume(bus, store, media, stop=stop, max_age=None if days is None else timedelta(days=days))
         log.info("stopped")
 
 

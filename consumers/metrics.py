@@ -18,6 +18,7 @@ PUSH_TO_STORED: Final = Histogram(
     "mozzart_push_to_stored_seconds", "From the server's hint to the commit, of new mail", buckets=_SECONDS
 )
 NOT_STORED: Final = Counter("mozzart_not_stored", "Deliveries that ended without a row", ("action",))
+PRUNED: Final = Counter("mozzart_pruned", "Messages whose content was removed because of MESSAGES_MAX_AGE")
 FREE: Final = Gauge("mozzart_free_bytes", "Free space where attachments and data lie", ("place",))
 
 

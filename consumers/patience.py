@@ -44,14 +44,15 @@ class Patience:
                 if loop.time() - logged >= _LOG_EVERY:
                     logged = loop.time()
                     log.warning("waiting", reason=str(error), since_s=round(loop.time() - began, 1))
-                await self._rest(error.retry_after or pause)
+                await self.rest(error.retry_after or pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 if logged > 0:
                     log.info("resumed", after_s=round(loop.time() - began, 1))
                 return result
 
-    async def _rest(self, seconds: float) -> None:
+    async def rest(self, seconds: float) -> None:
+        """Raises Stopping when the process is to stop."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stop.wait()

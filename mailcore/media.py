@@ -113,6 +113,14 @@ class Media:
             self._recover()
             raise _media_error(error, self.root) from None
 
+    async def remove(self, files: Iterable[str]) -> None:
+        """None of these is there when it returns, nor after a power cut. Raises MediaError; repeating it is right."""
+        targets = [self.path(file) for file in files]
+        try:
+            await self._in_thread(_remove_durably, targets)
+        except OSError as error:
+            raise _media_error(error, self.root) from None
+
     def _in_thread(self, work: Callable[[*Args], None], *args: *Args) -> asyncio.Future[None]:
         return asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
@@ -157,6 +165,15 @@ def _write_durably(path: Path, content: bytes) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _remove_durably(paths: Sequence[Path]) -> None:
+    parents = set()
+    for path in paths:
+        with suppress(FileNotFoundError):
+            path.unlink()
+            parents.add(path.parent)
+    _sync_directories(parents)
 
 
 def _sync_directories(directories: Iterable[Path]) -> None:

@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     mail_max_bytes: StreamBytes = 4 << 30
     events_max_age: Days = 3.0
     events_max_bytes: StreamBytes = 512 << 20
+    messages_max_age: Days | None = None
 
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000

@@ -55,6 +55,7 @@ _details: Final = (
     messages.c.published_at,
     messages.c.stream_seq,
 )
+_kept: Final = messages.c.pruned_at.is_(None)
 _with_mailbox: Final = messages.join(mailboxes, mailboxes.c.id == messages.c.mailbox_id)
 
 
@@ -102,7 +103,7 @@ def _on_sqlite(wanted: MessageFilter, boxes: list[int] | None, cursor: Cursor | 
         query = query.where(index.c.rowid <= end, messages.c.received_at < wanted.until)
     if cursor is not None:
         query = query.where(index.c.rowid < search.rowid(cursor.received_at, cursor.id))
-    return _present_or_gone(query, wanted)
+    return _shown(query, wanted)
 
 
 def _on_postgres(wanted: MessageFilter, boxes: list[int] | None, cursor: Cursor | None) -> Select[Any]:
@@ -126,10 +127,12 @@ def _newest(wanted: MessageFilter, boxes: list[int] | None, cursor: Cursor | Non
     if cursor is not None:
         behind = tuple_(literal(cursor.received_at, UtcDateTime), literal(cursor.id))
         query = query.where(tuple_(messages.c.received_at, messages.c.id) < behind)
-    return _present_or_gone(query, wanted)
+    return _shown(query, wanted)
 
 
-def _present_or_gone(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
+def _shown(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
+    """What holds something yet, and of that what is present or gone, as wanted."""
+    query = query.where(_kept)
     if wanted.expunged is None:
         return query
     gone = messages.c.expunged_at
@@ -137,7 +140,9 @@ def _present_or_gone(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
 
 
 def message(connection: Connection, message_id: int) -> MessageDetail | None:
-    query: Select[Any] = select(*_summary, *_details).select_from(_with_mailbox).where(messages.c.id == message_id)
+    query: Select[Any] = (
+        select(*_summary, *_details).select_from(_with_mailbox).where(messages.c.id == message_id, _kept)
+    )
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
@@ -161,7 +166,7 @@ def attachment(connection: Connection, attachment_id: int) -> AttachmentDetail |
 def stored_since(connection: Connection, since: datetime, limit: int) -> list[StoredAt]:
     query = (
         select(messages.c.stored_at, messages.c.pushed_at, messages.c.kind, messages.c.size)
-        .where(messages.c.stored_at >= since)
+        .where(messages.c.stored_at >= since, _kept)
         .order_by(messages.c.stored_at.desc())
         .limit(limit)
     )

@@ -152,6 +152,8 @@ messages: Final = Table(
     Column("kind", String(20)),
     Column("found_by", String(20)),
     Column("search_text", Text),
+    # When retention took the content away: whatever a sender wrote is empty since, and nobody is shown the row.
+    Column("pruned_at", UtcDateTime),
     # I1, I4: the identity is the key; this constraint, not the stream's duplicate window, is what makes "once".
     UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailmessage_identity_uniq"),
     sqlite_autoincrement=True,
@@ -166,7 +168,8 @@ Index(
     postgresql_where=messages.c.expunged_at.is_(None),
 )
 
-# The orders in which messages are read: the newest of all, of a mailbox, of what is gone; and how long each took.
+# The orders in which messages are read: the newest of all, of a mailbox, of what is gone; how long each took, and which
+# is the oldest that holds anything.
 Index("mailbox_app_mailmessage_recent_idx", messages.c.received_at, messages.c.id)
 Index("mailbox_app_mailmessage_mailbox_idx", messages.c.mailbox_id, messages.c.received_at, messages.c.id)
 Index(
@@ -182,6 +185,8 @@ Index(
     messages.c.pushed_at,
     messages.c.kind,
     messages.c.size,
+    sqlite_where=messages.c.pruned_at.is_(None),
+    postgresql_where=messages.c.pruned_at.is_(None),
 )
 
 attachments: Final = Table(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from mailcore.errors import Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.store import audit, mailboxes, messages, migration, reading
+from mailcore.store import audit, mailboxes, messages, migration, pruning, reading
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import FAILURES, store_error
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessagePage, StoredAt
@@ -154,6 +154,15 @@ class Store:
     async def mark_present(self, row_ids: Sequence[int]) -> None:
         """Clear `expunged_at`: the server has the messages after all."""
         await self._write("marking messages as present", messages.set_present, row_ids)
+
+    async def outdated(self, before: datetime, limit: int) -> list[pruning.Outdated]:
+        """Up to `limit` messages that were stored before then and were not pruned, the oldest first."""
+        return await self._read("looking for outdated messages", pruning.outdated, before, limit)
+
+    async def prune(self, row_ids: Sequence[int], at: datetime) -> None:
+        """Take away what these rows hold; who and where they are stays (I3). Their files are the caller's to remove,
+        before."""
+        await self._write(f"pruning {len(row_ids)} messages", pruning.prune, row_ids, at)
 
     async def _write(
         self, doing: str, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 
 from tests.support.dovecot import Dovecot
@@ -48,3 +50,28 @@ def test_a_new_uidvalidity_rebinds_the_rows_and_doubles_nothing(
     assert [row["id"] for row in mozzart.rows(query, uidvalidity)][:6] == ids, "the same rows, under new identities"
     state = mozzart.rows("SELECT uidvalidity FROM mailbox_app_mailboxstate")
     assert [row["uidvalidity"] for row in state] == [uidvalidity]
+
+
+def test_what_retention_emptied_is_neither_missing_nor_fetched_again(
+    dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
+) -> None:
+    mails = [make_mail(number, files=(100,)) for number in range(5)]
+    uids = dovecot.append_many([mail.raw for mail in mails])
+    mozzart = make_mozzart(MESSAGES_MAX_AGE="30").use(dovecot).start().wait_ready()
+    mozzart.wait_stored(5)
+    mozzart.stop()
+    with contextlib.closing(sqlite3.connect(mozzart.database)) as connection, connection:
+        connection.execute(
+            "UPDATE mailbox_app_mailmessage SET stored_at = datetime('now', '-31 days') WHERE uid IN (?, ?)", uids[:2]
+        )
+
+    mozzart.start().wait_ready()
+    mozzart.wait_log("pruned")
+    assert mozzart.run("sync").returncode == 0
+
+    assert mozzart.run("verify").returncode == 0
+    assert [row["uid"] for row in mozzart.rows("SELECT uid FROM mailbox_app_mailmessage ORDER BY id")] == uids
+    assert mozzart.attachments() == {uid: list(mail.files) for uid, mail in zip(uids[2:], mails[2:], strict=True)}
+    assert len(mozzart.files()) == 3
+    shown = mozzart.http("GET", "/api/messages/").json["messages"]
+    assert sorted(one["uid"] for one in shown) == uids[2:]

@@ -166,6 +166,8 @@ async def test_two_hundred_thousand_uids_come_from_the_index_alone(store: Store,
         " from_name, from_email, to_emails, cc_emails, reply_to, in_reply_to, references_ids, flags, defects, headers,"
         " body_text, body_html FROM n, mailbox_app_mailmessage"
     )
+    if store_url.startswith("postgresql"):  # full text would take most of the time, and is not what is asked here
+        await query(store_url, "ALTER TABLE mailbox_app_mailmessage DISABLE TRIGGER USER")
     await query(store_url, numbers)
     assert await store.stored_uids(box, 7) == list(range(1, 200_001))
     explain = "EXPLAIN QUERY PLAN " if store_url.startswith("sqlite") else "EXPLAIN "

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from consumers.main import consume
 from mailcore.bus import Bus
@@ -118,7 +118,7 @@ async def listening(bus: Bus) -> AsyncIterator[Ear]:
 
 
 @asynccontextmanager
-async def consuming(bus: Bus, store: Store, media: Media, **bounds: int) -> AsyncIterator[asyncio.Event]:
+async def consuming(bus: Bus, store: Store, media: Media, **bounds: Any) -> AsyncIterator[asyncio.Event]:
     """A consumer that runs for the time of the block; what ends it ends the block too."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:

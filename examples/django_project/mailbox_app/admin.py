@@ -95,6 +95,10 @@ class MailMessageAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     inlines = (AttachmentInline,)
 
+    def get_queryset(self, request):
+        """Without what retention emptied (MESSAGES_MAX_AGE)."""
+        return super().get_queryset(request).filter(pruned_at=None)
+
     def get_urls(self):
         download = self.admin_site.admin_view(self.attachment)
         return [

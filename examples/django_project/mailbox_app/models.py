@@ -55,6 +55,7 @@ class MailMessage(models.Model):
     defects = models.JSONField()
     stored_at = models.DateTimeField()
     expunged_at = models.DateTimeField(null=True)
+    pruned_at = models.DateTimeField(null=True)
 
     class Meta:
         managed = False

@@ -242,7 +242,13 @@ def test_a_port_that_was_given_is_kept(port: int, use_ssl: bool, starttls: bool)
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("MAIL_MAX_AGE", "0"), ("EVENTS_MAX_AGE", "nan"), ("MAIL_MAX_BYTES", "1000"), ("EVENTS_MAX_BYTES", "4 GiB")],
+    [
+        ("MAIL_MAX_AGE", "0"),
+        ("MESSAGES_MAX_AGE", "0"),
+        ("EVENTS_MAX_AGE", "nan"),
+        ("MAIL_MAX_BYTES", "1000"),
+        ("EVENTS_MAX_BYTES", "4 GiB"),
+    ],
 )
 def test_a_stream_that_would_keep_nothing_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     put(environment, **{name: value})

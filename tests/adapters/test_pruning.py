@@ -1,0 +1,128 @@
+"""Retention of messages: the content goes, who the message was stays, and so nothing is fetched or stored again."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumers.patience import Patience
+from consumers.pruning import Pruning
+from mailcore.events.identity import Identity
+from mailcore.media import Media
+from mailcore.store import AttachmentRow, MessageFilter, MessageRow, Move, Slot, Store
+from tests.support.consumers import eventually, kept_files
+from tests.support.stores import KEY, message_row, query
+
+OLD, YOUNG = datetime.now(UTC) - timedelta(days=31), datetime.now(UTC) - timedelta(days=29)
+WROTE = "'' = subject AND '' = from_name AND '' = from_email AND '' = body_text AND '' = body_html AND '' = message_id"
+
+
+def pruning(store: Store, media: Media, stop: asyncio.Event | None = None) -> Pruning:
+    return Pruning(store, media, Patience(stop or asyncio.Event()), timedelta(days=30))
+
+
+async def fill(store: Store, media: Media, box: int, stored: dict[int, datetime]) -> dict[int, MessageRow]:
+    """By UID: rows that were stored at those times, each with one file that is there."""
+    rows = {
+        uid: message_row(box, uid, stored_at=at, body_text="geheim", from_email="wer@example.org", message_id="<a@b>")
+        for uid, at in stored.items()
+    }
+    await media.write([(PurePosixPath(row.attachments[0].file), b"pdf") for row in rows.values()])
+    await store.insert_messages(list(rows.values()))
+    return rows
+
+
+@pytest.mark.asyncio
+async def test_what_is_older_loses_its_content_and_nothing_else_does(
+    store: Store, store_url: str, media: Media, mailbox_id: int
+) -> None:
+    stored = {uid: OLD if uid <= 250 else YOUNG for uid in range(1, 256)}
+    rows = await fill(store, media, mailbox_id, stored)
+
+    with capture_logs() as logs:
+        assert await pruning(store, media).once() == 250
+    assert [(line["event"], line["messages"], line["bytes"]) for line in logs] == [("pruned", 250, 25_000)]
+
+    assert kept_files(media.root) == {rows[uid].attachments[0].file for uid in range(251, 256)}
+    for wanted in ({}, {"query": "geheim"}, {"has_attachments": True}, {"mailbox": "INBOX"}, {"sender": "wer"}):
+        page = await store.list_messages(MessageFilter(**wanted), None, 300)
+        assert sorted(each.uid for each in page.messages) == list(range(251, 256)), wanted
+    assert await query(store_url, f"SELECT count(*) FROM mailbox_app_mailmessage WHERE {WROTE}") == [(250,)]
+    assert await query(store_url, "SELECT count(*) FROM mailbox_app_mailattachment") == [(5,)]
+    pruned, kept = await query(store_url, "SELECT id FROM mailbox_app_mailmessage WHERE uid IN (1, 255) ORDER BY uid")
+    assert await store.message(pruned[0]) is None
+    assert await store.message(kept[0]) is not None
+    assert await pruning(store, media).once() == 0
+
+
+@pytest.mark.asyncio
+async def test_who_they_were_is_remembered(store: Store, store_url: str, media: Media, mailbox_id: int) -> None:
+    rows = await fill(store, media, mailbox_id, {1: OLD, 2: OLD, 3: YOUNG})
+    before = await store.locate([Identity(KEY.account, KEY.mailbox, 7, uid) for uid in (1, 2, 3)])
+    await pruning(store, media).once()
+
+    # The sweep misses nothing, a redelivery makes no second row (I3, I4) …
+    assert await store.stored_uids(mailbox_id, 7) == [1, 2, 3]
+    after = await store.locate([Identity(KEY.account, KEY.mailbox, 7, uid) for uid in (1, 2, 3)])
+    ids = []
+    for identity, place in before.items():
+        found, was = after[identity].stored, place.stored
+        assert found is not None
+        assert was is not None
+        ids.append(found.id)
+        assert (found.id, found.size, found.sha256) == (was.id, was.size, was.sha256)
+    assert await store.insert_messages([rows[1]]) == ids[:1]
+    # … and a new UIDVALIDITY binds it anew (I7), without giving it back what it lost.
+    assert {(one.uid, one.sha256) for one in await store.other_generations(mailbox_id, 8)} == {
+        (uid, row.sha256) for uid, row in rows.items()
+    }
+    await store.rebind([Move(Slot(mailbox_id, 7, 1), Slot(mailbox_id, 8, 11))])
+    assert await query(store_url, f"SELECT uid FROM mailbox_app_mailmessage WHERE {WROTE} ORDER BY uid") == [
+        (2,),
+        (11,),
+    ]
+    assert await query(store_url, "SELECT count(*) FROM mailbox_app_mailmessage") == [(3,)]
+
+
+@pytest.mark.asyncio
+async def test_a_pass_that_was_cut_off_behind_the_files_is_ended_by_the_next_one(
+    store: Store, media: Media, mailbox_id: int
+) -> None:
+    rows = await fill(store, media, mailbox_id, {1: OLD, 2: OLD})
+    await media.remove([rows[1].attachments[0].file])
+
+    assert await pruning(store, media).once() == 2
+    assert kept_files(media.root) == set()
+
+
+@pytest.mark.asyncio
+async def test_a_row_that_names_a_file_elsewhere_keeps_the_others_from_nothing(
+    store: Store, media: Media, mailbox_id: int
+) -> None:
+    outside = media.root.parent / "elsewhere.pdf"
+    outside.write_bytes(b"not ours")
+    part = AttachmentRow("2", "x", "a/b", 1, "b" * 64, "", False, "../elsewhere.pdf")
+    await store.insert_messages([message_row(mailbox_id, 9, stored_at=OLD, attachments=(part,))])
+    await fill(store, media, mailbox_id, {1: OLD, 2: OLD})
+
+    with capture_logs() as logs:
+        assert await pruning(store, media).once() == 3
+    assert outside.read_bytes() == b"not ours"
+    assert kept_files(media.root) == set()
+    assert [line["file"] for line in logs if line["event"] == "file-not-removed"] == ["../elsewhere.pdf"]
+
+
+@pytest.mark.asyncio
+async def test_it_goes_on_until_the_process_is_to_stop(store: Store, media: Media, mailbox_id: int) -> None:
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pruning(store, media, stop).run(every=timedelta(seconds=0.05)))
+        for uid in (1, 2):  # the second one after the first pass
+            rows = await fill(store, media, mailbox_id, {uid: OLD})
+            file = rows[uid].attachments[0].file
+            await eventually(lambda file=file: file not in kept_files(media.root), f"{file} is gone")
+        stop.set()
