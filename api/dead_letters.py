@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ from pydantic import AwareDatetime, Field
 
 from api.dependencies import DEPENDENCIES
 from api.download import MEDIA_TYPE, send_file
+from api.paging import take
 from api.problem import Problem
 from api.schema.operation import Content, operation
 from api.schema.values import Answer, Query, RowId
@@ -80,22 +80,16 @@ class Redriven(Answer):
     problems={503: "NATS does not answer."},
 )
 async def dead_letters(request: web.Request, query: DeadLettersQuery) -> DeadLetters:
-    found: list[DeadLetter] = []
     try:
         bus = request.app[DEPENDENCIES].bus
         async with asyncio.timeout(_ANSWER_WITHIN):
             total = (await bus.position(MAIL_DEAD)).messages
-            async with aclosing(bus.dead_letters(query.after)) as letters:
-                async for letter in letters:
-                    found.append(letter)
-                    if len(found) > query.limit:
-                        break
+            shown, more = await take(bus.dead_letters(query.after), query.limit)
     except (BusError, TimeoutError) as error:
         raise _unavailable(error) from None
-    shown = found[: query.limit]
     return DeadLetters(
         dead_letters=[_letter(each) for each in shown],
-        next=shown[-1].seq if len(found) > query.limit else None,
+        next=shown[-1].seq if more else None,
         total=total,
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
+from functools import partial
 from typing import Final
 
 import structlog
@@ -39,6 +39,7 @@ from api.security import protect
 from api.session import SESSIONS
 from mailcore import log as log_setup
 from mailcore.errors import SettingsError
+from mailcore.life import live
 from mailcore.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -50,14 +51,10 @@ _LAST_WORDS: Final = 0.3
 
 def run(settings: Settings) -> None:
     """Until SIGINT or SIGTERM. Raises SettingsError when it cannot listen."""
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(serve(settings))
+    live(partial(serve, settings))
 
 
-async def serve(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
     token, gate = credentials.token(settings), Gate.open(settings)
     for secret in (token.secret, *gate.secrets):
         log_setup.hide(secret)

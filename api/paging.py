@@ -1,15 +1,19 @@
-"""Cursors: where the next page of messages begins, in letters that mean nothing to anybody else. Pure."""
+"""Pages: what stands on one, and the cursor of the next page of messages, in letters that mean nothing to others."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import struct
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from api.problem import Problem
 from mailcore.store import Cursor
+
+T = TypeVar("T")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -42,3 +46,14 @@ def decode_cursor(text: str) -> Cursor:
     if cursor.id < 1 or encode_cursor(cursor) != text:
         raise ValueError("not a cursor")
     return cursor
+
+
+async def take(entries: AsyncGenerator[T, None], limit: int) -> tuple[list[T], bool]:
+    """Up to `limit` of them, and whether there are more; what is behind is not read. Raises what reading raises."""
+    found: list[T] = []
+    async with aclosing(entries):
+        async for entry in entries:
+            if len(found) == limit:
+                return found, True
+            found.append(entry)
+    return found, False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import aclosing
 from typing import Any, Final
 
 import structlog
@@ -12,6 +11,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from api.dependencies import DEPENDENCIES
+from api.paging import take
 from api.problem import Problem
 from api.schema.operation import operation
 from api.schema.values import Answer, Query, RowId
@@ -78,22 +78,16 @@ class Delivered(Answer):
     problems={503: "NATS does not answer."},
 )
 async def undelivered_events(request: web.Request, query: UndeliveredQuery) -> UndeliveredList:
-    found: list[Undelivered] = []
     try:
         bus = request.app[DEPENDENCIES].bus
         async with asyncio.timeout(_ANSWER_WITHIN):
             total = await undelivered.count(bus)
-            async with aclosing(undelivered.entries(bus, query.after)) as entries:
-                async for entry in entries:
-                    found.append(entry)
-                    if len(found) > query.limit:
-                        break
+            shown, more = await take(undelivered.entries(bus, query.after), query.limit)
     except (BusError, TimeoutError) as error:
         raise _problem(error) from None
-    shown = found[: query.limit]
     return UndeliveredList(
         dead_letters=[UndeliveredSummary(**_facts(each)) for each in shown],
-        next=shown[-1].seq if len(found) > query.limit else None,
+        next=shown[-1].seq if more else None,
         total=total,
     )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -19,6 +19,7 @@ from consumers.pulling import Pulling
 from consumers.storing import Storing
 from mailcore import garbage, metrics
 from mailcore.bus import Bus
+from mailcore.life import live
 from mailcore.media import Media
 from mailcore.settings import Settings
 from mailcore.store import Store
@@ -89,13 +90,5 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 def run(settings: Settings) -> None:
     """The whole life of the process; SIGINT and SIGTERM end it. The log is configured by the caller."""
 
-    async def main() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        await serve(settings, stop)
-
     # Backfill is bound by this loop: measured side by side, uvloop needed two thirds of the time.
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+    live(partial(serve, settings), uvloop.new_event_loop)

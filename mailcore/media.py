@@ -190,9 +190,12 @@ def _claim(base: Path) -> tuple[Path, int]:
     while True:
         incoming = base / f"{os.getpid()}-{uuid4().hex[:12]}"
         incoming.mkdir(mode=_DIRECTORY_MODE, parents=True)
-        handle = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # Between mkdir and flock it looks abandoned, and another process that starts may remove it.
+        try:
+            handle = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
         fcntl.flock(handle, fcntl.LOCK_EX)
-        # Between mkdir and flock it looked abandoned, and another process that started may have removed it.
         if incoming.is_dir():
             return incoming, handle
         os.close(handle)

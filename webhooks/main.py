@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from mailcore import metrics, undelivered
 from mailcore.bus import MAIL_EVENTS, Bus
 from mailcore.errors import SettingsError
+from mailcore.life import live
 from mailcore.settings import Settings
 from webhooks.delivering import Delivering
 from webhooks.notice import filters
@@ -46,12 +47,4 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 def run(settings: Settings) -> None:
     """The whole life of the process; SIGINT and SIGTERM end it. The log is configured by the caller."""
 
-    async def main() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        await serve(settings, stop)
-
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(main())
+    live(partial(serve, settings))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, TypeVar
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from api.dependencies import DEPENDENCIES
 from api.pages import page, render
+from api.paging import take
 from api.problem import Problem
 from mailcore import undelivered
 from mailcore.bus import MAIL_DEAD
@@ -74,14 +74,8 @@ async def _part(
     """The entries behind the one that the query's `parameter` names."""
     text = request.query.get(parameter, "")
     after = int(text) if _is_sequence(text) else 0
-    found: list[_Entry] = []
-    async with aclosing(read(after)) as entries:
-        async for entry in entries:
-            found.append(entry)
-            if len(found) > _ON_A_PAGE:
-                break
-    shown = found[:_ON_A_PAGE]
-    following = f"{LIST}?{parameter}={shown[-1].seq}" if len(found) > _ON_A_PAGE else ""
+    shown, more = await take(read(after), _ON_A_PAGE)
+    following = f"{LIST}?{parameter}={shown[-1].seq}" if more else ""
     return Part(shown, total, after, following)
 
 

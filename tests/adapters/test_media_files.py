@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -141,6 +143,25 @@ def test_closing_leaves_nothing_temporary(tmp_path: Path) -> None:
     media.spool().write_bytes(b"x")
     media.close()
     assert list((tmp_path / "media" / INCOMING).iterdir()) == []
+
+
+@pytest.mark.parametrize("before", ["it is opened", "it is locked"])
+def test_a_directory_that_another_process_took_for_abandoned_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    where, name = (os, "open") if before == "it is opened" else (fcntl, "flock")
+    theirs = getattr(where, name)
+
+    def removed_first(*arguments: Any) -> Any:
+        monkeypatch.setattr(where, name, theirs)
+        (taken,) = (tmp_path / "media" / INCOMING).iterdir()
+        taken.rmdir()
+        return theirs(*arguments)
+
+    monkeypatch.setattr(where, name, removed_first)
+    media = Media.open(tmp_path / "media")
+    assert media.spool().parent.is_dir()
+    media.close()
 
 
 def test_many_that_start_at_once_remove_nothing_of_each_other(tmp_path: Path) -> None:

@@ -182,6 +182,7 @@ async def test_times_on_postgresql_carry_their_zone(postgres_url: str) -> None:
         "expunged_at": zoned,
         "headers": "jsonb",
         "id": "bigint",
+        "pruned_at": zoned,
         "published_at": zoned,
         "pushed_at": zoned,
         "received_at": zoned,
