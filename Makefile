@@ -12,8 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 TESTS ?= tests
 PACKAGES := mailcore syncer consumers api webhooks cli
-# The files of tests go to so many processes: they wait for servers half of the time.
-TEST_PROCESSES ?= auto
+# The files of tests go to so many processes, one more than there are processors: they wait for servers half of the time.
+TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
 PYTEST_ARGS ?=
 
 .PHONY: help install dev system demo run test check format bench bench-full lock sbom clean
@@ -32,7 +32,7 @@ run: install ## everything on this machine, with the settings of .env
 	@exec $(BIN)/mozzart up
 
 test: dev system ## all tests, on real servers; TESTS=tests/pure for some
-	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: dev ## lint, format, types, one-way imports, known vulnerabilities
 	@$(BIN)/ruff check .

@@ -85,17 +85,25 @@ async def test_a_trio_deadline_ends_an_idle_and_the_connection_stays_usable(dove
 
 
 async def test_a_trio_deadline_ends_an_open_that_hangs_and_leaves_nothing(scripted_imap: Serve) -> None:
-    left = threading.Event()
+    came, left = threading.Event(), threading.Event()
 
     def script(session: Session) -> None:
+        came.set()
         session.until_closed()  # no greeting ever
         left.set()
 
     for use_ssl in (False, True):
+        came.clear()
         left.clear()
         endpoint = scripted_imap(script).endpoint(use_ssl=use_ssl)
-        async with open_loop() as loop:
-            with trio.move_on_after(0.2) as scope:
+        async with open_loop() as loop, trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+
+                async def end_it(scope: trio.CancelScope = scope) -> None:
+                    assert await trio.to_thread.run_sync(came.wait, 10)
+                    scope.deadline = trio.current_time() + 0.1
+
+                nursery.start_soon(end_it)
                 await aio(ImapConnection.open, endpoint)
             assert scope.cancelled_caught
             assert await trio.to_thread.run_sync(left.wait, 10)
