@@ -32,7 +32,7 @@ run: install ## everything on this machine, with the settings of .env
 	@exec $(BIN)/mozzart up
 
 test: dev system ## all tests, on real servers; TESTS=tests/pure for some
-	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 check: dev ## lint, format, types, one-way imports, known vulnerabilities
 	@$(BIN)/ruff check .
