@@ -132,11 +132,11 @@ def _newest(wanted: MessageFilter, boxes: list[int] | None, cursor: Cursor | Non
 
 def _shown(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
     """What holds something yet, and of that what is present or gone, as wanted."""
-    query = query.where(_kept)
-    if wanted.expunged is None:
-        return query
-    gone = messages.c.expunged_at
-    return query.where(gone.is_not(None) if wanted.expunged else gone.is_(None))
+    if wanted.expunged is not None:
+        gone = messages.c.expunged_at
+        query = query.where(gone.is_not(None) if wanted.expunged else gone.is_(None))
+    # Last, as SQLite looks at conditions in this order: to find a column at the end of a row it reads a long header.
+    return query.where(_kept)
 
 
 def message(connection: Connection, message_id: int) -> MessageDetail | None:
