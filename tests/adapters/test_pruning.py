@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -21,16 +22,20 @@ OLD, YOUNG = datetime.now(UTC) - timedelta(days=31), datetime.now(UTC) - timedel
 WROTE = "'' = subject AND '' = from_name AND '' = from_email AND '' = body_text AND '' = body_html AND '' = message_id"
 
 
+# In every column that a sender fills.
+_TEXTS = ("message_id", "subject", "from_name", "in_reply_to", "body_text", "body_html", "search_text")
+_LISTS = ("to_emails", "cc_emails", "reply_to", "references", "flags")
+SECRETS: dict[str, Any] = dict.fromkeys(_TEXTS, "geheim") | dict.fromkeys(_LISTS, ("geheim",))
+SECRETS |= {"from_email": "wer@geheim.example", "headers": (("Subject", "geheim"),)}
+
+
 def pruning(store: Store, media: Media, stop: asyncio.Event | None = None) -> Pruning:
     return Pruning(store, media, Patience(stop or asyncio.Event()), timedelta(days=30))
 
 
 async def fill(store: Store, media: Media, box: int, stored: dict[int, datetime]) -> dict[int, MessageRow]:
     """By UID: rows that were stored at those times, each with one file that is there."""
-    rows = {
-        uid: message_row(box, uid, stored_at=at, body_text="geheim", from_email="wer@example.org", message_id="<a@b>")
-        for uid, at in stored.items()
-    }
+    rows = {uid: message_row(box, uid, stored_at=at, **SECRETS) for uid, at in stored.items()}
     await media.write([(PurePosixPath(row.attachments[0].file), b"pdf") for row in rows.values()])
     await store.insert_messages(list(rows.values()))
     return rows
@@ -52,6 +57,9 @@ async def test_what_is_older_loses_its_content_and_nothing_else_does(
         page = await store.list_messages(MessageFilter(**wanted), None, 300)
         assert sorted(each.uid for each in page.messages) == list(range(251, 256)), wanted
     assert await query(store_url, f"SELECT count(*) FROM mailbox_app_mailmessage WHERE {WROTE}") == [(250,)]
+    left = await query(store_url, "SELECT * FROM mailbox_app_mailmessage WHERE pruned_at IS NOT NULL")
+    assert len(left) == 250
+    assert "geheim" not in str(left)
     assert await query(store_url, "SELECT count(*) FROM mailbox_app_mailattachment") == [(5,)]
     pruned, kept = await query(store_url, "SELECT id FROM mailbox_app_mailmessage WHERE uid IN (1, 255) ORDER BY uid")
     assert await store.message(pruned[0]) is None
