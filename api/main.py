@@ -39,7 +39,7 @@ from api.security import protect
 from api.session import SESSIONS
 from mailcore import log as log_setup
 from mailcore.errors import SettingsError
-from mailcore.life import live
+from mailcore.life import run_until_stopped
 from mailcore.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ _LAST_WORDS: Final = 0.3
 
 def run(settings: Settings) -> None:
     """Until SIGINT or SIGTERM. Raises SettingsError when it cannot listen."""
-    live(partial(serve, settings))
+    run_until_stopped(partial(serve, settings))
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

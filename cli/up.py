@@ -1,8 +1,8 @@
 """`mozzart up`: everything on one machine, as children of one supervisor.
 
-Start: lock DATA_DIR, nats-server (unless NATS_URL is set), database upgrade, consumer, api, webhook (if WEBHOOK_URL is
-set), syncer. Stop, in the order of the mail's way, so that nothing is cut off half done: syncer, consumer, api and
-webhook, nats-server.
+Start: lock DATA_DIR, nats-server (unless NATS_URL is set), database upgrade and consumer side by side, api, webhook (if
+WEBHOOK_URL is set), syncer. Stop, in the order of the mail's way, so that nothing is cut off half done: syncer,
+consumer, api and webhook, nats-server.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from consumers.pulling import Pulling
 from consumers.storing import Storing
 from mailcore import garbage, metrics
 from mailcore.bus import Bus
-from mailcore.life import live
+from mailcore.life import run_until_stopped
 from mailcore.media import Media
 from mailcore.settings import Settings
 from mailcore.store import Store
@@ -91,4 +91,4 @@ def run(settings: Settings) -> None:
     """The whole life of the process; SIGINT and SIGTERM end it. The log is configured by the caller."""
 
     # Backfill is bound by this loop: measured side by side, uvloop needed two thirds of the time.
-    live(partial(serve, settings), uvloop.new_event_loop)
+    run_until_stopped(partial(serve, settings), uvloop.new_event_loop)

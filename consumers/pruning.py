@@ -41,8 +41,13 @@ class Pruning:
             while True:
                 try:
                     await self.once()
+                except Stopping:
+                    return
                 except MozzartError as error:
                     log.error("not-pruned", error=str(error), again_in=str(every))
+                except Exception:
+                    # A bug in here keeps no mail from being stored: the process goes on.
+                    log.exception("not-pruned", again_in=str(every))
                 await self._patience.rest(every.total_seconds())
         except Stopping:
             return

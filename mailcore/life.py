@@ -7,7 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable
 
 
-def live(
+def run_until_stopped(
     serve: Callable[[asyncio.Event], Awaitable[None]],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop,
 ) -> None:

@@ -168,12 +168,10 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 
 def _remove_durably(paths: Sequence[Path]) -> None:
-    parents = set()
     for path in paths:
-        with suppress(FileNotFoundError):
-            path.unlink()
-            parents.add(path.parent)
-    _sync_directories(parents)
+        path.unlink(missing_ok=True)
+    # Also where none was there: a process that died may have removed it and not come to this.
+    _sync_directories({path.parent for path in paths if path.parent.is_dir()})
 
 
 def _sync_directories(directories: Iterable[Path]) -> None:

@@ -76,6 +76,7 @@ class Delivering:
         try:
             await self._deliver(delivery)
         except Exception:
+            # A bug that one event finds holds up no other: it comes again until its stream lets it go.
             log.exception("delivery-failed", subject=delivery.subject[:400])
             delivery.nak(_LATER)
 

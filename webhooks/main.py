@@ -12,7 +12,7 @@ import structlog
 from mailcore import metrics, undelivered
 from mailcore.bus import MAIL_EVENTS, Bus
 from mailcore.errors import SettingsError
-from mailcore.life import live
+from mailcore.life import run_until_stopped
 from mailcore.settings import Settings
 from webhooks.delivering import Delivering
 from webhooks.notice import filters
@@ -47,4 +47,4 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 def run(settings: Settings) -> None:
     """The whole life of the process; SIGINT and SIGTERM end it. The log is configured by the caller."""
 
-    live(partial(serve, settings))
+    run_until_stopped(partial(serve, settings))

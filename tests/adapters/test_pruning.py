@@ -134,3 +134,25 @@ async def test_it_goes_on_until_the_process_is_to_stop(store: Store, media: Medi
             file = rows[uid].attachments[0].file
             await eventually(lambda file=file: file not in kept_files(media.root), f"{file} is gone")
         stop.set()
+
+
+@pytest.mark.asyncio
+async def test_a_bug_in_it_ends_neither_it_nor_the_process(
+    store: Store, media: Media, mailbox_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = asyncio.Event()
+    tried = pruning(store, media, stop)
+    once, calls = tried.once, []
+
+    async def fails_first() -> int:
+        calls.append(1)
+        return 1 // (len(calls) - 1) and await once()
+
+    monkeypatch.setattr(tried, "once", fails_first)
+    await fill(store, media, mailbox_id, {1: OLD})
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(tried.run(every=timedelta(seconds=0.02)))
+            await eventually(lambda: not kept_files(media.root), "the second pass prunes")
+            stop.set()
+    assert "not-pruned" in [line["event"] for line in logs]
