@@ -28,8 +28,8 @@ log = structlog.get_logger(__name__)
 
 BATCH_MESSAGES: Final = 200
 BATCH_BYTES: Final = 4 << 20
-# One is parsed, one is written, one is committed and told.
-BATCHES: Final = 3
+# One is parsed, one is written, one is committed, two are told: a PubAck is an fsync at the other end.
+BATCHES: Final = 5
 
 
 async def consume(

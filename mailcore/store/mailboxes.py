@@ -30,7 +30,7 @@ def load_all(connection: Connection) -> list[MailboxState]:
 
 def save(connection: Connection, key: MailboxKey, columns: Mapping[str, object]) -> MailboxState:
     """Insert or update; columns that are not named keep what they hold."""
-    statement = insert(connection, mailboxes).values(account=key.account, mailbox=key.mailbox, **columns)
+    statement = insert(connection.dialect.name, mailboxes).values(account=key.account, mailbox=key.mailbox, **columns)
     # With nothing to set the key is set to itself, so that the row comes back.
     changes = {name: statement.excluded[name] for name in columns} or {"account": statement.excluded.account}
     upsert = statement.on_conflict_do_update(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from mailcore.errors import Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.store import audit, mailboxes, messages, migration, pruning, reading
+from mailcore.store import audit, lookup, mailboxes, messages, migration, pruning, reading
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import FAILURES, store_error
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessagePage, StoredAt
@@ -85,7 +85,7 @@ class Store:
     async def stored_among(self, mailbox_id: int, uidvalidity: int, uids: Iterable[int]) -> set[int]:
         """Those of `uids` that are stored and not expunged."""
         return await self._read(
-            "looking up stored UIDs", messages.stored_among, [Slot(mailbox_id, uidvalidity, uid) for uid in uids]
+            "looking up stored UIDs", lookup.stored_among, [Slot(mailbox_id, uidvalidity, uid) for uid in uids]
         )
 
     async def other_generations(self, mailbox_id: int, uidvalidity: int) -> list[StoredOrigin]:
@@ -122,7 +122,7 @@ class Store:
 
         def look(connection: Connection) -> dict[Identity, Place]:
             slots = self._slots(connection, wanted)
-            known = messages.known(connection, slots.values())
+            known = lookup.known(connection, slots.values())
             return {each: Place(slot, known.get(slot)) for each, slot in slots.items()}
 
         return await self._read("looking up messages", look)
@@ -180,7 +180,7 @@ class Store:
         except FAILURES as error:
             failure = store_error(error, doing)
             if failure.scope is Scope.MAILBOX:
-                self._mailbox_ids.clear()
+                self._mailbox_ids = {}
             raise failure from None
 
     def _slots(self, connection: Connection, identities: Iterable[Identity]) -> dict[Identity, Slot]:
@@ -189,5 +189,6 @@ class Store:
         ids = self._mailbox_ids
         unknown = {each.key for each in wanted} - ids.keys()
         if unknown:
-            ids.update(mailboxes.ids(connection, unknown))
+            # A new one, not a changed one: other threads read it.
+            ids = self._mailbox_ids = ids | mailboxes.ids(connection, unknown)
         return {each: Slot(ids[each.key], each.uidvalidity, each.uid) for each in wanted if each.key in ids}

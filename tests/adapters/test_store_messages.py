@@ -12,7 +12,7 @@ import pytest
 
 from mailcore.errors import Retry, Scope, StoreError
 from mailcore.events.identity import Identity
-from mailcore.store import Move, Slot, Store, StoredOrigin, engine
+from mailcore.store import Move, Slot, Store, StoredOrigin, sqlite
 from tests.support.postgres import Postgres
 from tests.support.stores import KEY, NOW, message_row, query
 
@@ -181,7 +181,7 @@ async def test_two_hundred_thousand_uids_come_from_the_index_alone(store: Store,
 
 @pytest.mark.asyncio
 async def test_a_locked_database_is_no_fault_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_MS", 20)
     store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/m.db")
     await store.upgrade()
     row = message_row(await mailbox(store), 1)

@@ -52,9 +52,8 @@ async def test_what_others_commit_while_pages_are_copied_is_not_in_it_and_begins
         " (SELECT count(*) FROM mailbox_app_mailattachment)",
     )
     assert counts == (1000, 1000)
-    assert await query(str(filled._engine._engine.url), "SELECT DISTINCT subject FROM mailbox_app_mailmessage") == [  # type: ignore[attr-defined]
-        ("after",)
-    ]
+    url = f"sqlite+aiosqlite:///{source}"
+    assert await query(url, "SELECT DISTINCT subject FROM mailbox_app_mailmessage") == [("after",)]
 
 
 @pytest.mark.asyncio

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, inspect, text
 
 from mailcore.errors import StoreError
 from mailcore.store import MessageFilter, Store, migration
-from mailcore.store.engine import COMMAND_TIMEOUT, STATEMENT_TIMEOUT, make_engine, parse_url
+from mailcore.store.engine import make_engine, parse_url
+from mailcore.store.postgres import COMMAND_TIMEOUT, STATEMENT_TIMEOUT
 from tests.support.consumers import until
 from tests.support.first_version import FirstConsumer
 from tests.support.stores import KEY, message_row, query

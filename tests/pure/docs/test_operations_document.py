@@ -14,7 +14,7 @@ import consumers.metrics
 import syncer.metrics
 import webhooks.metrics
 from mailcore import metrics
-from mailcore.store import engine
+from mailcore.store import postgres
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "operations.md").read_text()
@@ -132,13 +132,13 @@ def test_the_panels_are_whole() -> None:
 
 def test_the_bounds_on_postgresql_are_the_documented_ones() -> None:
     for words, value in (
-        ("connections that a process keeps", engine.POOL_SIZE),
-        ("connections more while it needs them", engine.POOL_OVERFLOW),
-        ("seconds to wait for a free connection", engine.POOL_TIMEOUT),
-        ("seconds to connect", engine.CONNECT_TIMEOUT),
-        ("seconds for a statement (`statement_timeout`)", engine.STATEMENT_TIMEOUT),
-        ("seconds until the process itself gives up on an answer", engine.COMMAND_TIMEOUT),
-        ("seconds idle in a transaction", engine.IDLE_IN_TRANSACTION_TIMEOUT),
+        ("connections that a process keeps", postgres.POOL_SIZE),
+        ("connections more while it needs them", postgres.POOL_OVERFLOW),
+        ("seconds to wait for a free connection", postgres.POOL_TIMEOUT),
+        ("seconds to connect", postgres.CONNECT_TIMEOUT),
+        ("seconds for a statement (`statement_timeout`)", postgres.STATEMENT_TIMEOUT),
+        ("seconds until the process itself gives up on an answer", postgres.COMMAND_TIMEOUT),
+        ("seconds idle in a transaction", postgres.IDLE_IN_TRANSACTION_TIMEOUT),
     ):
         assert f"| {value} | {words}" in TEXT
 

