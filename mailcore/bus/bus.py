@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -14,15 +12,17 @@ from mailcore.bus.bodies import Bodies
 from mailcore.bus.dead import DeadLetters
 from mailcore.bus.delivery import Delivery
 from mailcore.bus.jetstream import JetStream
-from mailcore.bus.layout import DURABLES, MAIL, MAIL_EVENTS, SUBJECTS, Limits, filters_by_stream
-from mailcore.bus.link import Link, end_tasks
+from mailcore.bus.layout import DURABLES, MAIL, SUBJECTS, Limits
+from mailcore.bus.link import Link
 from mailcore.bus.own import Own
 from mailcore.bus.pipeline import Pipeline
+from mailcore.bus.position import StreamPosition, stream_position
 from mailcore.bus.publish import PubAck, Publisher
 from mailcore.bus.pull import Pull
 from mailcore.bus.reader import Reader, Since
 from mailcore.bus.service import Answerer, Callback, Service, Subscription
-from mailcore.errors import BusError, EventError, Retry
+from mailcore.bus.tail import Tails
+from mailcore.errors import BusError, EventError
 from mailcore.events.dead_letter import DEAD_BUCKET, DeadLetter, identity_of
 from mailcore.events.identity import Identity
 from mailcore.events.message import BODY_BUCKET, MessageEvent
@@ -31,20 +31,6 @@ from mailcore.events.thin import ThinEvent
 _CLOSE_SECONDS: Final = 3.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPosition:
-    """`first_seq` and `last_seq` of what the stream holds (an empty one: `first_seq` is `last_seq` + 1). `created` is
-    another one when somebody deleted the stream and it was made anew, with sequences from 1. `max_size` is the most
-    that it may hold."""
-
-    first_seq: int
-    last_seq: int
-    messages: int
-    size: int
-    created: str
-    max_size: int = field(compare=False)  # a limit, no part of the position
 
 
 class Unsettled(NamedTuple):
@@ -67,7 +53,7 @@ class Bus:
         self._service = Service(link)
         self.own = Own(link, self._jetstream, self._publisher)
         self._pulls: list[Pull] = []
-        self._tails: set[asyncio.Task[None]] = set()
+        self._tails = Tails(self._jetstream, self._reader)
 
     @classmethod
     async def connect(cls, url: str, *, name: str, connect_timeout: float = 10) -> Bus:
@@ -76,7 +62,7 @@ class Bus:
 
     async def close(self) -> None:
         """Give back what was pulled and not taken, send what is queued (within three seconds), disconnect."""
-        await end_tasks(self._tails)
+        await self._tails.close()
         await self._service.close()
         await self._reader.close()
         for pull in self._pulls:
@@ -147,20 +133,6 @@ class Bus:
                 await pipeline.send(None, event)
         return outcomes
 
-    async def _start(self, stream: str, since: Since | Mapping[str, int | datetime]) -> tuple[int, datetime | None]:
-        """The sequence after which, or the time from which, `tail` begins with `stream`."""
-        if isinstance(since, Mapping):
-            place = since.get(stream)
-            if isinstance(place, int):
-                return await self._reader.resume_after(stream, place), None
-            since = place
-        if isinstance(since, datetime):
-            return 0, since
-        if since == "all":
-            return 0, None
-        last = (await self.position(stream)).last_seq
-        return last if since is None else max(last - since, 0), None
-
     async def put_body(self, name: str, path: Path) -> None:
         """Put the file `path` into the bucket `mail-bodies` as `name`; the same bytes again change nothing."""
         await self._bodies.put(name, path)
@@ -214,46 +186,14 @@ class Bus:
         sequence after which (or the time from which) to begin. Message events come without their bodies unless
         `bodies`. With several streams the order between them is that of arrival. Close it with `contextlib.aclosing`
         when leaving early."""
-        filters = filters_by_stream(subject_filter)
-        if not filters:
-            raise BusError(f"no stream of ours has subjects like {subject_filter!r}", retry=Retry.NEVER)
-        queue: asyncio.Queue[Delivery | BusError] = asyncio.Queue(64)
-
-        async def feed(stream: str, patterns: list[str]) -> None:
-            try:
-                after, moment = await self._start(stream, since)
-                read = self._reader.read(
-                    stream,
-                    patterns,
-                    after=after,
-                    since=moment,
-                    headers_only=stream != MAIL_EVENTS and not bodies,
-                    follow=True,
-                )
-                async with aclosing(read):
-                    async for delivery in read:
-                        await queue.put(delivery)
-            except BusError as error:
-                await queue.put(error)
-
-        tasks = [asyncio.ensure_future(feed(stream, patterns)) for stream, patterns in filters.items()]
-        self._tails.update(tasks)
-        try:
-            while True:
-                item = await queue.get()
-                if isinstance(item, BusError):
-                    raise item
-                yield item
-        finally:
-            self._tails.difference_update(tasks)
-            await end_tasks(tasks)
+        tail = self._tails.read(subject_filter, since, bodies)
+        async with aclosing(tail):
+            async for delivery in tail:
+                yield delivery
 
     async def position(self, stream: str) -> StreamPosition:
         """Where the stream (`MAIL`, `MAIL_EVENTS`, `MAIL_DEAD`) begins and ends."""
-        info = await self._jetstream.call(f"STREAM.INFO.{stream}")
-        state = info["state"]
-        first, last, messages, size = (state[name] for name in ("first_seq", "last_seq", "messages", "bytes"))
-        return StreamPosition(first, last, messages, size, str(info["created"]), info["config"]["max_bytes"])
+        return await stream_position(self._jetstream, stream)
 
     async def ack_floor(self) -> int:
         """All messages of MAIL up to this sequence are settled."""
