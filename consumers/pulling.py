@@ -75,9 +75,11 @@ class Pulling:
 
     async def _give_back(self) -> None:
         # The pull first: while its request waits at the server, what is given back would be delivered to us again.
-        await self._pull.close()
-        for delivery in self._open:
-            delivery.nak()
+        try:
+            await self._pull.close()
+        finally:
+            for delivery in self._open:
+                delivery.nak()
 
 
 async def _unless(stopping: asyncio.Future[Any], wanted: Coroutine[Any, Any, T]) -> T | None:

@@ -19,7 +19,8 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     MAIL_DEAD: ("dead.>",),
 }
 
-ACK_WAIT: Final = timedelta(seconds=60)
+# How long what a killed process held waits until another one has it.
+ACK_WAIT: Final = timedelta(seconds=30)
 MAX_ACK_PENDING: Final = 10_000
 # Dead letters wait for a person, not for a clock.
 _DEAD_AGE: Final = timedelta(days=365)

@@ -118,11 +118,16 @@ class Pull:
             return
         self._closed = True
         self._link.watchers.remove(self._changed)
-        self._link.wire.unsubscribe_sink(self._sid)
-        for _, delivery in self._buffer:
-            delivery.nak()
-        self._buffer.clear()
         self._wake.set()
+        if self._restore is None:  # without acks there is nothing to give back
+            self._link.wire.unsubscribe_sink(self._sid)
+            return
+        try:
+            await self._link.wire.drain_sink(self._sid)
+        finally:
+            for _, delivery in self._buffer:
+                delivery.nak()
+            self._buffer.clear()
 
     def _take(self, max_messages: int, max_bytes: int, now: float) -> list[Delivery]:
         out: list[Delivery] = []

@@ -37,6 +37,7 @@ Sink = Callable[[str, str, bytes, bytes], None]
 
 HIGH_WATER: Final = 1 << 20  # bytes waiting for the socket above which `room` waits
 _PING_SECONDS: Final = 10
+_DRAIN_SECONDS: Final = 1.0
 # nats-py's 32 KB make three turns of the event loop, and three of its buffers' moves, of an ordinary mail.
 nats.aio.client.DEFAULT_BUFFER_SIZE = 256 << 10
 _RECONNECT_SECONDS: Final = 0.2
@@ -88,6 +89,20 @@ class Wire(Client):
             self._subs.pop(sid, None)
             if self.is_connected:
                 self.send(command.unsub_cmd(sid, 0))
+
+    async def drain_sink(self, sid: int) -> None:
+        """Unsubscribe; what the server had sent before it knew of that still goes to the sink. Returns after 1 s at the
+        latest."""
+        self._subs.pop(sid, None)
+        try:
+            if self.is_connected:
+                self.send(command.unsub_cmd(sid, 0))
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    await self.settled()
+        except TimeoutError:
+            log.debug("nats-not-drained", sid=sid)
+        finally:
+            self._sinks.pop(sid, None)
 
     def publish_parts(self, subject: str, reply: str, block: bytes, payload: bytes) -> None:
         """Queue one message. `block` is a header block or empty; the payload is not copied here."""

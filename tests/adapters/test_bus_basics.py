@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -117,6 +118,34 @@ async def test_acked_is_settled_nak_comes_again_and_term_never(bus: Bus) -> None
     again.ack()
     assert await pull.next(timeout=0.2) == []
     assert await bus.ack_floor() == 3
+
+
+@pytest.mark.asyncio
+async def test_what_is_on_its_way_to_a_pull_that_closes_is_given_back(bus: Bus, nats_server: NatsServer) -> None:
+    async def publish_20() -> None:
+        publisher = await Bus.connect(nats_server.url, name="publisher")
+        for number in range(1, 21):
+            await publisher.publish(message(number))
+        await publisher.close()
+
+    pull = await bus.pull("store")
+    asking = asyncio.ensure_future(pull.next())
+    await asyncio.sleep(0.1)  # its request waits at the server
+    publishing = threading.Thread(target=asyncio.run, args=(publish_20(),))
+    publishing.start()
+    publishing.join()  # meanwhile this loop reads nothing: all 20 are in the socket
+    asking.cancel()
+    await pull.close()
+
+    other = await Bus.connect(nats_server.url, name="other")
+    again = await other.pull("store")
+    found: set[int] = set()
+    async with asyncio.timeout(10):  # not after ack_wait
+        while len(found) < 20:
+            for delivery in await again.next():
+                found.add(delivery.seq)
+                delivery.ack()
+    await other.close()
 
 
 @pytest.mark.asyncio
