@@ -104,8 +104,8 @@ async def test_hints_between_and_during_commands_end_the_next_idle_without_a_com
             "* 2 FETCH (FLAGS (\\Seen))",
             end="OK\r\n* 9 EXISTS",
         )
-        session.answer("UID SEARCH .*", "* 1 EXPUNGE")
-        session.send("* 10 EXISTS\r\n")
+        # In one piece with the answer: what came later would find the client idling.
+        session.answer("UID SEARCH .*", "* 1 EXPUNGE", end="OK\r\n* 10 EXISTS")
         assert session.until_closed() == b""  # neither IDLE nor DONE
 
     connection = await opened(scripted_imap(script))
