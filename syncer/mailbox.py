@@ -115,6 +115,7 @@ class Mailbox:
             if event.rebound_from is not None:
                 book.old.settled(OldPlace(event.rebound_from.uidvalidity, event.rebound_from.uid))
             book.settled(event.uid)
+            self.remember()  # the number of stored messages, which `flush` counts
         else:
             book.settled(event.uid, dead=event.error)
 
@@ -154,7 +155,7 @@ class Mailbox:
     # -- the row -------------------------------------------------------------------------------------------------------
 
     def remember(self, **columns: Any) -> None:
-        """Columns of the mailbox state row, written soon (never on the way of a message)."""
+        """Columns of the mailbox state row, written soon (once a second at most, never on the way of a message)."""
         self._unsaved |= columns
         self._to_save.set()
 
