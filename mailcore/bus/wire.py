@@ -99,8 +99,9 @@ class Wire(Client):
                 self.send(command.unsub_cmd(sid, 0))
                 async with asyncio.timeout(_DRAIN_SECONDS):
                     await self.settled()
-        except TimeoutError:
-            log.debug("nats-not-drained", sid=sid)
+        except (TimeoutError, OSError) as error:
+            # What was under way comes again after ack_wait: whoever is gone can be given nothing back.
+            log.debug("nats-not-drained", sid=sid, error=repr(error))
         finally:
             self._sinks.pop(sid, None)
 
@@ -136,8 +137,11 @@ class Wire(Client):
             await taken
 
     async def settled(self) -> None:
-        """Wait until the server has handled everything queued so far."""
+        """Wait until the server has handled everything queued so far. Raises OSError when the connection is lost
+        meanwhile and noticed; the caller holds the deadline for one that is not."""
         await self.flushed()
+        if not self.is_connected:
+            raise ConnectionError("the connection was lost")
         answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         await self._send_ping(answered)
         await answered

@@ -7,5 +7,5 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """`dialect` is the name of a connection's."""
+    """`dialect` is `connection.dialect.name`: with it alone a statement can be made once and kept."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

@@ -99,9 +99,9 @@ class _Thread:
                 if writes:
                     self._connection.exec_driver_sql("BEGIN IMMEDIATE")
                 return work(self._connection)
-        except BaseException:
-            # The rollback failed, too: closing the connection ends what would keep the write lock for ever. The next
-            # transaction opens another one.
+        except Exception:
+            # Whatever it was, it goes on to the caller. If the rollback failed, too: closing the connection ends what
+            # would keep the write lock for ever. The next transaction opens another one.
             if self._connection.connection.in_transaction:
                 self._connection.invalidate()
             raise

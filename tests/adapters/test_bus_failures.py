@@ -448,3 +448,21 @@ async def test_closing_without_a_server_does_not_hang(nats_server: NatsServer) -
     with pytest.raises(BusError, match="is closed"):
         await waiting
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("end", ["kill", "freeze"])
+@pytest.mark.asyncio
+async def test_a_pull_closes_soon_though_nobody_takes_what_it_gives_back(
+    bus: Bus, nats_server: NatsServer, end: str
+) -> None:
+    pull = await bus.pull("store")
+    asking = asyncio.ensure_future(pull.next())
+    await asyncio.sleep(0.05)
+    getattr(nats_server, end)()
+    try:
+        async with asyncio.timeout(3):
+            await pull.close()
+        with pytest.raises(BusError, match="closed"):
+            await asking
+    finally:
+        nats_server.restart()
