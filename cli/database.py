@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import click
 import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_fixed
 
 from cli import exit_code
+from mailcore.errors import Retry, StoreError
 from mailcore.settings import Settings
 from mailcore.store import Store, migration
 
@@ -56,6 +58,22 @@ async def check(settings: Settings) -> int:
     return exit_code.FAILED
 
 
+async def until_it_answers(work: Callable[[], Awaitable[int]], seconds: float) -> int:
+    """The result of `work`, tried again for `seconds` while the database is down. Raises what it raised last."""
+    trying = AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, StoreError) and error.retry is not Retry.NEVER),
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(1),
+        before_sleep=_tell,
+        reraise=True,
+    )
+
+    async def once() -> int:  # what tenacity awaits must be a coroutine function
+        return await work()
+
+    return await trying(once)
+
+
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Store]:
     store = await Store.open(settings.database_url)
@@ -63,3 +81,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+def _tell(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("waiting for the database", error=str(error))

@@ -6,19 +6,29 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, Literal, NoReturn
 
 import click
 
-from cli import exit_code, questions
+from cli import exit_code
 from cli.backup.command import backup, restore
-from cli.importing.command import import_django
+from cli.dead_letters.command import dead_letters
+from cli.demo.command import demo, demo_imap, demo_story
+from cli.doctor.command import doctor
+from cli.import_django.command import import_django
+from cli.messages.command import messages
 from cli.password import hash_password
 from cli.process import run_asyncio as _asyncio
 from cli.process import settings as _settings
+from cli.status.command import status
+from cli.timestamp import Start
+from cli.verify.command import verify
 from mailcore import garbage
 from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
+
+_TYPES: Final = ("new", "backfill", "rebind", "stored", "expunged", "flags", "reset", "dead", "synced")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,46 +49,15 @@ def up() -> int:
     return run(Plan(_settings("up", accounts=True)))
 
 
-@root.command()
-@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the demo's data here.")
-@click.option("--every", type=click.FloatRange(min=0.05), default=3.0, show_default=True, help="Seconds between mails.")
-@click.option("--count", type=click.IntRange(min=1), help="End after so many mails (default: until Ctrl-C).")
-@click.option("--api-port", type=click.IntRange(0, 65535), help="Port of the HTTP api (default: 8000, or a free one).")
-def demo(data_dir: Path | None, every: float, count: int | None, api_port: int | None) -> int:
-    """See it work, without credentials: mail arrives in an embedded IMAP server, each one's way is shown."""
-    from cli.demo import run
-
-    return run(data_dir=data_dir, every=every, count=count, api_port=api_port)
-
-
-@root.command(hidden=True)
-@click.option("--every", type=float, required=True)
-@click.option("--count", type=int)
-def demo_story(every: float, count: int | None) -> int:
-    """A child of `demo`: deliver mail and tell its way."""
-    from cli.demo_story import tell
-
-    return _asyncio(tell(_settings("demo", nats=True, accounts=True), every=every, count=count))
-
-
-@root.command(hidden=True)
-@click.option("--port", type=int, required=True)
-def demo_imap(port: int) -> int:
-    """A child of `demo`: the embedded IMAP server."""
-    from cli.demo_imap import serve
-
-    return _asyncio(serve(_settings("imap", accounts=True), port))
-
-
 @root.command(hidden=True)
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--profiles", envvar="COMPOSE_PROFILES", default="")
 @click.option("--rotate", is_flag=True)
 def hand_out_secrets(directory: Path, profiles: str, rotate: bool) -> int:
     """The first service of docker-compose.yml: give each role its secrets."""
-    from cli.handing_out import hand_out
+    from cli.role_secrets import write_role_secrets
 
-    hand_out(_settings("secrets"), directory, profiles=profiles, rotate=rotate)
+    write_role_secrets(_settings("secrets"), directory, profiles=profiles, rotate=rotate)
     return exit_code.OK
 
 
@@ -128,6 +107,40 @@ def sync(account: str | None, mailbox: str | None) -> int:
     return _asyncio(run(_settings("sync", quiet=True), account, mailbox))
 
 
+@root.command()
+@click.option("--account", help="Only this account.")
+@click.option("--mailbox", help="Only this mailbox.")
+@click.option("--type", "types", multiple=True, type=click.Choice(_TYPES), help="Only this type; may be repeated.")
+@click.option("--subject", help="NATS subject filter, instead of those three.")
+@click.option(
+    "--since",
+    type=Start(),
+    help="Also older events: from a time on (`1h` ago, or ISO 8601), `all`, or the last so many of each stream.",
+)
+@click.option("--count", type=click.IntRange(min=1), help="End after so many events.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def tail(
+    account: str | None,
+    mailbox: str | None,
+    types: tuple[str, ...],
+    subject: str | None,
+    since: datetime | Literal["all"] | int | None,
+    count: int | None,
+    as_json: bool,
+) -> int:
+    """Live events, one line each, until Ctrl-C."""
+    from cli.tail import Filter, run
+    from mailcore.bus.layout import filters_by_stream
+
+    if subject is not None and (account is not None or mailbox is not None or types):
+        raise click.UsageError("--subject says it all; leave --account, --mailbox and --type away.")
+    wanted = Filter(account, mailbox, types, subject)
+    if not filters_by_stream(wanted.subjects):
+        raise click.UsageError(f"No stream of ours has subjects like {wanted.subjects!r}; docs/events.md names them.")
+    found = _settings("tail", quiet=True, nats=True)
+    return _asyncio(run(found, wanted=wanted, since=since, count=count, as_json=as_json))
+
+
 @root.group()
 def db() -> None:
     """The database's tables."""
@@ -137,11 +150,11 @@ def db() -> None:
 @click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for a database that is down.")
 def upgrade(wait: float) -> int:
     """Create the tables, or bring them to this version; running processes go on meanwhile."""
+    from cli.database import until_it_answers
     from cli.database import upgrade as run
-    from cli.patience import patiently
 
     settings = _settings("db")
-    return _asyncio(patiently(lambda: run(settings), wait))
+    return _asyncio(until_it_answers(lambda: run(settings), wait))
 
 
 @db.command()
@@ -160,7 +173,36 @@ def check() -> int:
     return _asyncio(run(_settings("db", quiet=True)))
 
 
-for command in (*questions.COMMANDS, backup, restore, hash_password, import_django):
+@root.command()
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
+    """Print a script that makes the SHELL complete commands and options.
+
+    \b
+    bash: eval "$(mozzart completion bash)"     in ~/.bashrc
+    zsh:  eval "$(mozzart completion zsh)"      in ~/.zshrc
+    fish: mozzart completion fish | source      in ~/.config/fish/config.fish
+    """
+    from cli.completion import run
+
+    return run(context.find_root().command, shell)
+
+
+for command in (
+    backup,
+    dead_letters,
+    demo,
+    demo_imap,
+    demo_story,
+    doctor,
+    hash_password,
+    import_django,
+    messages,
+    restore,
+    status,
+    verify,
+):
     root.add_command(command)
 
 

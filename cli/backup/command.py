@@ -9,18 +9,18 @@ import click
 from cli import exit_code
 from cli.process import settings
 
-_PLACE = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path)
 _SHOWN = 20
 
 
 @click.command()
-@click.argument("target", type=_PLACE)
+@click.argument("target", type=_PATH)
 def backup(target: Path) -> int:
     """Copy database and attachments to TARGET while everything runs.
 
     TARGET is a new or empty directory, or a new file NAME.tar.
     """
-    from cli.backup.taking import take
+    from cli.backup.create import take
 
     made = take(settings("backup", quiet=True), target)
     click.echo(f"{target}: {_facts(made.messages, made.files, made.bytes)}, as of {made.made_at:%Y-%m-%d %H:%M:%S}Z")
@@ -38,15 +38,15 @@ def backup(target: Path) -> int:
 
 
 @click.command()
-@click.argument("source", type=_PLACE)
+@click.argument("source", type=_PATH)
 @click.option("--check", "only_check", is_flag=True, help="Compare the checksums of the backup; change nothing.")
 def restore(source: Path, only_check: bool) -> int:
     """Make an installation of the backup SOURCE; overwrites nothing, and nothing of ours may run.
 
     Start it afterwards: what came since the backup is on the server, where the sweep finds it.
     """
-    from cli.backup.restoring import check
-    from cli.backup.restoring import restore as run
+    from cli.backup.restore import check
+    from cli.backup.restore import restore as run
 
     found = settings("restore", quiet=True)
     made = check(source) if only_check else run(found, source)
@@ -64,6 +64,6 @@ def restore(source: Path, only_check: bool) -> int:
 
 
 def _facts(messages: int, files: int, octets: int) -> str:
-    from cli.words import counted, size
+    from cli.quantity import counted, size
 
     return f"{counted(messages, 'message')}, {counted(files, 'file')}, {size(octets)}"

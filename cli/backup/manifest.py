@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cli.backup.place import DATABASE, MEDIA, BackupError
+from cli.backup.archive import DATABASE, MEDIA, BackupError
 
 FORMAT: Final = 1
 

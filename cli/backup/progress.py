@@ -9,7 +9,7 @@ from typing import Final, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from cli.words import size
+from cli.quantity import size
 
 _EVERY: Final = 10.0  # seconds between two lines
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.handing_out import ELSEWHERE
+from cli.role_secrets import ELSEWHERE
 from tests.support.composed import Composed
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail

@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from cli.backup import place
-from cli.backup.place import BackupError
-from cli.backup.restoring import check, restore
-from cli.backup.taking import take
+from cli.backup import archive
+from cli.backup.archive import BackupError
+from cli.backup.create import take
+from cli.backup.restore import check, restore
 from cli.data_lock import AlreadyRunning, DataLock
 from mailcore import metrics
 from mailcore.bus import Bus
@@ -98,7 +98,7 @@ def test_what_fails_leaves_nothing(
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"cli.backup.place._{'Tar' if '.' in name else 'Directory'}Writer.finish", full)
+    monkeypatch.setattr(f"cli.backup.archive._{'Tar' if '.' in name else 'Directory'}Writer.finish", full)
     with pytest.raises(BackupError, match="was not made: No space left"):
         take(settings, tmp_path / "into" / name)
     assert [path for path in (tmp_path / "into").rglob("*") if path.is_file()] == []
@@ -242,5 +242,5 @@ def test_postgresql_is_told_its_own_tools(tmp_path: Path) -> None:
 
 def test_the_names_in_a_backup_are_those_of_the_document() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
-    for name in (place.DATABASE, place.SUMS, place.MANIFEST):
+    for name in (archive.DATABASE, archive.SUMS, archive.MANIFEST):
         assert f"`{name}`" in text

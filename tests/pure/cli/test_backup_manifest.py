@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.backup.archive import DATABASE, BackupError
 from cli.backup.manifest import read_manifest, read_sums, write_sums
-from cli.backup.place import DATABASE, BackupError
 
 SUM = "a" * 64
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1).filter(

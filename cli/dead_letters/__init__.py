@@ -1,0 +1,1 @@
+"""`mozzart dead-letters`: what could not be stored or delivered: listed, shown, sent once more."""

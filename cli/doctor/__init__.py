@@ -1,0 +1,1 @@
+"""`mozzart doctor`: does everything that is needed work, and if not, what to do."""

@@ -1,0 +1,111 @@
+"""The checks of `mozzart doctor` of what runs: NATS, the processes on it, the api."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+
+from cli.doctor.finding import Finding
+from cli.nats_server import program
+from cli.quantity import counted
+from cli.status.run import count_processes
+from mailcore import metrics, undelivered
+from mailcore.bus import MAIL, MAIL_DEAD, Bus
+from mailcore.errors import BusError, MozzartError, SettingsError
+from mailcore.events import control
+from mailcore.settings import Settings
+
+
+async def nats(settings: Settings) -> AsyncIterator[Finding]:
+    if not settings.nats_url and not settings.nats_url_path.exists():
+        try:
+            yield Finding("note", "NATS", f"not running; `mozzart up` starts its own ({program()})")
+        except SettingsError as error:
+            yield Finding("failed", "NATS", "no server", str(error))
+        return
+    try:
+        bus = await Bus.connect(settings.with_nats_url().nats_url, name="doctor", connect_timeout=5)
+    except MozzartError as error:
+        remedy = "Check NATS_URL." if settings.nats_url else "Start `mozzart up`."
+        yield Finding("failed", "NATS", str(error), remedy)
+        return
+    try:
+        try:
+            position = await bus.position(MAIL)
+            yield Finding(
+                "ok", "NATS", f"{bus.server}: the stream {MAIL} holds {counted(position.messages, 'message')}"
+            )
+        except BusError as error:
+            yield Finding(
+                "note",
+                "NATS",
+                f"{bus.server}: {error}",
+                "The first syncer makes the streams; JetStream must be enabled.",
+            )
+        async for finding in _processes(bus):
+            yield finding
+    finally:
+        await bus.close()
+
+
+async def _processes(bus: Bus) -> AsyncIterator[Finding]:
+    try:
+        await bus.request(control.STATES, b"", 3)
+        yield Finding("ok", "syncer", "answers")
+    except BusError as error:
+        yield Finding("note", "syncer", str(error), "Start `mozzart up`, or `mozzart syncer`.")
+    try:
+        consumers = count_processes(await metrics.collect(bus)).get("consumer", 0)
+        if consumers:
+            yield Finding("ok", "consumer", "answers" if consumers == 1 else f"{consumers} answer")
+        else:
+            yield Finding(
+                "note", "consumer", "none answers: mail is not stored", "Start `mozzart up`, or `mozzart consumer`."
+            )
+        dead = (await bus.position(MAIL_DEAD)).messages
+        if dead:
+            yield Finding(
+                "note",
+                "dead",
+                f"{counted(dead, 'message')} could not be stored",
+                "`mozzart dead-letters list` has the reasons.",
+            )
+        if left := await undelivered.count(bus):
+            yield Finding(
+                "note",
+                "webhook",
+                f"its receiver did not take {counted(left, 'event')}",
+                "`mozzart dead-letters list --webhook` has the reasons.",
+            )
+    except BusError as error:
+        yield Finding("note", "consumer", str(error))
+
+
+async def api(settings: Settings) -> AsyncIterator[Finding]:
+    if not settings.api_port:
+        return  # the system chose one, and nobody knows which
+    # An address to listen on is not always one to connect to.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(  # noqa: S104 - nothing is bound here
+        settings.api_host, settings.api_host
+    )
+    where = f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
+    try:
+        status = await asyncio.to_thread(_ready, host, settings.api_port)
+    except (OSError, HTTPException):
+        yield Finding("note", "api", f"{where}: does not answer", "Start `mozzart up`, or `mozzart api`.")
+        return
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        yield Finding("note", "api", f"{where}: answers, but is not ready", "/readyz says what it waits for.")
+    else:
+        yield Finding("ok", "api", f"{where}: answers")
+
+
+def _ready(host: str, port: int) -> int:
+    connection = HTTPConnection(host, port, timeout=3)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status
+    finally:
+        connection.close()

@@ -1,0 +1,1 @@
+"""`mozzart messages`: what is stored: searched, shown, saved."""

@@ -1,0 +1,95 @@
+"""`mozzart messages` as click has it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from cli.process import run_asyncio, settings
+from cli.timestamp import Timestamp
+
+
+@click.group()
+def messages() -> None:
+    """What is stored: search it, show one message, save its attachments."""
+
+
+@messages.command()
+@click.argument("words", nargs=-1)
+@click.option("--account", help="Only this account.")
+@click.option("--mailbox", help="Only this mailbox.")
+@click.option("--from", "sender", default="", help="Words in the sender's name or address.")
+@click.option("--since", type=Timestamp(), help="Received at this time or later: `2d` ago, or ISO 8601.")
+@click.option("--until", type=Timestamp(), help="Received before this time.")
+@click.option("--attachments/--no-attachments", default=None, help="Only with, or only without attachments.")
+@click.option("--expunged/--present", default=False, help="Those gone from the server, or those there (default).")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many, the newest.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def search(
+    words: tuple[str, ...],
+    account: str | None,
+    mailbox: str | None,
+    sender: str,
+    since: datetime | None,
+    until: datetime | None,
+    attachments: bool | None,
+    expunged: bool,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """List messages, the newest first.
+
+    All WORDS must be in the subject, the sender, the recipients or the text; those of one "quoted argument" must stand
+    side by side, and begin* may go on.
+    """
+    from cli.messages.run import search as run
+    from mailcore.store.page import MessageFilter
+
+    wanted = MessageFilter(
+        account=account,
+        mailbox=mailbox,
+        sender=sender,
+        since=since,
+        until=until,
+        has_attachments=attachments,
+        # What the shell kept together belongs together.
+        query=" ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words),
+        expunged=expunged,
+    )
+    return run_asyncio(run(settings("messages", quiet=True), wanted, limit=limit, as_json=as_json))
+
+
+@messages.command("show")
+@click.argument("message_id", metavar="ID", type=click.IntRange(min=1))
+@click.option(
+    "--part",
+    type=click.Choice(("all", "text", "html", "headers")),
+    default="all",
+    show_default=True,
+    help="Only the text, the HTML source or the headers.",
+)
+@click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
+def show_message(message_id: int, part: str, as_json: bool) -> int:
+    """Show the message with this ID: its headers, its way, its attachments, its text."""
+    from cli.messages.run import show as run
+
+    return run_asyncio(run(settings("messages", quiet=True), message_id, part=part, as_json=as_json))
+
+
+@messages.command()
+@click.argument("message_id", metavar="ID", type=click.IntRange(min=1))
+@click.option(
+    "--to",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Into this directory, made if it is not there (default: the working directory).",
+)
+@click.option("--part", "parts", multiple=True, help="Only the attachment of this part; may be repeated.")
+def save(message_id: int, directory: Path, parts: tuple[str, ...]) -> int:
+    """Save the attachments of the message with this ID, under safe names; overwrites no file."""
+    from cli.messages.run import save as run
+
+    return run_asyncio(run(settings("messages", quiet=True), message_id, directory=directory, parts=parts))

@@ -1,0 +1,108 @@
+"""Stored messages on a terminal. What a stranger wrote is shown, never obeyed: no control character reaches it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.quantity import size
+from mailcore.log import one_line
+from mailcore.store.page import AttachmentDetail, MessageDetail, MessageSummary
+
+
+def table(messages: Sequence[MessageSummary]) -> Table:
+    """One row for each."""
+    found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    found.add_column("id", justify="right", no_wrap=True)
+    found.add_column("received", no_wrap=True)
+    found.add_column("from", max_width=32, no_wrap=True, overflow="ellipsis")
+    found.add_column("subject", ratio=1, no_wrap=True, overflow="ellipsis")
+    found.add_column("", no_wrap=True)
+    found.add_column("size", justify="right", no_wrap=True)
+    for one in messages:
+        found.add_row(
+            str(one.id),
+            _local(one.received_at),
+            Text(one_line(one.from_name or one.from_email)),
+            Text(one_line(one.subject) or "(no subject)", style="" if one.subject else "dim"),
+            "[red]gone[/]" if one.expunged_at else "📎" if one.has_attachments else "",
+            size(one.size),
+        )
+    return found
+
+
+def show(console: Console, message: MessageDetail) -> None:
+    """Who, when, what, its way, its attachments, its text."""
+    one = message.summary
+    sender = f"{one.from_name} <{one.from_email}>" if one.from_name else one.from_email
+    lines = [
+        ("subject", one.subject or "(no subject)"),
+        ("from", sender),
+        ("to", ", ".join(one.to_emails)),
+        ("cc", ", ".join(message.cc_emails)),
+        ("sent", _local(one.sent_at)),
+        ("received", _local(one.received_at)),
+        ("message id", one.message_id),
+        ("mailbox", f"{one.account}/{one.mailbox}, UIDVALIDITY {one.uidvalidity}, UID {one.uid}"),
+        ("flags", " ".join(one.flags)),
+        ("size", f"{size(one.size)}, SHA-256 {message.sha256}"),
+        ("its way", _way(message)),
+        ("expunged", _local(one.expunged_at)),
+        ("defects", ", ".join(message.defects)),
+    ]
+    for name, value in lines:
+        if value:
+            console.print(Text.assemble((f"{name:<11}", "dim"), one_line(value)), soft_wrap=True)
+    for attachment in message.attachments:
+        console.print(_attachment(attachment), soft_wrap=True)
+    if message.attachments:
+        say(console, f"{'':<11}mozzart messages save {one.id} takes a copy of them", style="dim")
+    console.print()
+    if message.body_text.strip():
+        write_lines(message.body_text.splitlines())
+    elif message.body_html:
+        say(console, f"There is no text, but HTML: mozzart messages show {one.id} --part html", style="dim")
+
+
+def _attachment(one: AttachmentDetail) -> Text:
+    word = "inline" if one.inline else "attachment"
+    facts = f"  part {one.part_id}, {one.content_type}, {size(one.size)}"
+    return Text.assemble((f"{word:<11}", "dim"), one_line(one.filename or "(no name)"), (one_line(facts), "dim"))
+
+
+def _way(message: MessageDetail) -> str:
+    """How it came here, with the milliseconds since the server's hint."""
+    one = message.summary
+    steps = [("pushed", message.pushed_at), ("published", message.published_at), ("stored", one.stored_at)]
+    known = [(name, at) for name, at in steps if at is not None]
+    first = known[0][1]
+    told = [
+        f"{name} {_local(at)}" if at is first else f"{name} +{(at - first).total_seconds() * 1000:,.1f} ms"
+        for name, at in known
+    ]
+    found = f"found by {message.found_by}" if message.found_by else ""
+    place = f"event {message.stream_seq}" if message.stream_seq else ""
+    return ", ".join(part for part in (message.kind or "", found, *told, place) if part)
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """As they are, for a pipe as for a person, but for control characters (tabs stay)."""
+    for line in lines:
+        sys.stdout.write("\t".join(one_line(part) for part in line.split("\t")) + "\n")
+    sys.stdout.flush()
+
+
+def say(console: Console, line: str, *, style: str = "") -> None:
+    """One line, not broken."""
+    console.print(Text(one_line(line), style=style), soft_wrap=True)
+
+
+def _local(moment: datetime | None) -> str:
+    """In the zone of whoever reads."""
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,1 @@
+"""`mozzart status`: what runs, what is connected, how many messages are where."""

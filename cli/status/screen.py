@@ -1,0 +1,114 @@
+"""What `mozzart status` shows: one line for each part, one row for each mailbox. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from cli.quantity import ago, counted, size, span
+from cli.status.overview import Overview
+from mailcore.bus import MAIL_DEAD
+from mailcore.events.control import MailboxLive
+from mailcore.events.identity import MailboxKey
+from mailcore.log import one_line
+from mailcore.settings import NOT_CONFIGURED, Settings
+from mailcore.store import MailboxState
+
+
+def screen(settings: Settings, found: Overview) -> RenderableType:
+    """All of it, at the moment of the look."""
+    streams = ", ".join(f"{name} {one.messages:,} ({size(one.size)})" for name, one in found.streams.items())
+    rate = "" if found.rate is None else f"  [dim]{found.rate:+,.0f} a second[/]"
+    live = counted(len(found.live), "mailbox")
+    lines = [
+        _line("NATS", found.faults.get("NATS"), f"{escape(found.nats)}  [dim]{streams}[/]"),
+        _line("database", found.faults.get("database"), counted(found.messages, "message") + rate),
+        _line("syncer", found.faults.get("syncer"), live if found.live or settings.imap_configured else NOT_CONFIGURED),
+    ]
+    if found.processes:
+        running = ", ".join(f"{count} × {name}" if count > 1 else name for name, count in found.processes.items())
+        lines.append(_line("processes", None, escape(one_line(running))))
+    dead = found.streams.get(MAIL_DEAD)
+    if dead is not None and dead.messages:
+        lines.append(
+            _unbroken(
+                f"[yellow]![/] {'dead':<10} {counted(dead.messages, 'message')} could not be stored; "
+                "see `mozzart dead-letters list`"
+            )
+        )
+    if found.undelivered:
+        lines.append(
+            _unbroken(
+                f"[yellow]![/] {'webhook':<10} its receiver did not take {counted(found.undelivered, 'event')}; "
+                "see `mozzart dead-letters list --webhook`"
+            )
+        )
+    return Group(*lines, _table(found)) if found.keys else Group(*lines)
+
+
+def _line(name: str, fault: str | None, text: str) -> Text:
+    if fault is None:
+        return _unbroken(f"[green]✓[/] {name:<10} {text}")
+    return _unbroken(f"[red]✗[/] {name:<10} [red]{escape(one_line(fault))}[/]")
+
+
+def _unbroken(markup: str) -> Text:
+    """The terminal breaks a long line, not we: it stays one line for whoever copies it."""
+    text = Text.from_markup(markup)
+    text.no_wrap, text.overflow = True, "ignore"
+    return text
+
+
+def _table(found: Overview) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("mailbox", "connection"):
+        table.add_column(name)
+    for name in ("on server", "stored", "in flight"):
+        table.add_column(name, justify="right")
+    for name in ("last push", "last sync"):
+        table.add_column(name)
+    for key in found.keys:
+        row, live = found.rows.get(key), found.live.get(key)
+        table.add_row(
+            _name(key),
+            _connection(live, found),
+            f"{row.message_count:,}" if row else "–",
+            _stored(row),
+            f"{live.in_flight:,}" if live else "–",
+            ago(row.last_push_at, found.at) if row else "–",
+            _last_sync(row, found.at),
+        )
+        error = (live.error if live else "") or (row.last_error if row and row.last_sync_status == "failed" else "")
+        if error:
+            table.add_row("", f"[red]{escape(one_line(error))}[/]")
+    return table
+
+
+def _name(key: MailboxKey) -> str:
+    return escape(one_line(f"{key.account}/{key.mailbox}"))
+
+
+def _connection(live: MailboxLive | None, found: Overview) -> str:
+    if live is None:
+        return "[red]no syncer[/]" if "syncer" in found.faults else "[dim]not synced[/]"
+    colour = {"idling": "green", "polling": "green"}.get(live.connection, "yellow")
+    return f"[{colour}]{escape(one_line(live.connection))}[/] [dim]for {span(live.since, found.at)}[/]"
+
+
+def _stored(row: MailboxState | None) -> str:
+    if row is None:
+        return "–"
+    # More stored than on the server is only the server's count being that of the last sweep.
+    return f"{row.stored_count:,}" if row.stored_count >= row.message_count else f"[yellow]{row.stored_count:,}[/]"
+
+
+def _last_sync(row: MailboxState | None, now: datetime) -> str:
+    if row is None or row.last_sync_at is None:
+        return "–"
+    colour = "green" if row.last_sync_status == "ok" else "red"
+    return f"[{colour}]{escape(row.last_sync_status)}[/] {ago(row.last_sync_at, now)}"

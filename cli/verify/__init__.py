@@ -1,0 +1,1 @@
+"""`mozzart verify`: the server against the database, and the files against their rows."""

@@ -1,0 +1,33 @@
+"""`mozzart verify` as click has it."""
+
+from __future__ import annotations
+
+import click
+
+from cli.process import run_asyncio, settings
+
+
+@click.command()
+@click.option("--account", help="Only this account.")
+@click.option("--mailbox", help="Only this mailbox.")
+@click.option("--files/--no-files", default=True, help="Whether to read every attachment (default: yes).")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds that a difference must last: mail comes and goes meanwhile.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify(account: str | None, mailbox: str | None, files: bool, wait: float, as_json: bool) -> int:
+    """Compare the server with the database, and the attachments with their rows; changes nothing.
+
+    Each message that the server has must be stored, once, and each stored one must be on the server or be marked as
+    expunged; each attachment must be on disk with its SHA-256.
+    """
+    from cli.verify.run import run
+
+    found = settings("verify", quiet=True, accounts=True)
+    return run_asyncio(
+        run(found, account=account, mailbox=mailbox, files=files, patience=wait, as_json=as_json),
+    )

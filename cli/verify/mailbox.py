@@ -1,0 +1,137 @@
+"""One mailbox on the server against its rows, as `mozzart verify` compares them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cli.verify.comparison import Difference, compare
+from mailcore.events.identity import Identity, MailboxKey
+from mailcore.imap.sequence import UidSet
+from mailcore.settings import Account
+from mailcore.store import MailboxState, Store
+from syncer.imap.connection import ImapConnection
+
+_PAUSE: Final = 0.5
+_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would follow the locale
+
+
+@dataclass(frozen=True)
+class Transit:
+    """Messages that need no row yet: published and not stored, and dead letters."""
+
+    in_flight: frozenset[Identity] = frozenset()
+    dead: frozenset[Identity] = frozenset()
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How one mailbox stands. Counts are messages; `wanted` of those `on_server` is what IMAP_BACKFILL asks for."""
+
+    key: MailboxKey
+    uidvalidity: int
+    on_server: int
+    wanted: int
+    stored: int
+    in_flight: int
+    dead: int
+    difference: Difference
+
+
+async def compare_mailbox(
+    connection: ImapConnection,
+    store: Store,
+    account: Account,
+    key: MailboxKey,
+    *,
+    transit: Callable[[], Awaitable[Transit]],
+    patience: float,
+) -> Compared:
+    """Mail comes and goes while we look: a difference is told only when it lasted `patience` seconds. Raises ImapError,
+    StoreError."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + patience
+    found = await _look(connection, store, account, key, await transit())
+    lasting = found.difference
+    while lasting and clock() < end:
+        await asyncio.sleep(min(_PAUSE, max(end - clock(), 0)))
+        found = await _look(connection, store, account, key, await transit())
+        lasting &= found.difference
+    return Compared(
+        found.key,
+        found.uidvalidity,
+        found.on_server,
+        found.wanted,
+        found.stored,
+        found.in_flight,
+        found.dead,
+        lasting,
+    )
+
+
+async def _look(
+    connection: ImapConnection, store: Store, account: Account, key: MailboxKey, transit: Transit
+) -> Compared:
+    selected = await connection.select(key.mailbox)
+    server = await connection.uid_search()
+    state = await store.load_mailbox(key)
+    wanted = await _in_scope(connection, account, state, selected.uidvalidity, server)
+    stored: list[int] = []
+    older, hashes = [], frozenset[str]()
+    if state is not None:
+        # The rows after the server: what arrives in between is stored too much, and the next look says so.
+        stored = await store.stored_uids(state.id, selected.uidvalidity)
+        older = await store.other_generations(state.id, selected.uidvalidity)
+        if older:
+            everything = await store.other_generations(state.id, 0)  # no UIDVALIDITY is 0 (RFC 9051 §9, nz-number)
+            hashes = frozenset(one.sha256 for one in everything if one.uidvalidity == selected.uidvalidity)
+    open_ones = server - UidSet(stored)
+    in_flight = _here(transit.in_flight, key, selected.uidvalidity, open_ones)
+    dead = _here(transit.dead, key, selected.uidvalidity, open_ones)
+    difference = compare(
+        selected.uidvalidity,
+        server=server,
+        wanted=wanted,
+        stored=stored,
+        on_the_way=in_flight | dead,
+        older=older,
+        hashes=hashes,
+    )
+    return Compared(
+        key,
+        selected.uidvalidity,
+        len(server),
+        len(wanted),
+        len(stored) + len(older),
+        len(in_flight - dead),
+        len(dead),
+        difference,
+    )
+
+
+def _here(identities: frozenset[Identity], key: MailboxKey, uidvalidity: int, uids: UidSet) -> set[int]:
+    return {each.uid for each in identities if each.key == key and each.uidvalidity == uidvalidity and each.uid in uids}
+
+
+async def _in_scope(
+    connection: ImapConnection, account: Account, state: MailboxState | None, uidvalidity: int, server: UidSet
+) -> UidSet:
+    """What IMAP_BACKFILL asks for, as the sweep has it: whatever arrived since the mailbox was first seen, and of what
+    was there before, so many days and one more (SEARCH SINCE knows days only, RFC 9051 §6.4.4)."""
+    backfill = account.backfill
+    if backfill == "all":
+        return server
+    if state is None or state.first_seen_at is None or state.uidvalidity != uidvalidity:
+        arrived, seen_at, first = UidSet(), datetime.now(UTC), state is None
+    else:
+        arrived = server & UidSet.from_ranges([(state.first_uidnext or 1, 0xFFFF_FFFF)])
+        seen_at, first = state.first_seen_at, state.first_uidvalidity == uidvalidity
+    if backfill == "none" and first:
+        return arrived
+    days = 0 if backfill == "none" else int(backfill)
+    since = seen_at - timedelta(days=days + 1)
+    date = f"{since.day}-{_MONTHS[since.month - 1]}-{since.year}"
+    return arrived | (server & await connection.uid_search(f"SINCE {date}"))

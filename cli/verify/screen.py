@@ -1,0 +1,103 @@
+"""What `mozzart verify` says: a line for each mailbox, one for the files, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+
+from cli.quantity import counted, size
+from cli.verify.comparison import uids_text
+from cli.verify.files import Files
+from cli.verify.mailbox import Compared
+from mailcore.log import one_line, strike_out
+from mailcore.store.audit import StoredFile
+
+_SHOWN: Final = 20  # files; --json has them all
+
+_MISSING: Final = "`mozzart sync` fetches what is missing and marks what is gone; `mozzart up` does so by itself."
+_DOUBLED: Final = (
+    "They are of an earlier UIDVALIDITY; `mozzart sync` ends it once all mail of the present one is stored."
+)
+_FILES: Final = "Restore them from a backup of MEDIA_ROOT, or fetch those mails anew; nothing here mends them."
+
+
+def show(
+    console: Console,
+    mailboxes: Sequence[Compared],
+    failed: Mapping[str, str],
+    files: Files | None,
+    notes: Sequence[str],
+) -> None:
+    """Print all of it."""
+    for one in mailboxes:
+        _mailbox(console, one)
+    for name, error in failed.items():
+        _say(console, f"[red]✗[/] [bold]{_safe(name)}[/]  [red]could not be compared: {_safe(error)}[/]")
+    if files is not None:
+        _files(console, files)
+    for note in notes:
+        _say(console, f"[yellow]![/] {_safe(note)}")
+
+
+def _mailbox(console: Console, one: Compared) -> None:
+    mark = "[red]✗[/]" if one.difference else "[green]✓[/]"
+    scope = "" if one.wanted == one.on_server else f" ({one.wanted:,} wanted by IMAP_BACKFILL)"
+    extra = "".join(
+        f", {count:,} {words}" for count, words in ((one.in_flight, "in flight"), (one.dead, "dead letters")) if count
+    )
+    name = f"{one.key.account}/{one.key.mailbox}"
+    _say(
+        console, f"{mark} [bold]{_safe(name)}[/]  {one.on_server:,} on the server{scope}, {one.stored:,} stored{extra}"
+    )
+    for word, places in (
+        ("missing", one.difference.missing),
+        ("gone", one.difference.gone),
+        ("doubled", one.difference.doubled),
+    ):
+        if places:
+            _say(console, f"  [red]{len(places):,} {word}[/]  {_safe(uids_text(places))}")
+    if one.difference.missing or one.difference.gone:
+        _say(console, f"  [dim]→ {_MISSING}[/]")
+    if one.difference.doubled:
+        _say(console, f"  [dim]→ {_DOUBLED}[/]")
+
+
+def _files(console: Console, files: Files) -> None:
+    mark = "[red]✗[/]" if files else "[green]✓[/]"
+    verdict = "" if files else ", each as it was stored"
+    _say(console, f"{mark} [bold]files[/]  {counted(files.count, 'file')}, {size(files.size)}{verdict}")
+    for words, found in (
+        ("missing", files.missing),
+        ("with another content", files.changed),
+        ("not readable", files.unreadable),
+    ):
+        _list(console, words, found)
+    if files:
+        _say(console, f"  [dim]→ {_FILES}[/]")
+    if files.unnamed:
+        _say(
+            console,
+            f"[yellow]![/] {counted(len(files.unnamed), 'file')} that no row names, the first is "
+            f"{_safe(files.unnamed[0])} [dim](its message may be on its way, or a dead letter)[/]",
+        )
+
+
+def _list(console: Console, words: str, found: Sequence[StoredFile]) -> None:
+    if not found:
+        return
+    _say(console, f"  [red]{len(found):,} {words}[/]")
+    for each in found[:_SHOWN]:
+        _say(console, f"    {_safe(each.file)}  [dim]message {each.message_id}[/]")
+    if len(found) > _SHOWN:
+        _say(console, f"    [dim]… and {len(found) - _SHOWN:,} more; --json names them all[/]")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True)
+
+
+def _safe(text: str) -> str:
+    return escape(strike_out(one_line(text)))
