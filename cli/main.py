@@ -130,7 +130,7 @@ def tail(
 ) -> int:
     """Live events, one line each, until Ctrl-C."""
     from cli.tail import Filter, run
-    from mailcore.bus.layout import filters_by_stream
+    from mailcore.bus.layout.subjects import filters_by_stream
 
     if subject is not None and (account is not None or mailbox is not None or types):
         raise click.UsageError("--subject says it all; leave --account, --mailbox and --type away.")

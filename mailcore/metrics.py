@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from mailcore.bus import Bus
-from mailcore.bus.layout import MAIL, MAIL_DEAD, MAIL_EVENTS
+from mailcore.bus.layout.streams import MAIL, MAIL_DEAD, MAIL_EVENTS
 
 SUBJECT: Final = "mozzart.metrics"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

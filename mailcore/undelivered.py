@@ -13,7 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from mailcore.bus import Bus
-from mailcore.bus.headers import decode_headers
+from mailcore.bus.core.headers import decode_headers
 from mailcore.errors import BusError, EventError, Retry, Scope
 from mailcore.events.undelivered import PREFIX, REDELIVER, STREAM, Redeliver, Redelivered, Undelivered
 

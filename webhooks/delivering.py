@@ -113,7 +113,7 @@ class Delivering:
     async def _bury(self, delivery: Delivery, notice: Notice, answer: Answer) -> None:
         log.error("given-up", id=notice.id, error=str(answer), attempts=delivery.deliveries)
         try:
-            await self._bus.own.publish(
+            await self._bus.dedicated.publish(
                 undelivered_subject(delivery.subject),
                 undelivered_headers(delivery.headers, str(answer), delivery.deliveries),
                 delivery.data,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mailcore import undelivered
 from mailcore.bus import Bus
-from mailcore.bus.service import Subscription
+from mailcore.bus.core.requests import Subscription
 from mailcore.errors import EventError
 from mailcore.events.undelivered import REDELIVER, Redeliver, Redelivered
 from mailcore.undelivered import UndeliveredMissing

@@ -1,15 +1,16 @@
 """JetStream and core NATS behind one facade; the only package that imports nats-py."""
 
-from mailcore.bus.bodies import BodyMissing
 from mailcore.bus.bus import Bus, Unsettled
-from mailcore.bus.dead import DeadLetterMissing
-from mailcore.bus.delivery import Delivery
-from mailcore.bus.layout import ACK_WAIT, MAIL, MAIL_DEAD, MAIL_EVENTS
-from mailcore.bus.pipeline import Pipeline
-from mailcore.bus.position import StreamPosition
-from mailcore.bus.publish import PubAck
-from mailcore.bus.pull import Pull
-from mailcore.bus.service import Subscription
+from mailcore.bus.core.requests import Subscription
+from mailcore.bus.jetstream.bodies import BodyMissing
+from mailcore.bus.jetstream.dead_letters import DeadLetterMissing
+from mailcore.bus.jetstream.delivery import Delivery
+from mailcore.bus.jetstream.pipeline import Pipeline
+from mailcore.bus.jetstream.position import StreamPosition
+from mailcore.bus.jetstream.publish import PubAck
+from mailcore.bus.jetstream.pull import Pull
+from mailcore.bus.layout.durables import ACK_WAIT
+from mailcore.bus.layout.streams import MAIL, MAIL_DEAD, MAIL_EVENTS
 from mailcore.events.dead_letter import DeadLetter
 
 __all__ = [

@@ -8,20 +8,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from mailcore.bus.bodies import Bodies
-from mailcore.bus.dead import DeadLetters
-from mailcore.bus.delivery import Delivery
-from mailcore.bus.jetstream import JetStream
-from mailcore.bus.layout import DURABLES, MAIL, SUBJECTS, Limits
-from mailcore.bus.link import Link
-from mailcore.bus.own import Own
-from mailcore.bus.pipeline import Pipeline
-from mailcore.bus.position import StreamPosition, stream_position
-from mailcore.bus.publish import PubAck, Publisher
-from mailcore.bus.pull import Pull
-from mailcore.bus.reader import Reader, Since
-from mailcore.bus.service import Answerer, Callback, Service, Subscription
-from mailcore.bus.tail import Tails
+from mailcore.bus.core.connection import Connection
+from mailcore.bus.core.requests import Answerer, Callback, Requests, Subscription
+from mailcore.bus.jetstream.api import JetStream
+from mailcore.bus.jetstream.bodies import Bodies
+from mailcore.bus.jetstream.dead_letters import DeadLetters
+from mailcore.bus.jetstream.dedicated import Dedicated
+from mailcore.bus.jetstream.delivery import Delivery
+from mailcore.bus.jetstream.pipeline import Pipeline
+from mailcore.bus.jetstream.position import StreamPosition, stream_position
+from mailcore.bus.jetstream.publish import PubAck, Publisher
+from mailcore.bus.jetstream.pull import Pull
+from mailcore.bus.jetstream.reader import Reader, Since
+from mailcore.bus.jetstream.tail import Tails
+from mailcore.bus.layout.durables import DURABLES
+from mailcore.bus.layout.streams import MAIL, SUBJECTS, Limits
 from mailcore.errors import BusError, EventError
 from mailcore.events.dead_letter import DEAD_BUCKET, DeadLetter, identity_of
 from mailcore.events.identity import Identity
@@ -42,43 +43,43 @@ class Unsettled(NamedTuple):
 class Bus:
     """One per process. Every method may be cancelled; `connect` and all others raise BusError."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._jetstream = JetStream(link)
-        self._publisher = Publisher(link, self._jetstream)
-        self._reader = Reader(link, self._jetstream)
-        self._bodies = Bodies(BODY_BUCKET, link, self._jetstream, self._publisher, self._reader)
-        self._dead_bodies = Bodies(DEAD_BUCKET, link, self._jetstream, self._publisher, self._reader)
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._jetstream = JetStream(connection)
+        self._publisher = Publisher(connection, self._jetstream)
+        self._reader = Reader(connection, self._jetstream)
+        self._bodies = Bodies(BODY_BUCKET, connection, self._jetstream, self._publisher, self._reader)
+        self._dead_bodies = Bodies(DEAD_BUCKET, connection, self._jetstream, self._publisher, self._reader)
         self._dead = DeadLetters(self._publisher, self._reader, self._jetstream, self._dead_bodies, self._bodies)
-        self._service = Service(link)
-        self.own = Own(link, self._jetstream, self._publisher)
+        self._requests = Requests(connection)
+        self.dedicated = Dedicated(connection, self._jetstream, self._publisher)
         self._pulls: list[Pull] = []
         self._tails = Tails(self._jetstream, self._reader)
 
     @classmethod
     async def connect(cls, url: str, *, name: str, connect_timeout: float = 10) -> Bus:
         """Connect as `name`. Once connected, a lost connection is made again, for ever."""
-        return cls(await Link.open(url, name=name, connect_timeout=connect_timeout))
+        return cls(await Connection.open(url, name=name, connect_timeout=connect_timeout))
 
     async def close(self) -> None:
         """Give back what was pulled and not taken, send what is queued (within three seconds), disconnect."""
         await self._tails.close()
-        await self._service.close()
+        await self._requests.close()
         await self._reader.close()
         for pull in self._pulls:
             await pull.close()
-        await self.own.close()
+        await self.dedicated.close()
         await self._jetstream.close()
-        await self._link.close(_CLOSE_SECONDS)
+        await self._connection.close(_CLOSE_SECONDS)
 
     @property
     def connected(self) -> bool:
-        return self._link.connected
+        return self._connection.connected
 
     @property
     def server(self) -> str:
         """The servers' URLs without credentials."""
-        return str(self._link.address)
+        return str(self._connection.address)
 
     @property
     def max_inline(self) -> int:
@@ -88,7 +89,7 @@ class Bus:
     def watch(self, callback: Callable[[bool], None]) -> None:
         """Call `callback(connected)` at each change of the connection. Core messages (`listen`) that passed in
         between are lost: reconcile after each True."""
-        self._link.watchers.append(callback)
+        self._connection.watchers.append(callback)
 
     async def ensure(
         self,
@@ -118,7 +119,7 @@ class Bus:
     def pipeline(self, ended: Callable[[T, PubAck | BusError], None]) -> Pipeline[T]:
         """For many events at once: `async with bus.pipeline(ended) as pipeline: await pipeline.send(tag, event)`.
         `ended` hears of each in the end."""
-        return Pipeline(self._link, self._publisher, ended)
+        return Pipeline(self._connection, self._publisher, ended)
 
     async def publish_all(self, events: Iterable[MessageEvent | ThinEvent]) -> list[PubAck | BusError]:
         """Publish many and await their PubAcks; what became of each, in order. Raises BusError, retry NEVER, for what
@@ -157,27 +158,27 @@ class Bus:
             first = await born()
         except BusError:
             first = await restore()
-        pull = Pull(self._link, stream, durable, born=first, restore=restore)
+        pull = Pull(self._connection, stream, durable, born=first, restore=restore)
         self._pulls.append(pull)
         return pull
 
     async def listen(self, subjects: Sequence[str], callback: Callback) -> Subscription:
         """Call `callback(subject, data, headers)` in the event loop for each core message; it must not block. What it
         raises is logged. Lasts over reconnects; what passes while the connection is down is not heard (`watch`)."""
-        return await self._service.listen(subjects, callback)
+        return await self._requests.listen(subjects, callback)
 
     async def request(self, subject: str, payload: bytes, timeout: float) -> bytes:
         """The answer of whoever responds to `subject`; BusError when nobody does, or not in `timeout` seconds."""
-        return await self._service.request(subject, payload, timeout)
+        return await self._requests.request(subject, payload, timeout)
 
     async def gather(self, subject: str, payload: bytes, timeout: float) -> list[bytes]:
         """The answers of all who respond to `subject` within `timeout` seconds."""
-        return await self._service.gather(subject, payload, timeout)
+        return await self._requests.gather(subject, payload, timeout)
 
     async def respond(self, subject: str, handler: Answerer) -> Subscription:
         """Answer requests to `subject` by `handler`, each in a task of its own. What it raises is logged, and the
         asker gets a BusError with the exception's class name."""
-        return await self._service.respond(subject, handler)
+        return await self._requests.respond(subject, handler)
 
     async def tail(
         self, subject_filter: str, *, since: Since | Mapping[str, int | datetime] = None, bodies: bool = False

@@ -327,10 +327,10 @@ def bury(mozzart: Mozzart) -> None:
 
     async def give_up() -> None:
         bus = await Bus.connect((mozzart.home / "data" / "nats.url").read_text().strip(), name="test")
-        await bus.own.stream(undelivered.CONFIG)
+        await bus.dedicated.stream(undelivered.CONFIG)
         event = expunged(9)
         headers = undelivered_headers(event.headers(), "HTTP <b>500</b>", 104)
-        await bus.own.publish(undelivered_subject(event.subject), headers, event.payload())
+        await bus.dedicated.publish(undelivered_subject(event.subject), headers, event.payload())
         await bus.close()
 
     with ThreadPoolExecutor(1) as threads:  # Playwright's own loop runs in this thread

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus, DeadLetterMissing, Delivery
-from mailcore.bus.layout import Limits, streams
+from mailcore.bus.layout.streams import Limits, streams
 from mailcore.errors import BusError, Retry, Scope
 from mailcore.events.message import MessageEvent
 from mailcore.settings import Settings

@@ -13,7 +13,8 @@ import pytest
 import pytest_asyncio
 import structlog.testing
 
-from mailcore.bus import MAIL, Bus, Pull, wire
+from mailcore.bus import MAIL, Bus, Pull
+from mailcore.bus.core import wire
 from mailcore.errors import BusError, Retry
 from tests.support.events import BODY, expunged, message
 from tests.support.nats import NatsServer
@@ -252,7 +253,7 @@ async def test_a_connection_gone_silent_is_replaced(
 async def test_what_the_server_calls_an_error_leads_to_a_reconnect(bus: Bus, nonsense: bytes) -> None:
     changes: list[bool] = []
     bus.watch(changes.append)
-    bus._link.wire.send(nonsense)
+    bus._connection.wire.send(nonsense)
     await until(lambda: changes == [False, True], "the reconnect")
     assert (await bus.publish(message(1))).seq == 1
 
@@ -266,7 +267,7 @@ async def test_an_exception_in_the_read_loop_leads_to_a_reconnect(bus: Bus, monk
         monkeypatch.undo()
         raise LookupError("of the test")
 
-    monkeypatch.setattr(bus._link.wire, "_process_msg", broken)
+    monkeypatch.setattr(bus._connection.wire, "_process_msg", broken)
     assert (await bus.publish(message(1))).seq == 1
     assert changes == [False, True]
 
@@ -275,7 +276,7 @@ async def test_an_exception_in_the_read_loop_leads_to_a_reconnect(bus: Bus, monk
 async def test_other_credentials_after_a_restart_keep_the_bus_trying(bus: Bus, nats_server: NatsServer) -> None:
     right, nats_server.token = nats_server.token, "changed"
     nats_server.restart()
-    await until(bus._link.wire.refused.is_set, "the refusal")
+    await until(bus._connection.wire.refused.is_set, "the refusal")
     assert not bus.connected
     nats_server.token = right
     nats_server.restart()
@@ -405,7 +406,7 @@ async def test_a_peer_that_takes_nothing_any_more_is_left_at_once(impatient: Non
     server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 12)
     bus = await Bus.connect(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", name="test")
     for _ in range(64):
-        bus._link.wire.publish_parts("a", "", b"", bytes(1 << 19))
+        bus._connection.wire.publish_parts("a", "", b"", bytes(1 << 19))
     async with asyncio.timeout(10):
         await again.wait()
     await bus.close()

@@ -141,8 +141,8 @@ async def _answer(_: bytes) -> bytes:
 async def test_the_api_sees_what_waits_and_what_a_webhook_could_not_deliver(composed: Composed, buses: Buses) -> None:
     api, webhook = await buses.of("api"), await buses.of("webhook")
     await webhook.ensure()
-    await webhook.own.stream(undelivered.CONFIG)
-    await webhook.own.publish("webhook-dead.default.INBOX.stored", {"mozzart-deliveries": "3"}, b"{}")
+    await webhook.dedicated.stream(undelivered.CONFIG)
+    await webhook.dedicated.publish("webhook-dead.default.INBOX.stored", {"mozzart-deliveries": "3"}, b"{}")
 
     async def take_it(request: bytes) -> bytes:
         seq = Redeliver.model_validate_json(request).seq

@@ -22,7 +22,7 @@ from tests.support.stores import KEY, query
 # What a killed consumer had comes again after one second instead of sixty.
 _HASTY = """
 import runpy
-from mailcore.bus.layout import DURABLES
+from mailcore.bus.layout.durables import DURABLES
 for _, config in DURABLES.values():
     config["ack_wait"] = 1_000_000_000
 runpy.run_module("consumers", run_name="__main__")

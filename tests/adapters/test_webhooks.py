@@ -238,7 +238,7 @@ async def test_what_nobody_understands_is_left_out_of_the_list_and_is_never_sent
 ) -> None:
     async with serving(nats_server, receiver.url):
         for subject in ("webhook-dead.x", "webhook-dead.default.INBOX.stored"):
-            await bus.own.publish(subject, {"mozzart-deliveries": "many"}, b"\xff")
+            await bus.dedicated.publish(subject, {"mozzart-deliveries": "many"}, b"\xff")
         assert [(one.seq, one.attempts) async for one in undelivered.entries(bus)] == [(2, 0)]
         for seq in (1, 2):
             with pytest.raises(UndeliveredMissing):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcore.bus.address import parse_address
+from mailcore.bus.core.address import parse_address
 from mailcore.errors import SettingsError
 
 secrets = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

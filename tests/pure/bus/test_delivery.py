@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcore.bus.delivery import Delivery, Place, parse_place
+from mailcore.bus.jetstream.delivery import Delivery, Metadata, parse_metadata
 from mailcore.errors import EventError
 
 NINE = "$JS.ACK.MAIL.store.2.30.40.1700000000123456789.5"
-PLACE = Place("MAIL", 2, 30, 40, datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC), 5)
+METADATA = Metadata("MAIL", 2, 30, 40, datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC), 5)
 
 
 @pytest.mark.parametrize(
@@ -22,18 +22,18 @@ PLACE = Place("MAIL", 2, 30, 40, datetime(2023, 11, 14, 22, 13, 20, 123456, tzin
     ],
 )
 def test_both_forms_of_the_reply_subject_are_read(reply: str) -> None:
-    assert parse_place(reply) == PLACE
+    assert parse_metadata(reply) == METADATA
 
 
 @given(st.text())
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(EventError, match="not a JetStream reply subject"):
-        parse_place("$JS.ACK." + text)
+        parse_metadata("$JS.ACK." + text)
 
 
 def delivery(sent: list[tuple[str, bytes]]) -> Delivery:
     return Delivery(
-        "s", b"", PLACE, b"NATS/1.0\r\na: b\r\n\r\n", NINE, lambda reply, payload: sent.append((reply, payload))
+        "s", b"", METADATA, b"NATS/1.0\r\na: b\r\n\r\n", NINE, lambda reply, payload: sent.append((reply, payload))
     )
 
 

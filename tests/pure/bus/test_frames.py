@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
-from mailcore.bus.frames import Frames
+from mailcore.bus.core.frames import Frames
 
 
 class Taken(NamedTuple):

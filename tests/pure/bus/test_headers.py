@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcore.bus.headers import Status, decode_headers, decode_status, encode_headers
+from mailcore.bus.core.headers import Status, decode_headers, decode_status, encode_headers
 from mailcore.errors import EventError
 
 header_names = st.from_regex(re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII), fullmatch=True)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcore.bus.layout import MAIL, MAIL_DEAD, MAIL_EVENTS, Limits, filters_by_stream, intersection, ns, streams
+from mailcore.bus.layout.streams import MAIL, MAIL_DEAD, MAIL_EVENTS, Limits, ns, streams
+from mailcore.bus.layout.subjects import filters_by_stream, intersection
 
 tokens = st.sampled_from(["a", "b", "*"])
 patterns = st.builds(

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcore.bus.window import Window
+from mailcore.bus.jetstream.window import Window
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.tail import Filter
-from mailcore.bus.layout import filters_by_stream
+from mailcore.bus.layout.subjects import filters_by_stream
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 from hypothesis import given
 
-from mailcore.bus.layout import ACK_WAIT, DURABLES, MAIL, SUBJECTS, Limits, streams
+from mailcore.bus.layout.durables import ACK_WAIT, DURABLES
+from mailcore.bus.layout.streams import MAIL, SUBJECTS, Limits, streams
 from mailcore.events import asyncapi, control
 from mailcore.events.dead_letter import dead_headers
 from mailcore.events.message import MessageEvent

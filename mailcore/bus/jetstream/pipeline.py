@@ -13,8 +13,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Generic, NamedTuple, Self, TypeVar
 
-from mailcore.bus.link import NO_RESPONDERS, Answer, Link
-from mailcore.bus.publish import ATTEMPT, TOTAL, Message, PubAck, Publisher, read_ack
+from mailcore.bus.core.connection import NO_RESPONDERS, Answer, Connection
+from mailcore.bus.jetstream.publish import ATTEMPT, TOTAL, Message, PubAck, Publisher, read_ack
 from mailcore.errors import BusError
 from mailcore.events.message import MessageEvent
 from mailcore.events.thin import ThinEvent
@@ -40,8 +40,10 @@ class Pipeline(Generic[T]):
     At most 256 messages and (but for a single larger one) 16 MB are under way. One task at a time.
     """
 
-    def __init__(self, link: Link, publisher: Publisher, ended: Callable[[T, PubAck | BusError], None]) -> None:
-        self._link = link
+    def __init__(
+        self, connection: Connection, publisher: Publisher, ended: Callable[[T, PubAck | BusError], None]
+    ) -> None:
+        self._connection = connection
         self._publisher = publisher
         self._ended = ended
         self._under_way: deque[_Sent[T]] = deque()
@@ -52,14 +54,14 @@ class Pipeline(Generic[T]):
         payload = event.body if isinstance(event, MessageEvent) else event.payload()
         message = self._publisher.prepare(event.subject, event.headers(), payload)
         while self._under_way and (len(self._under_way) >= _MAX_COUNT or self._size + message.size > _MAX_BYTES):
-            await self._settle(max(len(self._under_way) // 2, 1))
-        await self._link.wire.room()
-        reply, answer = self._link.expect()
+            await self._end(max(len(self._under_way) // 2, 1))
+        await self._connection.wire.room()
+        reply, answer = self._connection.expect()
         now = asyncio.get_running_loop().time()
         self._under_way.append(_Sent(tag, message, reply, answer, now))
         self._size += message.size
-        if self._link.connected:
-            self._link.wire.publish_parts(message.subject, reply, message.block, message.payload)
+        if self._connection.connected:
+            self._connection.wire.publish_parts(message.subject, reply, message.block, message.payload)
         else:
             answer.set_result(None)
 
@@ -71,7 +73,7 @@ class Pipeline(Generic[T]):
     ) -> None:
         try:
             if error is None and self._under_way:
-                await self._settle(len(self._under_way))
+                await self._end(len(self._under_way))
         finally:
             while self._under_way:
                 sent = self._take()
@@ -82,8 +84,8 @@ class Pipeline(Generic[T]):
                 else:
                     self._ended(sent.tag, ack or BusError(f"{sent.message.what}: given up before its PubAck came"))
 
-    async def _settle(self, count: int) -> None:
-        """The `count` oldest. The last of them first: when its answer is there, so are, as a rule, those before it."""
+    async def _end(self, count: int) -> None:
+        """Hear of the `count` oldest. The last one first: when its answer is there, so are, as a rule, those before."""
         await _wait(self._under_way[count - 1])
         for _ in range(count):
             sent = self._under_way[0]
@@ -102,7 +104,7 @@ class Pipeline(Generic[T]):
     def _take(self) -> _Sent[T]:
         sent = self._under_way.popleft()
         self._size -= sent.message.size
-        self._link.forget(sent.reply)
+        self._connection.forget(sent.reply)
         return sent
 
 

@@ -9,11 +9,11 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from mailcore.bus.delivery import Delivery
-from mailcore.bus.jetstream import STREAM_NOT_FOUND, ApiError, JetStream
-from mailcore.bus.layout import ns
-from mailcore.bus.link import Link
-from mailcore.bus.pull import Interrupted, Pull
+from mailcore.bus.core.connection import Connection
+from mailcore.bus.jetstream.api import STREAM_NOT_FOUND, ApiError, JetStream
+from mailcore.bus.jetstream.delivery import Delivery
+from mailcore.bus.jetstream.pull import Interrupted, Pull
+from mailcore.bus.layout.streams import ns
 
 log = structlog.get_logger(__name__)
 
@@ -24,8 +24,8 @@ _IDLE: Final = timedelta(minutes=1)  # after which the server removes a reader t
 
 
 class Reader:
-    def __init__(self, link: Link, jetstream: JetStream) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, jetstream: JetStream) -> None:
+        self._connection = connection
         self._jetstream = jetstream
         self._pulls: set[Pull] = set()
 
@@ -47,7 +47,7 @@ class Reader:
         """
         while True:
             config: dict[str, Any] = {
-                "name": self._link.wire.new_inbox().rpartition(".")[2],
+                "name": self._connection.wire.new_inbox().rpartition(".")[2],
                 "ack_policy": "none",
                 "filter_subjects": list(filters),
                 "headers_only": headers_only,
@@ -70,7 +70,7 @@ class Reader:
             if not follow and not made.get("num_pending", 0):
                 self._delete(stream, name)
                 return
-            pull = Pull(self._link, stream, name)
+            pull = Pull(self._connection, stream, name)
             self._pulls.add(pull)
             try:
                 async with aclosing(self._in_order(pull, max_bytes)) as deliveries:
@@ -91,7 +91,7 @@ class Reader:
         expected = 1
         while True:
             for delivery in await pull.next(max_bytes=max_bytes):
-                if delivery.place.consumer_seq != expected:
+                if delivery.metadata.consumer_seq != expected:
                     raise Interrupted(f"delivery {expected} did not arrive")
                 expected += 1
                 yield delivery
@@ -105,9 +105,9 @@ class Reader:
         return 0 if state["last_seq"] < after else after
 
     def _delete(self, stream: str, name: str) -> None:
-        if self._link.connected:
-            self._link.wire.publish_parts(
-                f"$JS.API.CONSUMER.DELETE.{stream}.{name}", self._link.unused_reply(), b"", b""
+        if self._connection.connected:
+            self._connection.wire.publish_parts(
+                f"$JS.API.CONSUMER.DELETE.{stream}.{name}", self._connection.unused_reply(), b"", b""
             )
 
     async def close(self) -> None:

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import structlog
 
-from mailcore.bus.jetstream import CONSUMER_NOT_FOUND, STREAM_NOT_FOUND, ApiError, JetStream
-from mailcore.bus.layout import ACK_WAIT, ns
-from mailcore.bus.link import Link
-from mailcore.bus.publish import PubAck, Publisher
-from mailcore.bus.pull import Pull
+from mailcore.bus.core.connection import Connection
+from mailcore.bus.jetstream.api import CONSUMER_NOT_FOUND, STREAM_NOT_FOUND, ApiError, JetStream
+from mailcore.bus.jetstream.publish import PubAck, Publisher
+from mailcore.bus.jetstream.pull import Pull
+from mailcore.bus.layout.durables import ACK_WAIT
+from mailcore.bus.layout.streams import ns
 
 log = structlog.get_logger(__name__)
 
@@ -20,11 +21,11 @@ log = structlog.get_logger(__name__)
 _PENDING: Final = 1_000
 
 
-class Own:
+class Dedicated:
     """Raises BusError, as all of the bus."""
 
-    def __init__(self, link: Link, jetstream: JetStream, publisher: Publisher) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, jetstream: JetStream, publisher: Publisher) -> None:
+        self._connection = connection
         self._jetstream = jetstream
         self._publisher = publisher
         self._pulls: list[Pull] = []
@@ -51,7 +52,7 @@ class Own:
             await self._jetstream.restore()
             return await made()
 
-        pull = Pull(self._link, stream, durable, born=await made(), restore=restore)
+        pull = Pull(self._connection, stream, durable, born=await made(), restore=restore)
         self._pulls.append(pull)
         return pull
 

@@ -8,12 +8,13 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Final
 
-from mailcore.bus.delivery import Delivery
-from mailcore.bus.jetstream import JetStream
-from mailcore.bus.layout import MAIL_EVENTS, filters_by_stream
-from mailcore.bus.link import end_tasks
-from mailcore.bus.position import stream_position
-from mailcore.bus.reader import Reader, Since
+from mailcore.bus.core.connection import end_tasks
+from mailcore.bus.jetstream.api import JetStream
+from mailcore.bus.jetstream.delivery import Delivery
+from mailcore.bus.jetstream.position import stream_position
+from mailcore.bus.jetstream.reader import Reader, Since
+from mailcore.bus.layout.streams import MAIL_EVENTS
+from mailcore.bus.layout.subjects import filters_by_stream
 from mailcore.errors import BusError, Retry
 
 _AHEAD: Final = 64  # deliveries that wait for whoever reads
@@ -71,10 +72,10 @@ class Tails:
     async def _start(self, stream: str, since: Since | Mapping[str, int | datetime]) -> tuple[int, datetime | None]:
         """The sequence after which, or the time from which, to begin with `stream`."""
         if isinstance(since, Mapping):
-            place = since.get(stream)
-            if isinstance(place, int):
-                return await self._reader.resume_after(stream, place), None
-            since = place
+            start = since.get(stream)
+            if isinstance(start, int):
+                return await self._reader.resume_after(stream, start), None
+            since = start
         if isinstance(since, datetime):
             return 0, since
         if since == "all":

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from mailcore.bus.headers import encode_headers
-from mailcore.bus.jetstream import JetStream
-from mailcore.bus.link import NO_RESPONDERS, Link, Reply
-from mailcore.bus.window import Window
+from mailcore.bus.core.connection import NO_RESPONDERS, Connection, Reply
+from mailcore.bus.core.headers import encode_headers
+from mailcore.bus.jetstream.api import JetStream
+from mailcore.bus.jetstream.window import Window
 from mailcore.errors import BusError, Retry, Scope
 
 log = structlog.get_logger(__name__)
@@ -48,14 +48,14 @@ class Message(NamedTuple):
 
 
 class Publisher:
-    def __init__(self, link: Link, jetstream: JetStream) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, jetstream: JetStream) -> None:
+        self._connection = connection
         self._jetstream = jetstream
         self._window = Window(_WINDOW_COUNT, _WINDOW_BYTES)
 
     @property
     def max_inline(self) -> int:
-        return max(min(MAX_INLINE, self._link.wire.max_payload) - HEADER_ROOM, 1)
+        return max(min(MAX_INLINE, self._connection.wire.max_payload) - HEADER_ROOM, 1)
 
     async def publish(self, subject: str, headers: dict[str, str], payload: bytes, *, total: float = TOTAL) -> PubAck:
         """Raises BusError: retry NEVER for what no attempt can mend (too large), LATER when no PubAck came in `total`
@@ -74,7 +74,7 @@ class Publisher:
         return message
 
     def _check(self, subject: str, block: bytes, payload: bytes, what: str) -> None:
-        limit = self._link.wire.max_payload
+        limit = self._connection.wire.max_payload
         if len(block) + len(payload) > limit or len(block) > HEADER_ROOM:
             raise BusError(
                 f"{what}: {len(payload)} bytes with {len(block)} of headers are more than NATS takes "
@@ -92,22 +92,22 @@ class Publisher:
 
     async def attempts(self, message: Message, total: float) -> PubAck:
         """Send it until its PubAck comes, for `total` seconds, outside of any window. Raises BusError as `publish`."""
-        link = self._link
+        connection = self._connection
         loop = asyncio.get_running_loop()
         end = loop.time() + total
         why = "the connection is down"
         pause = 0.02
         while (now := loop.time()) < end:
             try:
-                with link.asking() as (reply, answer):
+                with connection.asking() as (reply, answer):
                     async with asyncio.timeout_at(min(now + ATTEMPT, end)):
-                        if not link.connected:
-                            await link.ready()
-                        await link.wire.room()
-                        link.wire.publish_parts(message.subject, reply, message.block, message.payload)
+                        if not connection.connected:
+                            await connection.ready()
+                        await connection.wire.room()
+                        connection.wire.publish_parts(message.subject, reply, message.block, message.payload)
                         got = await answer
             except TimeoutError:
-                why = "no PubAck" if link.connected else "the connection is down"
+                why = "no PubAck" if connection.connected else "the connection is down"
                 continue
             if got is None:
                 why = "the connection was lost"
@@ -122,7 +122,7 @@ class Publisher:
                 why = ack
             await asyncio.sleep(min(pause, max(end - loop.time(), 0)))
             pause = min(pause * 2, 1.0)
-        raise BusError(f"{message.what}: no PubAck from NATS at {link.address} within {total:g} s: {why}")
+        raise BusError(f"{message.what}: no PubAck from NATS at {connection.address} within {total:g} s: {why}")
 
     async def _restored(self, left: float) -> bool:
         """After a 503: the stream is gone, or JetStream is starting. True when all streams are there again."""

@@ -16,11 +16,11 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from mailcore.bus.jetstream import NO_MESSAGE, ApiError, JetStream
-from mailcore.bus.layout import bucket_stream
-from mailcore.bus.link import Link
-from mailcore.bus.publish import HEADER_ROOM, Publisher
-from mailcore.bus.reader import Reader
+from mailcore.bus.core.connection import Connection
+from mailcore.bus.jetstream.api import NO_MESSAGE, ApiError, JetStream
+from mailcore.bus.jetstream.publish import HEADER_ROOM, Publisher
+from mailcore.bus.jetstream.reader import Reader
+from mailcore.bus.layout.streams import bucket_stream
 from mailcore.errors import BusError, Retry, Scope
 
 _CHUNK: Final = 512 << 10
@@ -37,10 +37,12 @@ class BodyMissing(BusError):
 class Bodies:
     """One bucket."""
 
-    def __init__(self, bucket: str, link: Link, jetstream: JetStream, publisher: Publisher, reader: Reader) -> None:
+    def __init__(
+        self, bucket: str, connection: Connection, jetstream: JetStream, publisher: Publisher, reader: Reader
+    ) -> None:
         self._bucket = bucket
         self._stream = bucket_stream(bucket)
-        self._link = link
+        self._connection = connection
         self._jetstream = jetstream
         self._publisher = publisher
         self._reader = reader
@@ -53,7 +55,7 @@ class Bodies:
             if old is not None and old["digest"] == digest and await self._is_whole(old):
                 return
             await asyncio.to_thread(file.seek, 0)
-            nuid = self._link.wire.new_inbox().rpartition(".")[2]
+            nuid = self._connection.wire.new_inbox().rpartition(".")[2]
             chunks = await self._put_chunks(nuid, file)
         info = {
             "name": name,
@@ -95,7 +97,7 @@ class Bodies:
 
     @property
     def _chunk(self) -> int:
-        return max(min(_CHUNK, self._link.wire.max_payload - HEADER_ROOM), 1)
+        return max(min(_CHUNK, self._connection.wire.max_payload - HEADER_ROOM), 1)
 
     async def _put_chunks(self, nuid: str, file: BinaryIO) -> int:
         # One after another: their order in the stream is the object's, also when one had to be repeated.

@@ -27,8 +27,8 @@ from nats.aio.client import Client, Srv
 from nats.aio.subscription import Subscription
 from nats.protocol import command
 
-from mailcore.bus.address import Address
-from mailcore.bus.frames import Frames
+from mailcore.bus.core.address import Address
+from mailcore.bus.core.frames import Frames
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,7 @@ class Wire(Client):
             if self.is_connected:
                 self.send(command.unsub_cmd(sid, 0))
                 async with asyncio.timeout(_DRAIN_SECONDS):
-                    await self.settled()
+                    await self.handled()
         except (TimeoutError, OSError) as error:
             # What was under way comes again after ack_wait: whoever is gone can be given nothing back.
             log.debug("nats-not-drained", sid=sid, error=repr(error))
@@ -136,7 +136,7 @@ class Wire(Client):
             self._flush_queue.put_nowait(taken)
             await taken
 
-    async def settled(self) -> None:
+    async def handled(self) -> None:
         """Wait until the server has handled everything queued so far. Raises OSError when the connection is lost
         meanwhile and noticed; the caller holds the deadline for one that is not."""
         await self.flushed()

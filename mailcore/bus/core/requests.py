@@ -8,8 +8,8 @@ from typing import Final
 
 import structlog
 
-from mailcore.bus.headers import decode_headers, encode_headers
-from mailcore.bus.link import NO_RESPONDERS, Link, Reply, end_tasks
+from mailcore.bus.core.connection import NO_RESPONDERS, Connection, Reply, end_tasks
+from mailcore.bus.core.headers import decode_headers, encode_headers
 from mailcore.errors import BusError
 
 log = structlog.get_logger(__name__)
@@ -23,25 +23,27 @@ _ERROR: Final = "Nats-Service-Error"  # NATS ADR-32
 class Subscription:
     """What `listen` and `respond` give: interest that lasts over reconnects until `stop()`."""
 
-    def __init__(self, link: Link, sids: Sequence[int]) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, sids: Sequence[int]) -> None:
+        self._connection = connection
         self._sids = tuple(sids)
 
     async def stop(self) -> None:
         for sid in self._sids:
-            self._link.wire.unsubscribe_sink(sid)
+            self._connection.wire.unsubscribe_sink(sid)
 
 
-class Service:
-    def __init__(self, link: Link) -> None:
-        self._link = link
+class Requests:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._running: set[asyncio.Task[None]] = set()
 
     async def listen(self, subjects: Sequence[str], callback: Callback) -> Subscription:
         def heard(subject: str, reply: str, block: bytes, data: bytes) -> None:
             callback(subject, data, decode_headers(block) if block else {})
 
-        subscription = Subscription(self._link, [self._link.wire.subscribe_sink(s, heard) for s in subjects])
+        subscription = Subscription(
+            self._connection, [self._connection.wire.subscribe_sink(s, heard) for s in subjects]
+        )
         await self._in_force()
         return subscription
 
@@ -52,18 +54,20 @@ class Service:
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
 
-        subscription = Subscription(self._link, [self._link.wire.subscribe_sink(subject, asked)])
+        subscription = Subscription(self._connection, [self._connection.wire.subscribe_sink(subject, asked)])
         await self._in_force()
         return subscription
 
     async def request(self, subject: str, payload: bytes, timeout: float) -> bytes:
         try:
-            answer = await self._link.ask(subject, payload, timeout)
+            answer = await self._connection.ask(subject, payload, timeout)
         except TimeoutError:
-            down = "" if self._link.connected else f" (the connection to {self._link.address} is down)"
+            down = "" if self._connection.connected else f" (the connection to {self._connection.address} is down)"
             raise BusError(f"no answer to {subject} within {timeout:g} s{down}") from None
         if answer is None:
-            raise BusError(f"the connection to {self._link.address} was lost while waiting for an answer to {subject}")
+            raise BusError(
+                f"the connection to {self._connection.address} was lost while waiting for an answer to {subject}"
+            )
         if answer.status == NO_RESPONDERS:
             raise BusError(f"nobody answers {subject}: is the process that should running?")
         if error := answer.headers.get(_ERROR):
@@ -83,16 +87,16 @@ class Service:
                 answers.clear()
                 nobody.set()
 
-        inbox = self._link.wire.new_inbox()
-        sid = self._link.wire.subscribe_sink(inbox, heard)
+        inbox = self._connection.wire.new_inbox()
+        sid = self._connection.wire.subscribe_sink(inbox, heard)
         try:
-            self._link.wire.publish_parts(subject, inbox, b"", payload)
+            self._connection.wire.publish_parts(subject, inbox, b"", payload)
             async with asyncio.timeout(timeout):
                 await nobody.wait()
         except TimeoutError:
             pass
         finally:
-            self._link.wire.unsubscribe_sink(sid)
+            self._connection.wire.unsubscribe_sink(sid)
         return [answer.data for answer in answers]
 
     async def close(self) -> None:
@@ -106,13 +110,13 @@ class Service:
         except Exception as error:
             log.exception("request-failed", subject=subject)
             block = encode_headers({_ERROR: type(error).__name__, "Nats-Service-Error-Code": "500"})
-        self._link.wire.publish_parts(reply, "", block, answer)
+        self._connection.wire.publish_parts(reply, "", block, answer)
 
     async def _in_force(self) -> None:
         """A subscription counts from now on; while the connection is down, from the reconnect on."""
-        if self._link.connected:
+        if self._connection.connected:
             try:
                 async with asyncio.timeout(5):
-                    await self._link.wire.settled()
+                    await self._connection.wire.handled()
             except TimeoutError:
-                log.warning("nats-slow", server=str(self._link.address))
+                log.warning("nats-slow", server=str(self._connection.address))

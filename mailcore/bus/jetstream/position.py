@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mailcore.bus.jetstream import JetStream
+from mailcore.bus.jetstream.api import JetStream
 
 
 @dataclass(frozen=True, slots=True)

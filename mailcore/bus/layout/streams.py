@@ -1,4 +1,4 @@
-"""The streams, buckets and durables that the processes share, as JetStream's own JSON. Pure data."""
+"""The streams and buckets that the processes share, as JetStream's own JSON. Pure data."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     MAIL_DEAD: ("dead.>",),
 }
 
-# How long what a killed process held waits until another one has it.
-ACK_WAIT: Final = timedelta(seconds=30)
-MAX_ACK_PENDING: Final = 10_000
 # Dead letters wait for a person, not for a clock.
 _DEAD_AGE: Final = timedelta(days=365)
 # A body must outlive the event that names it, also when the event came later than the body.
@@ -87,56 +84,3 @@ def _bucket(name: str, age: timedelta, size: int) -> dict[str, Any]:
         "allow_rollup_hdrs": True,
         "allow_direct": True,
     }
-
-
-# durable → (stream, what it is asked for)
-DURABLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    name: (
-        stream,
-        {
-            "name": name,
-            "durable_name": name,
-            "deliver_policy": "all",
-            "ack_policy": "explicit",
-            "ack_wait": ns(ACK_WAIT),
-            "max_ack_pending": MAX_ACK_PENDING,
-            "max_deliver": -1,
-            **filters,
-        },
-    )
-    for name, stream, filters in (
-        # Mail that was there before has a durable of its own: new mail never waits behind it.
-        ("store", MAIL, {"filter_subjects": ["mail.*.*.new", "mail.*.*.rebind"]}),
-        ("backfill", MAIL, {"filter_subject": "mail.*.*.backfill"}),
-        ("expunge", MAIL_EVENTS, {"filter_subject": "mail.*.*.expunged"}),
-    )
-}
-
-
-def intersection(wanted: str, pattern: str) -> str | None:
-    """The subjects that match both, as one subject filter; None if there are none.
-
-    Each of the two may hold `*` and end with `>`.
-    """
-    out: list[str] = []
-    left, right = wanted.split("."), pattern.split(".")
-    while left and right:
-        if left[0] == ">":
-            return ".".join(out + right)
-        if right[0] == ">":
-            return ".".join(out + left)
-        a, b = left.pop(0), right.pop(0)
-        if a != b and "*" not in (a, b):
-            return None
-        out.append(b if a == "*" else a)
-    return None if left or right else ".".join(out)
-
-
-def filters_by_stream(wanted: str) -> dict[str, list[str]]:
-    """Which streams hold subjects that match `wanted`, and by which filters."""
-    out: dict[str, list[str]] = {}
-    for stream, patterns in SUBJECTS.items():
-        found = [both for pattern in patterns if (both := intersection(wanted, pattern)) is not None]
-        if found:
-            out[stream] = found
-    return out

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import structlog
 
-from mailcore.bus.layout import DURABLES, Limits, streams
-from mailcore.bus.link import NO_RESPONDERS, Link, end_tasks
+from mailcore.bus.core.connection import NO_RESPONDERS, Connection, end_tasks
+from mailcore.bus.layout.durables import DURABLES
+from mailcore.bus.layout.streams import Limits, streams
 from mailcore.errors import BusError, Retry
 
 log = structlog.get_logger(__name__)
@@ -38,8 +39,8 @@ class ApiError(BusError):
 
 
 class JetStream:
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._limits: Limits | None = None
         self._restoring: asyncio.Task[None] | None = None
 
@@ -57,9 +58,9 @@ class JetStream:
         pause = 0.05
         while (left := end - loop.time()) > 0:
             try:
-                reply = await self._link.ask(f"$JS.API.{subject}", payload, min(_ATTEMPT, left))
+                reply = await self._connection.ask(f"$JS.API.{subject}", payload, min(_ATTEMPT, left))
             except TimeoutError:
-                why = "no answer" if self._link.connected else "the connection is down"
+                why = "no answer" if self._connection.connected else "the connection is down"
                 continue
             if reply is None:
                 continue
@@ -79,7 +80,7 @@ class JetStream:
                 why = "JetStream is not enabled, or not for this user"
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
-        raise BusError(f"JetStream at {self._link.address} did not do {subject} within {total:g} s: {why}")
+        raise BusError(f"JetStream at {self._connection.address} did not do {subject} within {total:g} s: {why}")
 
     async def ensure(self, limits: Limits) -> None:
         """Make or update every stream, bucket and durable of the layout."""

@@ -13,10 +13,10 @@ from typing import Final
 
 import structlog
 
-from mailcore.bus.delivery import Delivery, parse_place
-from mailcore.bus.headers import decode_status
-from mailcore.bus.layout import ACK_WAIT
-from mailcore.bus.link import NO_RESPONDERS, Link
+from mailcore.bus.core.connection import NO_RESPONDERS, Connection
+from mailcore.bus.core.headers import decode_status
+from mailcore.bus.jetstream.delivery import Delivery, parse_metadata
+from mailcore.bus.layout.durables import ACK_WAIT
 from mailcore.errors import BusError, EventError
 
 log = structlog.get_logger(__name__)
@@ -48,20 +48,20 @@ class Pull:
 
     def __init__(
         self,
-        link: Link,
+        connection: Connection,
         stream: str,
         consumer: str,
         *,
         born: str = "",
         restore: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._stream = stream
         self._consumer = consumer
         self._restore = restore
         self._born = born
-        self._inbox = link.wire.new_inbox()
-        self._sid = link.wire.subscribe_sink(f"{self._inbox}.*", self._arrived)
+        self._inbox = connection.wire.new_inbox()
+        self._sid = connection.wire.subscribe_sink(f"{self._inbox}.*", self._arrived)
         self._buffer: deque[tuple[float, Delivery]] = deque()
         self._wake = asyncio.Event()
         self._number = 0  # of the request under way
@@ -71,7 +71,7 @@ class Pull:
         self._gone = False
         self._not_before = 0.0
         self._closed = False
-        link.watchers.append(self._changed)
+        connection.watchers.append(self._changed)
 
     async def next(
         self, max_messages: int = MAX_MESSAGES, max_bytes: int = MAX_BYTES, timeout: float | None = None
@@ -100,7 +100,7 @@ class Pull:
                 )
                 self._left_messages = 0
             again = now + _HEARTBEAT
-            if not self._left_messages and self._link.connected:
+            if not self._left_messages and self._connection.connected:
                 if now >= self._not_before:
                     self._ask(max_messages, max_bytes, now)
                 else:
@@ -117,13 +117,13 @@ class Pull:
         if self._closed:
             return
         self._closed = True
-        self._link.watchers.remove(self._changed)
+        self._connection.watchers.remove(self._changed)
         self._wake.set()
         if self._restore is None:  # without acks there is nothing to give back
-            self._link.wire.unsubscribe_sink(self._sid)
+            self._connection.wire.unsubscribe_sink(self._sid)
             return
         try:
-            await self._link.wire.drain_sink(self._sid)
+            await self._connection.wire.drain_sink(self._sid)
         finally:
             for _, delivery in self._buffer:
                 delivery.nak()
@@ -144,7 +144,7 @@ class Pull:
         self._number += 1
         self._left_messages = max_messages
         # A message that does not fit into what is asked for would end the request, for ever.
-        self._left_bytes = max(max_bytes, self._link.wire.max_payload + _HEADROOM)
+        self._left_bytes = max(max_bytes, self._connection.wire.max_payload + _HEADROOM)
         self._heard = now
         request = {
             "batch": self._left_messages,
@@ -153,13 +153,13 @@ class Pull:
             "idle_heartbeat": int(_HEARTBEAT * 1e9),
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
-        self._link.wire.publish_parts(subject, f"{self._inbox}.{self._number}", b"", json.dumps(request).encode())
+        self._connection.wire.publish_parts(subject, f"{self._inbox}.{self._number}", b"", json.dumps(request).encode())
 
     def _arrived(self, subject: str, reply: str, block: bytes, data: bytes) -> None:
         now = asyncio.get_running_loop().time()
         if reply.startswith("$JS.ACK."):
             try:
-                place = parse_place(reply)
+                metadata = parse_metadata(reply)
             except EventError as error:
                 log.error("pull-bad-reply", error=str(error))
                 return
@@ -169,7 +169,7 @@ class Pull:
             self._left_bytes -= size
             if self._left_bytes <= 0:
                 self._left_messages = 0
-            self._buffer.append((now, Delivery(subject, data, place, block, reply, self._answerer(), size)))
+            self._buffer.append((now, Delivery(subject, data, metadata, block, reply, self._answerer(), size)))
             self._wake.set()
             return
         status = decode_status(block)
@@ -193,7 +193,7 @@ class Pull:
         def answer(reply: str, payload: bytes) -> None:
             # A stream made anew counts from one: an old acknowledgement would settle a message nobody has seen.
             if born == self._born:
-                self._link.wire.publish_parts(reply, "", b"", payload)
+                self._connection.wire.publish_parts(reply, "", b"", payload)
 
         return answer
 

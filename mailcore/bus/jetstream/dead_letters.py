@@ -11,11 +11,11 @@ from typing import Final
 
 import structlog
 
-from mailcore.bus.bodies import Bodies
-from mailcore.bus.jetstream import NO_MESSAGE, ApiError, JetStream
-from mailcore.bus.layout import MAIL_DEAD, SUBJECTS
-from mailcore.bus.publish import PubAck, Publisher
-from mailcore.bus.reader import Reader
+from mailcore.bus.jetstream.api import NO_MESSAGE, ApiError, JetStream
+from mailcore.bus.jetstream.bodies import Bodies
+from mailcore.bus.jetstream.publish import PubAck, Publisher
+from mailcore.bus.jetstream.reader import Reader
+from mailcore.bus.layout.streams import MAIL_DEAD, SUBJECTS
 from mailcore.errors import BusError, EventError, Retry, Scope
 from mailcore.events.dead_letter import DeadLetter, dead_headers, dead_subject, identity_of
 from mailcore.events.message import Kind

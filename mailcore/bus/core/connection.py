@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from mailcore.bus.address import Address, parse_address
-from mailcore.bus.headers import decode_headers, decode_status
-from mailcore.bus.wire import Wire
+from mailcore.bus.core.address import Address, parse_address
+from mailcore.bus.core.headers import decode_headers, decode_status
+from mailcore.bus.core.wire import Wire
 from mailcore.errors import BusError, Retry
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class Reply(NamedTuple):
 Answer = asyncio.Future[Reply | None]
 
 
-class Link:
+class Connection:
     """The connection of one process and its state. All of a process's traffic shares it."""
 
     def __init__(self, address: Address, name: str) -> None:
@@ -53,24 +53,24 @@ class Link:
         self._was_up = False
 
     @classmethod
-    async def open(cls, url: str, *, name: str, connect_timeout: float) -> Link:
+    async def open(cls, url: str, *, name: str, connect_timeout: float) -> Connection:
         """Raises BusError when no server takes us within `connect_timeout` seconds."""
-        link = cls(parse_address(url), name)
-        connecting = asyncio.ensure_future(link.wire.open(link.address, name))
-        refusal = asyncio.ensure_future(link.wire.refused.wait())
+        connection = cls(parse_address(url), name)
+        connecting = asyncio.ensure_future(connection.wire.open(connection.address, name))
+        refusal = asyncio.ensure_future(connection.wire.refused.wait())
         try:
             await asyncio.wait({connecting, refusal}, timeout=connect_timeout, return_when=asyncio.FIRST_COMPLETED)
             if not connecting.done() or connecting.exception():
-                raise link._why_not(connect_timeout)
-            link._inbox = link.wire.new_inbox()
-            link.wire.subscribe_sink(f"{link._inbox}.*", link._answered)
+                raise connection._why_not(connect_timeout)
+            connection._inbox = connection.wire.new_inbox()
+            connection.wire.subscribe_sink(f"{connection._inbox}.*", connection._answered)
         except BaseException:  # cancelled, too: nobody else knows of this socket yet
             await _end(connecting)
-            await link.wire.shut()
+            await connection.wire.shut()
             raise
         finally:
             await _end(refusal)
-        return link
+        return connection
 
     def _why_not(self, seconds: float) -> BusError:
         if self.wire.refused.is_set():
@@ -129,7 +129,7 @@ class Link:
         try:
             async with asyncio.timeout(deadline):
                 if self.connected:
-                    await self.wire.settled()
+                    await self.wire.handled()
         except (TimeoutError, OSError):
             log.warning("nats-closed-early", server=str(self.address), deadline_s=deadline)
         finally:

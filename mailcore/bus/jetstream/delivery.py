@@ -1,4 +1,4 @@
-"""One delivered event, and the place of it that its reply subject tells."""
+"""One delivered event, and what its reply subject says of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from mailcore.bus.headers import decode_headers
+from mailcore.bus.core.headers import decode_headers
 from mailcore.errors import EventError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Answerer = Callable[[str, bytes], None]
 
 
-class Place(NamedTuple):
+class Metadata(NamedTuple):
     """What `$JS.ACK…` says (NATS ADR-15): sequences in stream and consumer, deliveries, time stored, still to come."""
 
     stream: str
@@ -27,14 +27,14 @@ class Place(NamedTuple):
     pending: int
 
 
-def parse_place(reply: str) -> Place:
+def parse_metadata(reply: str) -> Metadata:
     """Both forms: nine tokens, or eleven and more with domain and account. Raises EventError."""
     tokens = reply.split(".")
     facts = tokens[4:] if len(tokens) >= 11 else tokens[2:] if len(tokens) == 9 else []
     try:
         stream, _, deliveries, seq, consumer_seq, stamp, pending, *_ = facts
         stored = _EPOCH + timedelta(microseconds=int(stamp) // 1000)
-        return Place(stream, int(deliveries), int(seq), int(consumer_seq), stored, int(pending))
+        return Metadata(stream, int(deliveries), int(seq), int(consumer_seq), stored, int(pending))
     except (ValueError, OverflowError) as error:
         raise EventError(f"not a JetStream reply subject: {reply[:200]!r}") from error
 
@@ -50,7 +50,7 @@ class Delivery:
 
     subject: str
     data: bytes
-    place: Place
+    metadata: Metadata
     block: bytes
     reply: str
     answerer: Answerer
@@ -66,23 +66,23 @@ class Delivery:
 
     @property
     def stream(self) -> str:
-        return self.place.stream
+        return self.metadata.stream
 
     @property
     def seq(self) -> int:
-        return self.place.seq
+        return self.metadata.seq
 
     @property
     def deliveries(self) -> int:
-        return self.place.deliveries
+        return self.metadata.deliveries
 
     @property
     def published_at(self) -> datetime:
-        return self.place.published_at
+        return self.metadata.published_at
 
     @property
     def pending(self) -> int:
-        return self.place.pending
+        return self.metadata.pending
 
     def ack(self) -> None:
         """Done: never deliver it to this durable again."""

@@ -1,0 +1,1 @@
+"""JetStream: its API, publishing, pulling, reading, object store bodies and dead letters."""

@@ -1,0 +1,1 @@
+"""What the processes share: streams and their subjects, buckets, durables. Pure data, as JetStream has it."""

@@ -1,0 +1,35 @@
+"""The durables that the processes share, as JetStream's own JSON. Pure data."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from mailcore.bus.layout.streams import MAIL, MAIL_EVENTS, ns
+
+# How long what a killed process held waits until another one has it.
+ACK_WAIT: Final = timedelta(seconds=30)
+MAX_ACK_PENDING: Final = 10_000
+
+# durable → (stream, what it is asked for)
+DURABLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    name: (
+        stream,
+        {
+            "name": name,
+            "durable_name": name,
+            "deliver_policy": "all",
+            "ack_policy": "explicit",
+            "ack_wait": ns(ACK_WAIT),
+            "max_ack_pending": MAX_ACK_PENDING,
+            "max_deliver": -1,
+            **filters,
+        },
+    )
+    for name, stream, filters in (
+        # Mail that was there before has a durable of its own: new mail never waits behind it.
+        ("store", MAIL, {"filter_subjects": ["mail.*.*.new", "mail.*.*.rebind"]}),
+        ("backfill", MAIL, {"filter_subject": "mail.*.*.backfill"}),
+        ("expunge", MAIL_EVENTS, {"filter_subject": "mail.*.*.expunged"}),
+    )
+}
