@@ -10,16 +10,25 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from api import (
-    admin,
-    assets,
+from api import admin
+from api.admin import docs, login
+from api.admin.templates import error_pages
+from api.dependencies import DEPENDENCIES, Dependencies
+from api.guard import credentials
+from api.guard.access import ACCESS, Access
+from api.guard.allowed_hosts import only_allowed_hosts
+from api.guard.auth import only_known
+from api.guard.forwarded import behind
+from api.guard.security_headers import protect
+from api.guard.session import SESSIONS
+from api.http import assets
+from api.http.connections import CONNECTIONS, KEEPALIVE, Connections
+from api.http.problem import problems
+from api.routes import (
     attachments,
-    credentials,
     dead_letters,
-    docs,
     events,
     health,
-    login,
     messages,
     openapi,
     runs,
@@ -27,16 +36,6 @@ from api import (
     sync,
     undelivered,
 )
-from api.auth import only_known
-from api.connections import CONNECTIONS, KEEPALIVE, Connections
-from api.dependencies import DEPENDENCIES, Dependencies
-from api.forwarded import behind
-from api.gate import GATE, Gate
-from api.host import only_allowed_hosts
-from api.pages import error_pages
-from api.problem import problems
-from api.security import protect
-from api.session import SESSIONS
 from mailcore import log as log_setup
 from mailcore.errors import SettingsError
 from mailcore.life import run_until_stopped
@@ -55,16 +54,16 @@ def run(settings: Settings) -> None:
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    token, gate = credentials.token(settings), Gate.open(settings)
-    for secret in (token.secret, *gate.secrets):
+    token, access = credentials.token(settings), Access.open(settings)
+    for secret in (token.secret, *access.secrets):
         log_setup.hide(secret)
     # Once, on standard output and not in the log: this is how their owner learns them.
     if token.made:
         sys.stdout.write(f"API token, made now and kept in {settings.api_token_path}: {token.secret}\n")
-    sys.stdout.writelines(f"{line}\n" for line in gate.news)
+    sys.stdout.writelines(f"{line}\n" for line in access.news)
     sys.stdout.flush()
     dependencies = await Dependencies.open(settings)
-    app = application(dependencies, token.secret, gate)
+    app = application(dependencies, token.secret, access)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_WORDS, keepalive_timeout=KEEPALIVE)
     try:
         await runner.setup()
@@ -77,10 +76,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await dependencies.close()
 
 
-def application(dependencies: Dependencies, token: str, gate: Gate | None = None) -> web.Application:
-    """The routes behind their middlewares, the outermost first; `gate` is that of the settings unless given."""
+def application(dependencies: Dependencies, token: str, access: Access | None = None) -> web.Application:
+    """The routes behind their middlewares, the outermost first; `access` is that of the settings unless given."""
     settings = dependencies.settings
-    gate = gate or Gate.open(settings)
+    access = access or Access.open(settings)
     connections = Connections()
     app = web.Application(
         middlewares=[
@@ -89,11 +88,11 @@ def application(dependencies: Dependencies, token: str, gate: Gate | None = None
             problems,
             error_pages,
             only_allowed_hosts(settings.allowed_hosts),
-            only_known(token, gate),
+            only_known(token, access),
         ],
         client_max_size=_LARGEST_BODY,
     )
-    app[DEPENDENCIES], app[GATE], app[SESSIONS] = dependencies, gate, gate.sessions
+    app[DEPENDENCIES], app[ACCESS], app[SESSIONS] = dependencies, access, access.sessions
     app[events.READERS], app[CONNECTIONS] = set(), connections
     for module in (
         sync,
@@ -132,4 +131,4 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
 
 
 async def _last_line(app: web.Application) -> None:
-    app[GATE].refusals.close()
+    app[ACCESS].refusals.close()

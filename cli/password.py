@@ -12,7 +12,7 @@ from cli import exit_code
 @click.command("hash-password")
 def hash_password() -> int:
     """Print the argon2 hash of a password, for ADMIN_PASSWORD; asks for it, or reads a line of standard input."""
-    from api.password import hash_of
+    from api.guard.password import hash_of
 
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)

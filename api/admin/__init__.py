@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from api.admin import dead_letters, health, live, mailboxes, messages
-from api.admin.words import FILTERS
-from api.pages import environment
+from api.admin.quantity import FILTERS
+from api.admin.templates import environment
 
 environment.filters.update(FILTERS)
 

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 import structlog
 from aiohttp import web
 
+from api.admin.templates import render
 from api.dependencies import DEPENDENCIES
-from api.pages import page, render
-from api.paging import take
-from api.problem import Problem
+from api.http.page import page
+from api.http.paging import take
+from api.http.problem import Problem
 from mailcore import undelivered
 from mailcore.bus import MAIL_DEAD
 from mailcore.errors import BusError, EventError

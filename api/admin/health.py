@@ -10,8 +10,9 @@ from aiohttp import web
 from markupsafe import Markup
 
 from api.admin.plot import Series, latency, percentile, series, throughput
+from api.admin.templates import render
 from api.dependencies import DEPENDENCIES, Dependencies
-from api.pages import page, render
+from api.http.page import page
 from mailcore import metrics
 from mailcore.bus import MAIL, MAIL_DEAD, MAIL_EVENTS, StreamPosition
 from mailcore.errors import BusError, StoreError

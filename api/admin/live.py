@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from api.live_event import TYPES
-from api.pages import page, render
+from api.admin.templates import render
+from api.http.page import page
+from api.routes.sse import TYPES
 
 routes = web.RouteTableDef()
 

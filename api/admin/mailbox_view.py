@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from api.states import KnownMailbox, NewMailbox
+from api.routes.states import KnownMailbox, NewMailbox
 from mailcore.events.control import MailboxResult, SyncRun
 
 Tone = Literal["good", "warn", "bad", ""]

@@ -12,13 +12,14 @@ from urllib.parse import urlencode
 import structlog
 from aiohttp import web
 
-from api import form
 from api.admin.mailbox_view import MailboxView, RunView, totals
+from api.admin.templates import render
 from api.dependencies import DEPENDENCIES, Dependencies
-from api.pages import page, render
-from api.problem import Problem
-from api.states import KnownMailbox, NewMailbox, States, look
-from api.sync import look_at_run, start_run
+from api.http import form
+from api.http.page import page
+from api.http.problem import Problem
+from api.routes.states import KnownMailbox, NewMailbox, States, look
+from api.routes.sync import look_at_run, start_run
 from mailcore import undelivered
 from mailcore.bus import MAIL_DEAD
 from mailcore.errors import BusError, StoreError

@@ -13,11 +13,12 @@ import structlog
 from aiohttp import web
 
 from api.admin.mail_html import MailDocument, document
+from api.admin.templates import render
 from api.dependencies import DEPENDENCIES, Dependencies
-from api.pages import page, render
-from api.paging import cursor_of, encode_cursor
-from api.problem import Problem
-from api.security import MESSAGE
+from api.guard.security_headers import MESSAGE
+from api.http.page import page
+from api.http.paging import cursor_of, encode_cursor
+from api.http.problem import Problem
 from mailcore.errors import StoreError
 from mailcore.store import AttachmentDetail, MailboxState, MessageDetail, MessageFilter
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from api.admin.words import counted, size, span, took
+from api.admin.quantity import counted, size, span, took
 from mailcore.store import StoredAt
 
 _WIDTH, _HEIGHT = 640, 190

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
-from api import csrf, session
+from api.guard import csrf, session
 from api.schema.operation import JSON, Content, Operation, operation_of
 
 PROBLEM: Final = "Problem"

@@ -8,8 +8,8 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from api.connections import body as whole_body
-from api.problem import Problem
+from api.http.connections import body as whole_body
+from api.http.problem import Problem
 
 _MOST_FAULTS: Final = 5
 

@@ -34,7 +34,7 @@ def _true_or_false(value: Any) -> Any:
     raise ValueError("must be true or false")
 
 
-def _moment(value: Any) -> Any:
+def _timestamp(value: Any) -> Any:
     if isinstance(value, str) and not _MOMENT.fullmatch(value):
         raise ValueError("must be a time like 2026-01-31T12:00:00Z")
     return value
@@ -55,7 +55,7 @@ Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 """`true` or `false` in a query; pydantic alone would take `on`, `y` and `1` too."""
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp)]
 """A time of RFC 3339; pydantic alone would take numbers as seconds since 1970."""
 
 Day = Annotated[date, BeforeValidator(_day)]

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from api.connections import CONNECTIONS, Connections, Limits
 from api.dependencies import Dependencies
+from api.http.connections import CONNECTIONS, Connections, Limits
 from api.main import application
 from mailcore.settings import Settings
 

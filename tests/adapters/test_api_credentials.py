@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.credentials import Kept, admin_password, session_secret, token
+from api.guard.credentials import Kept, admin_password, session_secret, token
 from mailcore.errors import SettingsError
 from mailcore.settings import Settings
 

@@ -12,8 +12,8 @@ import pytest_asyncio
 from aiohttp import web
 from jsonschema import Draft202012Validator
 
+from api.admin.docs import groups
 from api.dependencies import Dependencies
-from api.docs import groups
 from api.main import application
 from api.schema.document import declared, document, undeclared
 from mailcore.settings import Settings

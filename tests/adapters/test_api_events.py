@@ -14,10 +14,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientSession, web
 
-from api import events as events_module
 from api.dependencies import Dependencies
+from api.guard.session import SESSIONS, Sessions
 from api.main import application
-from api.session import SESSIONS, Sessions
+from api.routes import events as events_module
 from mailcore.bus import Bus
 from mailcore.settings import Settings
 from tests.support.events import expunged, message

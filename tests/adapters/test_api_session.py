@@ -10,7 +10,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.session import COOKIE, Session, Sessions
+from api.guard.session import COOKIE, Session, Sessions
 
 
 class Clock:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.admin.mailbox_view import MailboxView
-from api.admin.words import ago, size, span, time_at, took
-from api.live_event import Position
-from api.states import KnownMailbox, Live
+from api.admin.quantity import ago, size, span, time_at, took
+from api.routes.sse import Position
+from api.routes.states import KnownMailbox, Live
 from mailcore.store import MailboxState
 
 NOW = datetime(2026, 11, 22, 21, 57, 30, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import csrf
+from api.guard import csrf
 
 KEY = b"k" * 32
 nonces = st.binary(min_size=csrf.NONCE_BYTES, max_size=csrf.NONCE_BYTES)

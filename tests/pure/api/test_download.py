@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.attachments import below
-from api.download import byte_range, disposition
+from api.http.download import byte_range, disposition
+from api.routes.attachments import below
 
 
 @pytest.mark.parametrize(

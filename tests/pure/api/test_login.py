@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.login import local_path
+from api.admin.login import local_path
 
 
 @pytest.mark.parametrize("target", ["/admin/messages/?q=a%20b&from=x", "/api/docs/#sync", "/", "/admin//x"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.paging import decode_cursor, encode_cursor
+from api.http.paging import decode_cursor, encode_cursor
 from mailcore.store import Cursor
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.ratelimit import Budget, client_of
+from api.guard.ratelimit import Budget, client_of
 
 
 def test_a_burst_is_free_and_then_it_is_so_many_a_minute() -> None:

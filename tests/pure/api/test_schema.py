@@ -11,13 +11,13 @@ from aiohttp.test_utils import make_mocked_request
 from aiohttp.typedefs import Handler
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
-from api.connections import CONNECTIONS, Connections
-from api.problem import Problem
+from api.http.connections import CONNECTIONS, Connections
+from api.http.problem import Problem
 from api.schema.document import document, undeclared
 from api.schema.operation import Content, operation, operation_of
 from api.schema.reading import read
 from api.schema.shape import example, limits, shape
-from api.schema.values import Answer, Day, Flag, Moment, Query, RowId, Text
+from api.schema.values import Answer, Day, Flag, Query, RowId, Text, Timestamp
 
 
 class Path(Query):
@@ -119,16 +119,16 @@ async def test_a_body_that_does_not_fit_is_answered_400(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["2026-01-31T12:00:00Z", "2026-01-31t12:00:00.5+02:00", "2026-01-31 12:00:00z"])
-def test_moments_are_of_rfc_3339(text: str) -> None:
-    assert TypeAdapter(Moment).validate_strings(text).date().isoformat() == "2026-01-31"
+def test_timestamps_are_of_rfc_3339(text: str) -> None:
+    assert TypeAdapter(Timestamp).validate_strings(text).date().isoformat() == "2026-01-31"
 
 
 @pytest.mark.parametrize(
     "text", ["0", "0.5", "1767225600", "2026-01-31", "2026-01-31T12:00:00", "٢026-01-31T12:00:00Z"]
 )
-def test_a_number_or_a_time_without_an_offset_is_no_moment(text: str) -> None:
+def test_a_number_or_a_time_without_an_offset_is_no_timestamp(text: str) -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(Moment).validate_strings(text)
+        TypeAdapter(Timestamp).validate_strings(text)
     if text != "2026-01-31":
         with pytest.raises(ValidationError):
             TypeAdapter(Day).validate_strings(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from api import health, states, sync
+from api.routes import health, states, sync
 from cli import exit_code
 from mailcore.settings import SECRETS, Settings
 

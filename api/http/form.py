@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from api.connections import body
-from api.problem import Problem
+from api.http.connections import body
+from api.http.problem import Problem
 
 _MOST_FIELDS: Final = 100
 

@@ -1,4 +1,4 @@
-"""The gate for people: who may sign in, who is signed in, how often one may guess."""
+"""Access for people: who may sign in, who is signed in, how often one may guess."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final
 
 from aiohttp import web
 
-from api import credentials
-from api.password import Password
-from api.ratelimit import Budget, Refusals, client_of
-from api.session import Session, Sessions
+from api.guard import credentials
+from api.guard.password import Password
+from api.guard.ratelimit import Budget, Refusals, client_of
+from api.guard.session import Session, Sessions
 from mailcore.settings import Settings
 
 
-class Gate:
+class Access:
     """`news` are lines for the owner's eyes: what was made just now and must be told once, never in a log."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Gate:
         self._now = now
 
     @classmethod
-    def open(cls, settings: Settings) -> Gate:
+    def open(cls, settings: Settings) -> Access:
         """With the settings' credentials, or those in DATA_DIR. Raises SettingsError."""
         password = credentials.admin_password(settings)
         key = credentials.session_secret(settings)
@@ -43,14 +43,14 @@ class Gate:
         sessions = Sessions(
             secret, settings.ended_sessions_path, idle=settings.session_idle, lifetime=settings.session_lifetime
         )
-        gate = cls(settings.admin_user, Password(password.secret), sessions)
-        gate.secrets = (password.secret, key.secret)
+        access = cls(settings.admin_user, Password(password.secret), sessions)
+        access.secrets = (password.secret, key.secret)
         if password.made:
-            gate.news = (
+            access.news = (
                 f"Admin password, made now and kept in {settings.admin_password_path} "
                 f"(user {settings.admin_user}): {password.secret}",
             )
-        return gate
+        return access
 
     async def sign_in(self, request: web.Request, user: str, password: str) -> Session | float | None:
         """A new session; or None: wrong; or the seconds to wait, without a look at what was given. Raises TooBusy."""
@@ -80,4 +80,4 @@ class Gate:
         self.refusals.note("tokens_unseen" if unseen else "tokens", client)
 
 
-GATE: Final = web.AppKey("gate", Gate)
+ACCESS: Final = web.AppKey("access", Access)

@@ -14,7 +14,7 @@ from aiohttp import web
 routes = web.RouteTableDef()
 
 PREFIX: Final = "/static/"
-_ROOT: Final = Path(__file__).with_name("static")
+_ROOT: Final = Path(__file__).resolve().parents[1] / "static"
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 

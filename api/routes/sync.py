@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import Field, ValidationError
 
 from api.dependencies import DEPENDENCIES, Dependencies
-from api.problem import Problem
+from api.http.problem import Problem
 from api.schema.operation import as_json, operation
 from api.schema.values import Answer, Query
 from mailcore.errors import BusError

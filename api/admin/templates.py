@@ -5,17 +5,15 @@
     async def things(request: web.Request) -> web.StreamResponse:
         return render(request, "admin/things.html", things=…)
 
-Everything below /admin/ is a page, and so is what is marked with `@page` elsewhere: without a session it leads to the
-sign-in page (api/auth.py), and its errors are HTML. Templates may use, besides what is passed in: `csrf_token`,
-`csrf_input` (the hidden field of a form), `static("name.css")`, `user`, `navigation`.
+Templates may use, besides what is passed in: `csrf_token`, `csrf_input` (the hidden field of a form),
+`static("name.css")`, `user`, `navigation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -23,13 +21,13 @@ from aiohttp.typedefs import Handler
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from api import assets, csrf, session
-from api.problem import Problem
+from api.guard import csrf, session
+from api.http import assets
+from api.http.page import HOME, LOGIN, is_page
+from api.http.problem import Problem
 
 log = structlog.get_logger(__name__)
 
-HOME: Final = "/admin/"
-LOGIN: Final = "/admin/login/"
 # Shown in this order, each only where its route is served.
 NAVIGATION: Final = (
     ("/admin/", "Mailboxes"),
@@ -41,27 +39,13 @@ NAVIGATION: Final = (
 )
 
 environment: Final = Environment(
-    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    loader=FileSystemLoader(Path(__file__).resolve().parents[1] / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
 environment.globals["static"] = assets.url
-
-_Page = TypeVar("_Page", bound=Callable[[web.Request], Awaitable[web.StreamResponse]])
-_marked: set[object] = set()
-
-
-def page(handler: _Page) -> _Page:
-    """Mark a handler as a page for people (below /admin/ that goes without saying)."""
-    _marked.add(handler)
-    return handler
-
-
-def is_page(request: web.Request) -> bool:
-    """Whether a person looks at the answer."""
-    return request.path.startswith(HOME) or request.path == "/admin" or request.match_info.handler in _marked
 
 
 def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:

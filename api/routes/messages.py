@@ -10,10 +10,10 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from api.dependencies import DEPENDENCIES
-from api.paging import cursor_of, encode_cursor
-from api.problem import Problem
+from api.http.paging import cursor_of, encode_cursor
+from api.http.problem import Problem
 from api.schema.operation import operation
-from api.schema.values import Answer, Day, Flag, Moment, Query, RowId, Text
+from api.schema.values import Answer, Day, Flag, Query, RowId, Text, Timestamp
 from mailcore.errors import StoreError
 from mailcore.store import AttachmentDetail, MessageDetail, MessageFilter, MessageSummary
 
@@ -24,10 +24,10 @@ class MessagesQuery(Query):
     account: Text | None = Field(None, description="Only messages of this account.")
     mailbox: Text | None = Field(None, description="Only messages of this mailbox.")
     sender: Text = Field("", alias="from", description="Words of the sender's name or address.")
-    since: Moment | Day | None = Field(
+    since: Timestamp | Day | None = Field(
         None, union_mode="left_to_right", description="Received then or later; a date begins at midnight UTC."
     )
-    until: Moment | Day | None = Field(
+    until: Timestamp | Day | None = Field(
         None, union_mode="left_to_right", description="Received before; a date begins at midnight UTC."
     )
     has_attachments: Flag | None = Field(None, description="Only messages with attachments, or without.")
@@ -132,8 +132,8 @@ async def messages(request: web.Request, query: MessagesQuery) -> Messages:
         account=query.account,
         mailbox=query.mailbox,
         sender=query.sender,
-        since=_moment("since", query.since),
-        until=_moment("until", query.until),
+        since=_timestamp("since", query.since),
+        until=_timestamp("until", query.until),
         has_attachments=query.has_attachments,
         query=query.q,
         expunged=query.expunged,
@@ -202,7 +202,7 @@ def _attachment(part: AttachmentDetail) -> Attachment:
     return Attachment(**facts, url=f"/api/attachments/{part.id}/")
 
 
-def _moment(name: str, value: datetime | date | None) -> datetime | None:
+def _timestamp(name: str, value: datetime | date | None) -> datetime | None:
     if value is None:
         return None
     if not isinstance(value, datetime):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.host import is_allowed
+from api.guard.allowed_hosts import is_allowed
 
 DEFAULT = ("localhost", "127.0.0.1", "[::1]")
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 from aiohttp import web
 from markupsafe import Markup
 
-from api.openapi import DOCUMENT
-from api.pages import page, render
+from api.admin.templates import render
+from api.http.page import page
+from api.routes.openapi import DOCUMENT
 from api.schema.operation import JSON
 from api.schema.shape import example, limits, shape
 

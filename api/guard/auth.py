@@ -1,4 +1,4 @@
-"""Who may ask: whoever has the token (RFC 6750 §2.1), or is signed in (api/session.py) and sent this on purpose."""
+"""Who may ask: whoever has the token (RFC 6750 §2.1), or is signed in (api/guard/session.py) and meant it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from api import assets, csrf, form
-from api.gate import Gate
-from api.pages import LOGIN, is_page
-from api.problem import Problem
-from api.session import SESSION, Session
+from api.guard import csrf
+from api.guard.access import Access
+from api.guard.session import SESSION, Session
+from api.http import assets, form
+from api.http.page import LOGIN, is_page
+from api.http.problem import Problem
 
 PUBLIC: Final = frozenset({"/healthz", "/readyz", LOGIN})
 # From here on a token cannot be found by guessing (128 bits in base64), so that a neighbour's guesses behind the same
@@ -23,19 +24,19 @@ _LONG: Final = 22
 _SEEN: Final = web.RequestKey("seen", Session)
 
 
-def only_known(token: str, gate: Gate) -> Middleware:
+def only_known(token: str, access: Access) -> Middleware:
     """The middleware: 401 for strangers, wherever the path leads, so that nobody can probe what exists."""
     wanted = token.encode()
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in PUBLIC or request.path.startswith(assets.PREFIX):
-            _recognise(request, gate)
+            _recognise(request, access)
         elif "Authorization" in request.headers:
-            _check_token(request, gate, wanted)
-        elif current := _recognise(request, gate):
+            _check_token(request, access, wanted)
+        elif current := _recognise(request, access):
             if request.method not in csrf.SAFE_METHODS:
-                await check_on_purpose(request, gate, current)
+                await check_on_purpose(request, access, current)
         elif is_page(request) and request.method in csrf.SAFE_METHODS:
             raise web.HTTPSeeOther(f"{LOGIN}?next={quote(request.path_qs, safe='/')}")
         else:
@@ -43,15 +44,15 @@ def only_known(token: str, gate: Gate) -> Middleware:
         try:
             response = await handler(request)
         except web.HTTPException as redirection:
-            _renew(request, redirection, gate)
+            _renew(request, redirection, access)
             raise
-        _renew(request, response, gate)
+        _renew(request, response, access)
         return response
 
     return check
 
 
-async def check_on_purpose(request: web.Request, gate: Gate, current: Session | None) -> None:
+async def check_on_purpose(request: web.Request, access: Access, current: Session | None) -> None:
     """Raises Problem (403) unless one of our own pages, or a program that knows the csrftoken cookie, sent this."""
     headers = request.headers
     if csrf.is_foreign(
@@ -63,7 +64,7 @@ async def check_on_purpose(request: web.Request, gate: Gate, current: Session | 
         raise Problem(403, "This came from a page of another site.")
     repeated = headers.get(csrf.HEADER) or (await form.fields(request)).get(csrf.FIELD, "")
     session_id = current.id if current else ""
-    if fault := csrf.fault(gate.sessions.csrf_key, session_id, request.cookies.get(csrf.COOKIE, ""), repeated):
+    if fault := csrf.fault(access.sessions.csrf_key, session_id, request.cookies.get(csrf.COOKIE, ""), repeated):
         raise Problem(403, fault)
 
 
@@ -73,19 +74,19 @@ def forget(request: web.Request) -> None:
     request.pop(SESSION, None)
 
 
-def _recognise(request: web.Request, gate: Gate) -> Session | None:
-    current = gate.sessions.of(request)
+def _recognise(request: web.Request, access: Access) -> Session | None:
+    current = access.sessions.of(request)
     if current is not None:
         request[SESSION] = current
-        if _is_active(request) and (renewed := gate.sessions.renewed(current)):
+        if _is_active(request) and (renewed := access.sessions.renewed(current)):
             request[_SEEN] = renewed
     return current
 
 
-def _renew(request: web.Request, response: web.StreamResponse, gate: Gate) -> None:
+def _renew(request: web.Request, response: web.StreamResponse, access: Access) -> None:
     """A session whose user was active gets its cookie anew."""
     if (seen := request.get(_SEEN)) is not None and not response.prepared:
-        gate.sessions.put(response, seen, secure=request.secure)
+        access.sessions.put(response, seen, secure=request.secure)
 
 
 def _is_active(request: web.Request) -> bool:
@@ -96,11 +97,11 @@ def _is_active(request: web.Request) -> bool:
     return request.method not in csrf.SAFE_METHODS or request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
 
 
-def _check_token(request: web.Request, gate: Gate, wanted: bytes) -> None:
-    wait = gate.token_wait(request)
+def _check_token(request: web.Request, access: Access, wanted: bytes) -> None:
+    wait = access.token_wait(request)
     if _bears(request.headers["Authorization"], wanted) and (not wait or len(wanted) >= _LONG):
         return
-    gate.token_refused(request, unseen=wait > 0)
+    access.token_refused(request, unseen=wait > 0)
     if wait:
         seconds = math.ceil(wait)
         raise Problem(429, f"Too many wrong tokens; try again in {seconds} s.", {"Retry-After": str(seconds)})

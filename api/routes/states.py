@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, ValidationError
 
 from api.dependencies import DEPENDENCIES, Dependencies
-from api.problem import Problem
+from api.http.problem import Problem
 from api.schema.operation import operation
 from api.schema.values import Answer
 from mailcore.errors import BusError, StoreError

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
-from api.problem import Problem
+from api.http.problem import Problem
 from mailcore.store import Cursor
 
 T = TypeVar("T")

@@ -18,9 +18,9 @@ from aiohttp import ClientSession, CookieJar, DummyCookieJar, web
 from argon2 import PasswordHasher
 
 from api.dependencies import Dependencies
-from api.gate import GATE
+from api.guard.access import ACCESS
+from api.guard.password import Password, hash_of
 from api.main import application
-from api.password import Password, hash_of
 from mailcore.errors import SettingsError
 from mailcore.settings import NOT_CONFIGURED, Settings
 
@@ -283,7 +283,7 @@ async def test_guessing_the_token_is_429_and_one_log_line(browse: Open) -> None:
         found = [await browser.sync(Authorization=f"Bearer {number}") for number in range(30)]
         told = [line for line in lines if line["event"] == "credentials refused"]
         assert len(told) == 1, "the others are told within a minute"
-        browser.app[GATE].refusals.close()
+        browser.app[ACCESS].refusals.close()
 
     assert found[0] == 401
     assert found[-1] == 429
@@ -403,10 +403,10 @@ async def test_made_credentials_are_told_once_and_let_their_owner_in(browse: Ope
     browser = await browse(admin_password="")
     made = (tmp_path / "admin.password").read_text().strip()
 
-    assert [made in line for line in browser.app[GATE].news] == [True]
+    assert [made in line for line in browser.app[ACCESS].news] == [True]
     assert (await browser.sign_in(made))[0] == 303
     again = await browse(admin_password="")
-    assert again.app[GATE].news == ()
+    assert again.app[ACCESS].news == ()
     assert (await again.sign_in(made))[0] == 303
 
 

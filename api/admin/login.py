@@ -8,13 +8,15 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 
-from api import csrf, form, session
-from api.auth import check_on_purpose, forget
-from api.gate import GATE
-from api.pages import HOME, LOGIN, page, render
-from api.password import TooBusy
-from api.problem import Problem
-from api.ratelimit import client_of
+from api.admin.templates import render
+from api.guard import csrf, session
+from api.guard.access import ACCESS
+from api.guard.auth import check_on_purpose, forget
+from api.guard.password import TooBusy
+from api.guard.ratelimit import client_of
+from api.http import form
+from api.http.page import HOME, LOGIN, page
+from api.http.problem import Problem
 
 log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
@@ -41,7 +43,7 @@ async def sign_in_page(request: web.Request) -> web.Response:
 @routes.post(LOGIN)
 async def sign_in(request: web.Request) -> web.Response:
     """303 with the cookies of a new session; 403 with the form again; 429 when it was tried too often."""
-    gate = request.app[GATE]
+    access = request.app[ACCESS]
     given = await form.fields(request)
     user, target = given.get("username", "")[:_LONGEST_USER], local_path(given.get("next", ""))
 
@@ -52,11 +54,11 @@ async def sign_in(request: web.Request) -> web.Response:
 
     before = session.of(request)
     try:
-        await check_on_purpose(request, gate, before)
+        await check_on_purpose(request, access, before)
     except Problem as problem:
         return again(problem.status, f"Please try again. ({problem.detail})")
     try:
-        result = await gate.sign_in(request, user, given.get("password", ""))
+        result = await access.sign_in(request, user, given.get("password", ""))
     except TooBusy:
         result = 2.0
     if result is None:
@@ -65,12 +67,12 @@ async def sign_in(request: web.Request) -> web.Response:
         seconds = math.ceil(result)
         return again(429, f"Too many attempts. Try again in {seconds} s.", **{"Retry-After": str(seconds)})
     if before is not None:
-        gate.sessions.end(before)
+        access.sessions.end(before)
         forget(request)
     log.info("signed in", client=client_of(request.remote))
     response = web.Response(status=303, headers={"Location": target})
-    gate.sessions.put(response, result, secure=request.secure)
-    gate.sessions.put_csrf(response, gate.sessions.csrf_token(result, ""), secure=request.secure)
+    access.sessions.put(response, result, secure=request.secure)
+    access.sessions.put_csrf(response, access.sessions.csrf_token(result, ""), secure=request.secure)
     return response
 
 
@@ -78,7 +80,7 @@ async def sign_in(request: web.Request) -> web.Response:
 async def sign_out(request: web.Request) -> web.Response:
     """303 to the sign-in page; the session's cookie is worth nothing from now on."""
     if (current := session.of(request)) is not None:
-        request.app[GATE].sessions.end(current)
+        request.app[ACCESS].sessions.end(current)
         forget(request)
         log.info("signed out", client=client_of(request.remote))
     response = web.Response(status=303, headers={"Location": LOGIN})

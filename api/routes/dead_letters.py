@@ -12,9 +12,9 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from api.dependencies import DEPENDENCIES
-from api.download import MEDIA_TYPE, send_file
-from api.paging import take
-from api.problem import Problem
+from api.http.download import MEDIA_TYPE, send_file
+from api.http.paging import take
+from api.http.problem import Problem
 from api.schema.operation import Content, operation
 from api.schema.values import Answer, Query, RowId
 from mailcore.bus import MAIL_DEAD, BodyMissing, DeadLetterMissing

@@ -8,10 +8,10 @@ from aiohttp import web
 from pydantic import Field
 
 from api.dependencies import DEPENDENCIES
-from api.problem import Problem
+from api.http.problem import Problem
+from api.routes.sync import Wait, look_at_run
 from api.schema.operation import operation
 from api.schema.values import Query
-from api.sync import Wait, look_at_run
 from mailcore.errors import BusError
 from mailcore.events.control import SyncResult, SyncRun
 

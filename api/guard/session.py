@@ -17,7 +17,7 @@ from aiohttp import web
 from itsdangerous import BadData, URLSafeSerializer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from api import csrf
+from api.guard import csrf
 
 COOKIE: Final = "sessionid"  # as Django names it
 # How old `seen` may become before the cookie is written anew.

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from api.problem import Problem
+from api.http.problem import Problem
 from mailcore.mime.safename import safe_filename
 
 MEDIA_TYPE: Final = "application/octet-stream"

@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from api.problem import Problem
+from api.http.problem import Problem
 
 log = structlog.get_logger(__name__)
 

@@ -11,8 +11,8 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from api.dependencies import DEPENDENCIES
-from api.paging import take
-from api.problem import Problem
+from api.http.paging import take
+from api.http.problem import Problem
 from api.schema.operation import operation
 from api.schema.values import Answer, Query, RowId
 from mailcore import undelivered

@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from api.problem import Problem
+from api.http.problem import Problem
 
 # uri-host [":" port], RFC 9110 §7.2
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:/?#@\s]+)(?::\d*)?", re.IGNORECASE)

@@ -10,8 +10,8 @@ from aiohttp import web
 from pydantic import Field
 
 from api.dependencies import DEPENDENCIES
-from api.download import MEDIA_TYPE, send_file
-from api.problem import Problem
+from api.http.download import MEDIA_TYPE, send_file
+from api.http.problem import Problem
 from api.schema.operation import Content, operation
 from api.schema.values import Query, RowId
 from mailcore.errors import StoreError

@@ -1,0 +1,1 @@
+"""HTTP itself: problems, pages, forms, downloads, static files, the bounds of a connection."""

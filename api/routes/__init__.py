@@ -1,0 +1,1 @@
+"""What the api answers: a module for each resource."""
