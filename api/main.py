@@ -38,7 +38,7 @@ from api.routes import (
 )
 from mailcore import log as log_setup
 from mailcore.errors import SettingsError
-from mailcore.life import run_until_stopped
+from mailcore.lifecycle import run_until_stopped
 from mailcore.settings import Settings
 
 log = structlog.get_logger(__name__)

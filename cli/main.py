@@ -25,7 +25,7 @@ from cli.process import settings as _settings
 from cli.status.command import status
 from cli.timestamp import Start
 from cli.verify.command import verify
-from mailcore import garbage
+from mailcore import collector
 from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
 
 _TYPES: Final = ("new", "backfill", "rebind", "stored", "expunged", "flags", "reset", "dead", "synced")
@@ -208,7 +208,7 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Never a traceback for what a person can mend; the exit codes are in cli/exit_code.py."""
-    garbage.seldom()
+    collector.collect_rarely()
     try:
         code = root.main(args=arguments, prog_name="mozzart", standalone_mode=False)
     except click.exceptions.Abort:
@@ -226,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = exit_code.OK
     except Exception:  # noqa: BLE001 - the last line of defence: no secret in a traceback, an exit code of its own
         code = _confess()
-    garbage.settle()
+    collector.freeze()
     sys.exit(code or exit_code.OK)
 
 

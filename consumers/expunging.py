@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from consumers.patience import Patience, Stopping
-from consumers.settling import describe
+from consumers.retrying import Retrying, Stopping
+from consumers.settlement import describe
 from mailcore.bus import Delivery
 from mailcore.errors import EventError, MozzartError
 from mailcore.events.subject import parse_subject
@@ -21,9 +21,9 @@ _LATER = 5.0
 
 
 class Expunging:
-    def __init__(self, store: Store, patience: Patience) -> None:
+    def __init__(self, store: Store, retrying: Retrying) -> None:
         self._store = store
-        self._patience = patience
+        self._retrying = retrying
 
     async def take(self, deliveries: Sequence[Delivery], group: asyncio.TaskGroup) -> None:
         """Settle these. What is unsettled when the process is to stop is given back by whoever pulled it."""
@@ -36,7 +36,7 @@ class Expunging:
                 delivery.term()
         marks = [(event.identity, event.at) for event in events.values()]
         try:
-            await self._patience.insist(lambda: self._store.mark_expunged(marks))
+            await self._retrying.run(lambda: self._store.mark_expunged(marks))
         except Stopping:
             return
         except MozzartError as error:

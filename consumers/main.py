@@ -13,13 +13,13 @@ import uvloop
 
 from consumers.expunging import Expunging
 from consumers.metrics import watch_space
-from consumers.patience import Patience, Stopping
 from consumers.pruning import Pruning
 from consumers.pulling import Pulling
+from consumers.retrying import Retrying, Stopping
 from consumers.storing import Storing
-from mailcore import garbage, metrics
+from mailcore import collector, metrics
 from mailcore.bus import Bus
-from mailcore.life import run_until_stopped
+from mailcore.lifecycle import run_until_stopped
 from mailcore.media import Media
 from mailcore.settings import Settings
 from mailcore.store import Store
@@ -46,10 +46,10 @@ async def consume(
     """Store messages, mark expunged ones and prune those that were stored longer than `max_age` ago until `stop` is
     set; then end what is under way, for three seconds at most, and give back the rest. Several processes may do this at
     once. `messages` and `octets` bound a batch."""
-    patience = Patience(stop)
-    storing = Storing(bus, store, media, patience)
-    backfilling = Storing(bus, store, media, patience)  # lanes of its own: new mail does not queue behind old
-    expunging = Expunging(store, patience)
+    retrying = Retrying(stop)
+    storing = Storing(bus, store, media, retrying)
+    backfilling = Storing(bus, store, media, retrying)  # lanes of its own: new mail does not queue behind old
+    expunging = Expunging(store, retrying)
     takes = {"store": storing.take, "backfill": backfilling.take, "expunge": expunging.take}
     try:
         async with asyncio.TaskGroup() as group:
@@ -58,7 +58,7 @@ async def consume(
                 pulling = Pulling(pull, stop, messages=messages, octets=octets, batches=batches)
                 group.create_task(pulling.run(take))
             if max_age is not None:
-                group.create_task(Pruning(store, media, patience, max_age).run())
+                group.create_task(Pruning(store, media, retrying, max_age).run())
     finally:
         storing.close()
         backfilling.close()
@@ -77,10 +77,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         watch_space({"media": settings.media_root, "data": settings.data_dir})
         await metrics.answer(bus, "consumer")
         try:
-            await Patience(stop).insist(store.upgrade)
+            await Retrying(stop).run(store.upgrade)
         except Stopping:
             return
-        garbage.settle()
+        collector.freeze()
         log.info("consuming", media_root=str(settings.media_root), database=str(store), nats=bus.server)
         days = settings.messages_max_age
         await consume(bus, store, media, stop=stop, max_age=None if days is None else timedelta(days=days))

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from consumers.metrics import PRUNED
-from consumers.patience import Patience, Stopping
+from consumers.retrying import Retrying, Stopping
 from mailcore.errors import MozzartError
 from mailcore.media import Media
 from mailcore.store import Store
@@ -29,10 +29,10 @@ _MESSAGES: Final = 100
 class Pruning:
     """`max_age` counts from when a message was stored."""
 
-    def __init__(self, store: Store, media: Media, patience: Patience, max_age: timedelta) -> None:
+    def __init__(self, store: Store, media: Media, retrying: Retrying, max_age: timedelta) -> None:
         self._store = store
         self._media = media
-        self._patience = patience
+        self._retrying = retrying
         self._max_age = max_age
 
     async def run(self, every: timedelta = EVERY) -> None:
@@ -48,7 +48,7 @@ class Pruning:
                 except Exception:
                     # A bug in here keeps no mail from being stored: the process goes on.
                     log.exception("not-pruned", again_in=str(every))
-                await self._patience.rest(every.total_seconds())
+                await self._retrying.sleep(every.total_seconds())
         except Stopping:
             return
 
@@ -59,17 +59,17 @@ class Pruning:
         while True:
             before = datetime.now(UTC) - self._max_age
             began = loop.time()
-            found = await self._patience.insist(partial(self._store.outdated, before, _MESSAGES))
+            found = await self._retrying.run(partial(self._store.outdated, before, _MESSAGES))
             if not found:
                 break
             files = [file for each in found for file in each.files]
-            await self._patience.isolate(files, self._media.remove, self._keep)
+            await self._retrying.isolate(files, self._media.remove, self._keep)
             ids = [each.id for each in found]
-            await self._patience.insist(partial(self._store.prune, ids, datetime.now(UTC)))
+            await self._retrying.run(partial(self._store.prune, ids, datetime.now(UTC)))
             PRUNED.inc(len(found))
             pruned, octets = pruned + len(found), octets + sum(each.size for each in found)
-            # As long a rest as the work took: the others have half of the database at least.
-            await self._patience.rest(loop.time() - began)
+            # As long a pause as the work took: the others have half of the database at least.
+            await self._retrying.sleep(loop.time() - began)
         if pruned:
             log.info("pruned", messages=pruned, bytes=octets, older_than=str(self._max_age))
         return pruned

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import structlog
 
-from consumers.patience import Patience
-from consumers.settling import Committed, Settling
+from consumers.retrying import Retrying
+from consumers.settlement import Committed, Settlement
 from mailcore.bus import Delivery
 from mailcore.errors import Scope, StoreError
 from mailcore.events.identity import Identity
@@ -21,26 +21,26 @@ Request = tuple[Delivery, Rebind]
 
 
 class Rebinding:
-    def __init__(self, store: Store, patience: Patience, settling: Settling) -> None:
+    def __init__(self, store: Store, retrying: Retrying, settlement: Settlement) -> None:
         self._store = store
-        self._patience = patience
-        self._settling = settling
+        self._retrying = retrying
+        self._settlement = settlement
 
     async def take(self, requests: Sequence[Request]) -> None:
         """Each is settled when it returns, unless it raises Stopping."""
-        await self._patience.isolate(requests, self._attempt, lambda one, error: self._settling.failed(*one, error))
+        await self._retrying.isolate(requests, self._attempt, lambda one, error: self._settlement.failed(*one, error))
 
     async def _attempt(self, requests: Sequence[Request]) -> None:
         identities = {event.identity for _, event in requests}
-        places = await self._store.locate(identities)
-        if places.keys() != identities:
+        locations = await self._store.locate(identities)
+        if locations.keys() != identities:
             raise StoreError("the mailbox has no row yet; the syncer makes it", scope=Scope.MAILBOX)
-        slots = {identity: place.slot for identity, place in places.items()}
+        slots = {identity: location.slot for identity, location in locations.items()}
         await self._store.rebind([_move(event, slots) for _, event in requests])
-        places = await self._store.locate(identities)
+        locations = await self._store.locate(identities)
         told: list[Committed] = []
         for delivery, event in requests:
-            row = places[event.identity].stored
+            row = locations[event.identity].stored
             if row is None:
                 # The database was replaced since the syncer looked: nothing can be rebound. The syncer's audit finds
                 # the message neither in flight nor stored, and fetches it anew.
@@ -49,7 +49,7 @@ class Rebinding:
             else:
                 log.info("rebound", identity=str(event.identity), origin=str(_origin(event)))
                 told.append((delivery, event, row))
-        await self._settling.stored(told)
+        await self._settlement.stored(told)
 
 
 def _origin(event: Rebind) -> Identity:

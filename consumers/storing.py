@@ -19,11 +19,11 @@ import structlog
 
 from consumers.disposition import is_hopeless, is_suspect
 from consumers.draft import Draft, draft, message_row
-from consumers.letter import Letter, decode
+from consumers.job import Job, decode
 from consumers.metrics import PUSH_TO_STORED, STORED, STORED_BYTES
-from consumers.patience import Patience, Stopping
 from consumers.rebinding import Rebinding, Request
-from consumers.settling import Settling, describe
+from consumers.retrying import Retrying, Stopping
+from consumers.settlement import Settlement, describe
 from mailcore.bus import Bus, Delivery
 from mailcore.errors import EventError, MozzartError, Scope, StoreError
 from mailcore.events.message import Kind, MessageEvent
@@ -48,13 +48,13 @@ class Storing:
     """`take` once for each batch, concurrently if wished, with a task group that outlives the calls; `close` after it
     ended."""
 
-    def __init__(self, bus: Bus, store: Store, media: Media, patience: Patience) -> None:
+    def __init__(self, bus: Bus, store: Store, media: Media, retrying: Retrying) -> None:
         self._bus = bus
         self._store = store
         self._media = media
-        self._patience = patience
-        self._settling = Settling(bus, media)
-        self._rebinding = Rebinding(store, patience, self._settling)
+        self._retrying = retrying
+        self._settlement = Settlement(bus, media)
+        self._rebinding = Rebinding(store, retrying, self._settlement)
         self._lane = Lane("parse")
         self._slow_lane = Lane("parse-alone")
         self._alone = asyncio.Lock()
@@ -66,22 +66,22 @@ class Storing:
     async def take(self, deliveries: Sequence[Delivery], group: asyncio.TaskGroup) -> None:
         """Settle these deliveries; those that must go alone are settled later, by tasks of `group`. What is unsettled
         when the process is to stop is given back by whoever pulled it."""
-        letters: list[Letter] = []
+        jobs: list[Job] = []
         requests: list[Request] = []
         for delivery in deliveries:
             try:
                 event = decode(delivery)
             except EventError as error:
-                await self._settling.failed(delivery, None, error)
+                await self._settlement.failed(delivery, None, error)
                 continue
             if isinstance(event, Rebind):
                 requests.append((delivery, event))
             elif event.object_name or is_suspect(delivery.deliveries):
-                group.create_task(self._take_alone(Letter(delivery, event)))
+                group.create_task(self._take_alone(Job(delivery, event)))
             else:
-                letters.append(Letter(delivery, event))
+                jobs.append(Job(delivery, event))
         try:
-            await self._store_all(letters, self._lane)
+            await self._store_all(jobs, self._lane)
             if requests:
                 await self._rebinding.take(requests)
         except Stopping:
@@ -90,96 +90,96 @@ class Storing:
             log.exception("batch-failed")
             await self._give_back(deliveries, error)
 
-    async def _take_alone(self, letter: Letter) -> None:
+    async def _take_alone(self, job: Job) -> None:
         async with self._alone:
             try:
-                if is_hopeless(letter.delivery.deliveries):
-                    raise EventError(f"delivered {letter.delivery.deliveries} times, and nobody came to an end with it")
-                if letter.event.object_name:
-                    name, path = letter.event.object_name, self._media.spool()
-                    letter.spooled = path
+                if is_hopeless(job.delivery.deliveries):
+                    raise EventError(f"delivered {job.delivery.deliveries} times, and nobody came to an end with it")
+                if job.event.object_name:
+                    name, path = job.event.object_name, self._media.spool()
+                    job.spooled = path
                     await self._bus.get_body(name, path)
-                await self._store_all([letter], self._slow_lane)
+                await self._store_all([job], self._slow_lane)
             except Stopping:
                 return
             except Exception as error:
                 if not isinstance(error, MozzartError | OSError):
-                    log.exception("message-failed", identity=str(letter.event.identity))
-                await self._settling.failed(letter.delivery, letter.event, error)
+                    log.exception("message-failed", identity=str(job.event.identity))
+                await self._settlement.failed(job.delivery, job.event, error)
             finally:
-                letter.discard()
+                job.discard()
 
-    async def _store_all(self, letters: Sequence[Letter], lane: Lane) -> None:
-        if not letters:
+    async def _store_all(self, jobs: Sequence[Job], lane: Lane) -> None:
+        if not jobs:
             return
         async with lane.reading:
-            drafting = asyncio.get_running_loop().run_in_executor(lane.thread, _draft_all, letters)
+            drafting = asyncio.get_running_loop().run_in_executor(lane.thread, _draft_all, jobs)
             try:
-                await self._locate(letters)
+                await self._locate(jobs)
             finally:
                 await drafting
-        for letter in letters:
-            if letter.stored is None and letter.error is not None:
-                await self._fail(letter, letter.error)
+        for job in jobs:
+            if job.stored is None and job.error is not None:
+                await self._fail(job, job.error)
         async with lane.writing:
-            await self._patience.isolate(_unstored(letters), self._write_files, self._fail)
+            await self._retrying.isolate(_unstored(jobs), self._write_files, self._fail)
         async with lane.committing:
-            await self._patience.isolate(_unstored(letters), self._commit, self._fail)
-        await self._tell([letter for letter in letters if letter.stored is not None])
+            await self._retrying.isolate(_unstored(jobs), self._commit, self._fail)
+        await self._tell([job for job in jobs if job.stored is not None])
 
-    async def _locate(self, letters: Sequence[Letter]) -> None:
+    async def _locate(self, jobs: Sequence[Job]) -> None:
         """A message that has a row is not stored again: its files and its row stay as they are (I4)."""
-        identities = [letter.event.identity for letter in letters]
-        places = await self._patience.insist(lambda: self._store.locate(identities))
+        identities = [job.event.identity for job in jobs]
+        locations = await self._retrying.run(lambda: self._store.locate(identities))
         present: list[int] = []
-        for letter in letters:
-            letter.place = places.get(letter.event.identity)
-            if letter.place is None:
-                letter.error = StoreError("the mailbox has no row yet; the syncer makes it", scope=Scope.MAILBOX)
+        for job in jobs:
+            job.location = locations.get(job.event.identity)
+            if job.location is None:
+                job.error = StoreError("the mailbox has no row yet; the syncer makes it", scope=Scope.MAILBOX)
                 continue
-            row = letter.stored = letter.place.stored
+            row = job.stored = job.location.stored
             # The syncer published it after it was marked: the server has it after all.
-            if row is not None and row.expunged_at is not None and row.expunged_at < letter.event.published_at:
+            if row is not None and row.expunged_at is not None and row.expunged_at < job.event.published_at:
                 present.append(row.id)
         if present:
-            await self._patience.insist(lambda: self._store.mark_present(present))
+            await self._retrying.run(lambda: self._store.mark_present(present))
 
-    async def _write_files(self, letters: Sequence[Letter]) -> None:
-        await self._media.write([file for letter in letters for file in _drafted(letter).files])
-        for letter in letters:
-            letter.drafted = replace(_drafted(letter), files=())
+    async def _write_files(self, jobs: Sequence[Job]) -> None:
+        await self._media.write([file for job in jobs for file in _drafted(job).files])
+        for job in jobs:
+            job.drafted = replace(_drafted(job), files=())
 
-    async def _commit(self, letters: Sequence[Letter]) -> None:
+    async def _commit(self, jobs: Sequence[Job]) -> None:
         now = datetime.now(UTC)
         rows = []
-        for letter in letters:
-            assert letter.place is not None
-            seq = letter.delivery.seq
-            rows.append(message_row(letter.event, _drafted(letter), letter.place.slot, now, seq))
+        for job in jobs:
+            assert job.location is not None
+            seq = job.delivery.seq
+            rows.append(message_row(job.event, _drafted(job), job.location.slot, now, seq))
         ids = await self._store.insert_messages(rows)
         committed = datetime.now(UTC)
-        for letter, row, row_id in zip(letters, rows, ids, strict=True):
+        for job, row, row_id in zip(jobs, rows, ids, strict=True):
             parts = len(row.attachments)
-            letter.stored = StoredMessage(row_id, row.size, row.sha256, committed, None, row.defects, parts)
+            job.stored = StoredMessage(row_id, row.size, row.sha256, committed, None, row.defects, parts)
 
-    async def _tell(self, letters: Sequence[Letter]) -> None:
+    async def _tell(self, jobs: Sequence[Job]) -> None:
         try:
-            await self._settling.stored([(each.delivery, each.event, _row(each)) for each in letters])
+            await self._settlement.stored([(each.delivery, each.event, _row(each)) for each in jobs])
         finally:
             # After the events, which others wait for. A redelivery of what has a row is no news.
-            for letter in letters:
-                if letter.place is not None and letter.place.stored is None:
-                    _report(letter.event, _row(letter))
+            for job in jobs:
+                if job.location is not None and job.location.stored is None:
+                    _report(job.event, _row(job))
 
-    async def _fail(self, letter: Letter, error: Exception) -> None:
-        await self._settling.failed(letter.delivery, letter.event, error)
+    async def _fail(self, job: Job, error: Exception) -> None:
+        await self._settlement.failed(job.delivery, job.event, error)
 
     async def _give_back(self, deliveries: Sequence[Delivery], error: Exception) -> None:
         # A bug of ours that no single message can be blamed for: none of them dies of it.
         passing = MozzartError(describe(error))
         for delivery in deliveries:
             if not delivery.settled:
-                await self._settling.failed(delivery, None, passing)
+                await self._settlement.failed(delivery, None, passing)
 
 
 def _report(event: MessageEvent, row: StoredMessage) -> None:
@@ -197,23 +197,23 @@ def _report(event: MessageEvent, row: StoredMessage) -> None:
     )
 
 
-def _draft_all(letters: Sequence[Letter]) -> None:
-    for letter in letters:
+def _draft_all(jobs: Sequence[Job]) -> None:
+    for job in jobs:
         try:
-            letter.drafted = draft(letter.event.identity, letter.event.received_at, letter.raw())
+            job.drafted = draft(job.event.identity, job.event.received_at, job.raw())
         except Exception as error:  # noqa: BLE001  # I5: whatever a message does to the parser, it stops no other
-            letter.error = error
+            job.error = error
 
 
-def _row(letter: Letter) -> StoredMessage:
-    assert letter.stored is not None
-    return letter.stored
+def _row(job: Job) -> StoredMessage:
+    assert job.stored is not None
+    return job.stored
 
 
-def _drafted(letter: Letter) -> Draft:
-    assert letter.drafted is not None
-    return letter.drafted
+def _drafted(job: Job) -> Draft:
+    assert job.drafted is not None
+    return job.drafted
 
 
-def _unstored(letters: Sequence[Letter]) -> list[Letter]:
-    return [letter for letter in letters if letter.stored is None and not letter.delivery.settled]
+def _unstored(jobs: Sequence[Job]) -> list[Job]:
+    return [job for job in jobs if job.stored is None and not job.delivery.settled]

@@ -9,7 +9,7 @@ import structlog
 import trio
 
 from mailcore import aio as bridge
-from mailcore import garbage, metrics
+from mailcore import collector, metrics
 from mailcore import log as log_setup
 from mailcore.aio import aio, aio_bounded
 from mailcore.bus import Bus
@@ -171,7 +171,7 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     await keep_trying("recall what is in flight", begin, _waiting_for("JetStream"))
     if not settings.accounts:
         log.warning(NOT_CONFIGURED)
-    garbage.settle()
+    collector.freeze()
     _warn(settings)
     log.info(
         "syncing", accounts=len(settings.accounts), in_flight=len(shared.unsettled), interval_s=settings.sync_interval

@@ -12,7 +12,7 @@ import structlog
 from mailcore import metrics, undelivered
 from mailcore.bus import MAIL_EVENTS, Bus
 from mailcore.errors import SettingsError
-from mailcore.life import run_until_stopped
+from mailcore.lifecycle import run_until_stopped
 from mailcore.settings import Settings
 from webhooks.delivering import Delivering
 from webhooks.notice import filters

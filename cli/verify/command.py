@@ -29,5 +29,5 @@ def verify(account: str | None, mailbox: str | None, files: bool, wait: float, a
 
     found = settings("verify", quiet=True, accounts=True)
     return run_asyncio(
-        run(found, account=account, mailbox=mailbox, files=files, patience=wait, as_json=as_json),
+        run(found, account=account, mailbox=mailbox, files=files, wait=wait, as_json=as_json),
     )

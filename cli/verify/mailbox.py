@@ -48,12 +48,12 @@ async def compare_mailbox(
     key: MailboxKey,
     *,
     transit: Callable[[], Awaitable[Transit]],
-    patience: float,
+    wait: float,
 ) -> Compared:
-    """Mail comes and goes while we look: a difference is told only when it lasted `patience` seconds. Raises ImapError,
+    """Mail comes and goes while we look: a difference is told only when it lasted `wait` seconds. Raises ImapError,
     StoreError."""
     clock = asyncio.get_running_loop().time
-    end = clock() + patience
+    end = clock() + wait
     found = await _look(connection, store, account, key, await transit())
     lasting = found.difference
     while lasting and clock() < end:

@@ -49,7 +49,7 @@ async def run(
     account: str | None,
     mailbox: str | None,
     files: bool,
-    patience: float,
+    wait: float,
     as_json: bool,
 ) -> int:
     """FAILED when something differs, UNAVAILABLE when something could not be compared. Raises SettingsError,
@@ -68,7 +68,7 @@ async def run(
         await store.check()
         with console.status("comparing …") as shown:
             async with _transit(settings, report) as transit:
-                await asyncio.gather(*(_account(report, store, one, mailbox, transit, patience) for one in accounts))
+                await asyncio.gather(*(_account(report, store, one, mailbox, transit, wait) for one in accounts))
             if files:
                 report.files = await compare_files(
                     store, settings.media_root, lambda count: shown.update(f"comparing … {count:,} files")
@@ -119,7 +119,7 @@ async def _account(
     account: Account,
     mailbox: str | None,
     transit: Callable[[], Awaitable[Transit]],
-    patience: float,
+    wait: float,
 ) -> None:
     """One connection for an account, one mailbox after the other: no more load than a mail program makes."""
     try:
@@ -133,7 +133,7 @@ async def _account(
                 key = MailboxKey(account.name, name)
                 try:
                     report.mailboxes.append(
-                        await compare_mailbox(connection, store, account, key, transit=transit, patience=patience)
+                        await compare_mailbox(connection, store, account, key, transit=transit, wait=wait)
                     )
                 except ImapError as error:
                     report.failed[f"{account.name}/{name}"] = str(error)

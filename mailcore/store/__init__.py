@@ -11,11 +11,11 @@ from mailcore.store.page import (
 )
 from mailcore.store.row import (
     AttachmentRow,
+    Location,
     MailboxColumns,
     MailboxState,
     MessageRow,
     Move,
-    Place,
     Slot,
     StoredMessage,
     StoredOrigin,
@@ -26,6 +26,7 @@ __all__ = [
     "AttachmentDetail",
     "AttachmentRow",
     "Cursor",
+    "Location",
     "MailboxColumns",
     "MailboxState",
     "MessageDetail",
@@ -34,7 +35,6 @@ __all__ = [
     "MessageRow",
     "MessageSummary",
     "Move",
-    "Place",
     "Slot",
     "Store",
     "StoredAt",

@@ -149,7 +149,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where a message belongs, and what is there already."""
 
     slot: Slot

@@ -14,7 +14,7 @@ from mailcore.store import audit, lookup, mailboxes, messages, migration, prunin
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import FAILURES, store_error
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessagePage, StoredAt
-from mailcore.store.row import MailboxColumns, MailboxState, MessageRow, Move, Place, Slot, StoredOrigin
+from mailcore.store.row import Location, MailboxColumns, MailboxState, MessageRow, Move, Slot, StoredOrigin
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -115,15 +115,15 @@ class Store:
         """What was stored from `since` on, the last first: times, kinds and sizes alone."""
         return await self._read("reading what was stored", reading.stored_since, since, limit)
 
-    async def locate(self, identities: Iterable[Identity]) -> dict[Identity, Place]:
+    async def locate(self, identities: Iterable[Identity]) -> dict[Identity, Location]:
         """Where they belong and whether they have a row (expunged or not), also where the identity is one that a rebind
         replaced. Those whose mailbox has no row are left out."""
         wanted = set(identities)
 
-        def look(connection: Connection) -> dict[Identity, Place]:
+        def look(connection: Connection) -> dict[Identity, Location]:
             slots = self._slots(connection, wanted)
             known = lookup.known(connection, slots.values())
-            return {each: Place(slot, known.get(slot)) for each, slot in slots.items()}
+            return {each: Location(slot, known.get(slot)) for each, slot in slots.items()}
 
         return await self._read("looking up messages", look)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
-from consumers import disposition, patience, storing
+from consumers import disposition, retrying, storing
 from consumers.draft import Draft
 from mailcore.bus import MAIL_EVENTS, Bus, Pipeline, PubAck
 from mailcore.errors import BusError
@@ -175,7 +175,7 @@ async def test_while_the_database_is_down_messages_wait_and_then_all_are_stored(
     bus: Bus, ear: Ear, postgres: Postgres, postgres_url: str, media: Media, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # I8
-    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(retrying, "_LONGEST_PAUSE", 0.2)
     store = await Store.open(postgres_url)
     await store.upgrade()
     await store.save_mailbox(KEY, uidvalidity=7)
@@ -202,7 +202,7 @@ async def test_while_the_database_is_down_messages_wait_and_then_all_are_stored(
 async def test_restarts_of_postgresql_in_the_midst_of_storing_lose_and_double_nothing(
     bus: Bus, ear: Ear, postgres: Postgres, postgres_url: str, media: Media, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(retrying, "_LONGEST_PAUSE", 0.2)
     store = await Store.open(postgres_url)
     await store.upgrade()
     await store.save_mailbox(KEY, uidvalidity=7)

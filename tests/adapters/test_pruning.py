@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.patience import Patience
 from consumers.pruning import Pruning
+from consumers.retrying import Retrying
 from mailcore.events.identity import Identity
 from mailcore.media import Media
 from mailcore.store import AttachmentRow, MessageFilter, MessageRow, Move, Slot, Store
@@ -30,7 +30,7 @@ SECRETS |= {"from_email": "wer@geheim.example", "headers": (("Subject", "geheim"
 
 
 def pruning(store: Store, media: Media, stop: asyncio.Event | None = None) -> Pruning:
-    return Pruning(store, media, Patience(stop or asyncio.Event()), timedelta(days=30))
+    return Pruning(store, media, Retrying(stop or asyncio.Event()), timedelta(days=30))
 
 
 async def fill(store: Store, media: Media, box: int, stored: dict[int, datetime]) -> dict[int, MessageRow]:

@@ -34,12 +34,12 @@ async def mailbox(store: Store) -> int:
 async def test_a_row_comes_back_as_it_was_given(store: Store, store_url: str) -> None:
     row = message_row(await mailbox(store), 4_294_967_295, sent_at=NOW, flags=("\\Seen",), defects=("bad-base64",))
     (row_id,) = await store.insert_messages([row])
-    place = (await store.locate([identity(4_294_967_295)]))[identity(4_294_967_295)]
-    assert place.slot == row.slot
-    assert place.stored is not None
-    assert (place.stored.id, place.stored.sha256, place.stored.size) == (row_id, row.sha256, row.size)
-    assert (place.stored.stored_at, place.stored.expunged_at) == (NOW, None)
-    assert (place.stored.defects, place.stored.attachments) == (("bad-base64",), 1)
+    location = (await store.locate([identity(4_294_967_295)]))[identity(4_294_967_295)]
+    assert location.slot == row.slot
+    assert location.stored is not None
+    assert (location.stored.id, location.stored.sha256, location.stored.size) == (row_id, row.sha256, row.size)
+    assert (location.stored.stored_at, location.stored.expunged_at) == (NOW, None)
+    assert (location.stored.defects, location.stored.attachments) == (("bad-base64",), 1)
     assert await query(store_url, "SELECT subject, body_text, has_attachments FROM mailbox_app_mailmessage") == [
         ("Grüße 💶", "", True)
     ]

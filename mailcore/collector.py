@@ -12,11 +12,11 @@ from typing import Final
 _YOUNG: Final = 50_000  # objects more than were freed before it looks at the young ones (Python: 700)
 
 
-def seldom() -> None:
-    """Once, at the start: look seldom."""
+def collect_rarely() -> None:
+    """Once, at the start."""
     gc.set_threshold(_YOUNG, 20, 20)
 
 
-def settle() -> None:
+def freeze() -> None:
     """When all is imported, and at the end: what is there now is never looked at again."""
     gc.freeze()

@@ -11,11 +11,11 @@ from mailcore.errors import EventError
 from mailcore.events.message import Kind, MessageEvent
 from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Rebind, decode_thin
-from mailcore.store import Place, StoredMessage
+from mailcore.store import Location, StoredMessage
 
 
 @dataclass(slots=True, eq=False)
-class Letter:
+class Job:
     """`spooled` is the file that holds the bytes of a claim check; without it they are the delivery's own.
 
     `error` is what the parsing or the look into the database found wrong; `stored` is the row once there is one.
@@ -25,7 +25,7 @@ class Letter:
     event: MessageEvent
     spooled: Path | None = None
     drafted: Draft | None = None
-    place: Place | None = None
+    location: Location | None = None
     error: Exception | None = None
     stored: StoredMessage | None = None
 

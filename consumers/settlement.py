@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 Committed = tuple[Delivery, MessageEvent | Rebind, StoredMessage]
 
 
-class Settling:
+class Settlement:
     def __init__(self, bus: Bus, media: Media) -> None:
         self._bus = bus
         self._media = media
@@ -59,7 +59,7 @@ class Settling:
 
     async def _bury(self, delivery: Delivery, event: MessageEvent | Rebind | None, error: Exception) -> None:
         try:
-            # First the letter, then the word of it: whoever hears `dead` finds the bytes.
+            # First the dead letter, then the word of it: whoever hears `dead` finds the bytes.
             await self._keep(delivery, event, describe(error))
             if event is not None:
                 await self._bus.publish(_dead_event(event, error, delivery.deliveries))

@@ -24,14 +24,14 @@ class Stopping(Exception):
     """No error: the wait ended because the process is to stop."""
 
 
-class Patience:
+class Retrying:
     """Repeats what failed for a reason that will pass. The deliveries are kept meanwhile, so nothing is parsed
     twice."""
 
     def __init__(self, stop: asyncio.Event) -> None:
         self._stop = stop
 
-    async def insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of the first attempt that does not fail so. Raises Stopping, and at once every other error."""
         loop = asyncio.get_running_loop()
         pause, began, logged = _FIRST_PAUSE, loop.time(), float("-inf")
@@ -44,14 +44,14 @@ class Patience:
                 if loop.time() - logged >= _LOG_EVERY:
                     logged = loop.time()
                     log.warning("waiting", reason=str(error), since_s=round(loop.time() - began, 1))
-                await self.rest(error.retry_after or pause)
+                await self.sleep(error.retry_after or pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 if logged > 0:
                     log.info("resumed", after_s=round(loop.time() - began, 1))
                 return result
 
-    async def rest(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         """Raises Stopping when the process is to stop."""
         try:
             async with asyncio.timeout(seconds):
@@ -71,7 +71,7 @@ class Patience:
         if not items:
             return
         try:
-            await self.insist(lambda: attempt(items))
+            await self.run(lambda: attempt(items))
         except MozzartError as error:
             if len(items) == 1:
                 await refuse(items[0], error)
