@@ -11,7 +11,7 @@ from mailcore.events.control import MailboxResult, SyncRun
 
 Tone = Literal["good", "warn", "bad", ""]
 
-_SETTLING: Final = timedelta(seconds=5)
+_JUST_PUSHED: Final = timedelta(seconds=5)
 # Session states in which all is well, in words that a person knows.
 _GOOD: Final = {"idling": "live", "polling": "polling"}
 
@@ -48,15 +48,15 @@ class MailboxView:
         return self.state.live.in_flight if self.state.live else 0
 
     @property
-    def settling(self) -> bool:
+    def just_pushed(self) -> bool:
         """The server told of mail a moment ago: what is not stored yet is not missing yet."""
         pushed = self.row.last_push_at if self.row else None
-        return pushed is not None and self.now - pushed < _SETTLING
+        return pushed is not None and self.now - pushed < _JUST_PUSHED
 
     @property
     def difference(self) -> int:
         """What the server has and nobody has in hand: not stored, not on its way."""
-        if self.row is None or self.settling:
+        if self.row is None or self.just_pushed:
             return 0
         return max(0, self.row.message_count - self.stored - self.in_flight)
 

@@ -94,7 +94,7 @@ class Attachment(Answer):
 
 
 class Way(Answer):
-    """How it came: the server's hint (or the look that found it), the event with its sequence in the stream MAIL, the
+    """How it came: the server's hint (or the sweep that found it), the event with its sequence in the stream MAIL, the
     commit. Null where nobody told."""
 
     kind: str | None

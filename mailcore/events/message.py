@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 
 class FoundBy(StrEnum):
-    """What made us look."""
+    """What made the syncer ask the server."""
 
     PUSH = "push"
     SWEEP = "sweep"
@@ -41,7 +41,7 @@ class MessageEvent:
     """One message found on the server.
 
     `size` and `sha256` are those of the whole RFC 5322 bytes. `body` is those bytes, or empty when they lie in the
-    object store under `object_name` (claim check). `pushed_at` is when the server's hint came (or the look that found
+    object store under `object_name` (claim check). `pushed_at` is when the server's hint came (or the sweep that found
     it began), `published_at` when the event was made. Times are aware, in UTC.
     """
 

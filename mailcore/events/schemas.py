@@ -73,11 +73,11 @@ def _message_facts() -> dict[str, Any]:
         "ce-subject": {"type": "string", "pattern": "^[1-9][0-9]*/[1-9][0-9]*$", "description": "UIDVALIDITY/UID"},
         "ce-time": {**_TIME, "description": "when the event was made"},
         "content-type": {"const": "message/rfc822"},
-        "ce-foundby": {"enum": list(FoundBy), "description": "what made us look"},
+        "ce-foundby": {"enum": list(FoundBy), "description": "what made the syncer ask the server"},
         "ce-size": {**_DECIMAL, "description": "bytes of the whole message"},
         "ce-sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "of the whole message"},
         "ce-receivedat": {**_TIME, "description": "INTERNALDATE"},
-        "ce-pushedat": {**_TIME, "description": "when the server's hint came, or the look that found it began"},
+        "ce-pushedat": {**_TIME, "description": "when the server's hint came, or the sweep that found it began"},
         "ce-flags": {"type": "string", "description": "IMAP flags, percent-encoded, with spaces between"},
     }
 
