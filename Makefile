@@ -11,7 +11,7 @@ RUNTIME := .make/runtime
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 TESTS ?= tests
-PACKAGES := mailcore syncer consumers api webhooks cli
+PACKAGES := mailcore syncer consumers api webhooks supervisor cli
 # The files of tests go to so many processes, one more than there are processors: they wait for servers half of the time.
 TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
 PYTEST_ARGS ?=

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 
 from cli.finding import Finding
-from cli.nats_server import program
 from cli.status import count_processes
 from cli.words import counted
 from mailcore import metrics, undelivered
@@ -16,6 +15,7 @@ from mailcore.bus import MAIL, MAIL_DEAD, Bus
 from mailcore.errors import BusError, MozzartError, SettingsError
 from mailcore.events import control
 from mailcore.settings import Settings
+from supervisor.nats_server import program
 
 
 async def nats(settings: Settings) -> AsyncIterator[Finding]:

@@ -14,11 +14,11 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from cli import up
-from cli.nats_server import write_private
-from cli.supervise import Child
 from mailcore import log
 from mailcore.settings import Settings
+from supervisor import up
+from supervisor.children import Child
+from supervisor.nats_server import write_private
 
 USER: Final = "demo"
 _API_PORT: Final = 8000

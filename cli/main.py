@@ -34,7 +34,7 @@ def root() -> None:
 @root.command()
 def up() -> int:
     """Run everything on this machine until Ctrl-C: nats-server, syncer, consumer, api."""
-    from cli.up import Plan, run
+    from supervisor.up import Plan, run
 
     return run(Plan(_settings("up", accounts=True)))
 
@@ -189,8 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _tell(error: MozzartError) -> int:
-    from cli.data_lock import AlreadyRunning
     from mailcore.log import strike_out
+    from supervisor.data_lock import AlreadyRunning
 
     click.secho(strike_out(str(error)), fg="red", err=True)
     if isinstance(error, SettingsError):

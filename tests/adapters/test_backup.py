@@ -15,12 +15,12 @@ from cli.backup import place
 from cli.backup.place import BackupError
 from cli.backup.restoring import check, restore
 from cli.backup.taking import take
-from cli.data_lock import AlreadyRunning, DataLock
 from mailcore import metrics
 from mailcore.bus import Bus
 from mailcore.media import Media
 from mailcore.settings import Settings
 from mailcore.store import Store, snapshot
+from supervisor.data_lock import AlreadyRunning, DataLock
 from tests.support.nats import NatsServer
 from tests.support.stores import KEY, message_row, query
 

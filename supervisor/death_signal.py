@@ -1,7 +1,8 @@
 """Run a command that the kernel kills when the process that started it is gone, however that one ended.
 
-Run as a plain script (`python -I -S tether.py PARENT COMMAND…`): it must start fast and so imports nothing of ours. The
-death signal is Linux's (prctl(2), PR_SET_PDEATHSIG) and outlives execve(2); elsewhere the command is only run.
+Run as a plain script (`python -I -S death_signal.py PARENT COMMAND…`): it must start fast and so imports nothing of
+ours. The death signal is Linux's (prctl(2), PR_SET_PDEATHSIG) and outlives execve(2); elsewhere the command is only
+run.
 """
 
 import ctypes

@@ -18,13 +18,12 @@ from typing import Final
 import structlog
 import trio
 
-from cli import exit_code
-from cli.data_lock import DataLock
-from cli.nats_server import MEMORY_LIMIT, NatsServer, write_private
-from cli.supervise import Child, Supervisor
 from mailcore.errors import MozzartError
 from mailcore.hangup import Hangup, Wish, has_terminal
 from mailcore.settings import Settings
+from supervisor.children import Child, Supervisor
+from supervisor.data_lock import DataLock
+from supervisor.nats_server import MEMORY_LIMIT, NatsServer, write_private
 from webhooks.signature import keys
 
 log = structlog.get_logger(__name__)
@@ -79,7 +78,7 @@ async def _run(plan: Plan, lock: DataLock) -> int:
     if failure is not None:
         raise failure
     log.info("stopped")
-    return exit_code.OK
+    return os.EX_OK
 
 
 async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:

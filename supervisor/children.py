@@ -18,7 +18,6 @@ from typing import Final
 import structlog
 import trio
 
-from cli.exit_code import CONFIG, FAILED
 from mailcore.errors import MozzartError, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -28,7 +27,8 @@ FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 2.0
 # A child that lived this long was healthy: its next death is a new story.
 HEALTHY_AFTER: Final = 5.0
-_TETHER: Final = Path(__file__).with_name("tether.py")
+_NOT_STARTED: Final = 1
+_DEATH_SIGNAL: Final = Path(__file__).with_name("death_signal.py")
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Supervisor:
                     code = await self._run(child, watched)
                     if child.once and code == 0:
                         return
-                    if code == CONFIG and not watched.settled.is_set():
+                    if code == os.EX_CONFIG and not watched.settled.is_set():
                         where = f"in {child.output}" if child.output else "above"
                         raise SettingsError(f"{child.name} could not start; its own words are {where}.")
                     if trio.current_time() - began >= HEALTHY_AFTER:
@@ -139,7 +139,7 @@ class Supervisor:
             process = watched.process = _spawn(child)
         except OSError as error:
             log.error("not started", child=child.name, error=str(error))
-            return FAILED
+            return _NOT_STARTED
         try:
             if await _until_ready(child, process) and not child.once:
                 log.info("started", child=child.name, pid=process.pid)
@@ -187,7 +187,7 @@ def how_it_ended(code: int | None) -> str:
 
 
 def _spawn(child: Child) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *child.command()]
+    command = [sys.executable, "-I", "-S", str(_DEATH_SIGNAL), str(os.getpid()), *child.command()]
     with ExitStack() as stack:
         output = None
         if child.output is not None:
