@@ -9,8 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ import structlog
 import trio
 
 from mailcore.errors import MozzartError, SettingsError
+from supervisor.fork_server import Command, Forked, ForkServer, started
 
 log = structlog.get_logger(__name__)
 
@@ -31,17 +32,21 @@ _NOT_STARTED: Final = 1
 _DEATH_SIGNAL: Final = Path(__file__).with_name("death_signal.py")
 
 
+Process = subprocess.Popen[bytes] | Forked
+
+
 @dataclass(frozen=True)
 class Child:
     """One process to keep running.
 
-    `command` is asked before each start. `ready` returns when the process of that id serves (None: at once). `output`
-    takes its standard error, and its standard output unless `keep_stdout` (None: ours). `directory` is where it runs,
-    `inherit` are descriptors it keeps open. `once`: exit code 0 ends it for good.
+    `what` is a command of ours, or gives the words of a program and is asked before each start. `ready` returns when
+    the process of that id serves (None: at once). `output` takes its standard error, and its standard output unless
+    `keep_stdout` (None: ours). `directory` is where it runs, `inherit` are descriptors that a program keeps open.
+    `once`: exit code 0 ends it for good.
     """
 
     name: str
-    command: Callable[[], Sequence[str]]
+    what: Command | Callable[[], Sequence[str]]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     ready: Callable[[int], Awaitable[None]] | None = None
     output: Path | None = None
@@ -59,7 +64,7 @@ class Child:
 class _Watched:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     grace: float = 1.0
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     refusal: SettingsError | None = None
     # Ready for the first time, or never going to be.
     settled: trio.Event = field(default_factory=trio.Event)
@@ -67,25 +72,40 @@ class _Watched:
 
 
 class Supervisor:
-    """Keeps children running inside `nursery`; no task of it ever raises anything but a cancellation."""
+    """Keeps children running inside `nursery`; no task of it ever raises anything but a cancellation. `forks` starts
+    our own commands; without it they are programs, too."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, forks: ForkServer | None) -> None:
         self._nursery = nursery
+        self._forks = forks
         self._watched: dict[str, _Watched] = {}
 
-    async def start(self, *children: Child) -> None:
-        """Start them side by side; returns when each is ready for the first time (a `once` child: has ended well).
+    def keep(self, child: Child, process: Process) -> None:
+        """Keep a child running that runs already."""
+        watched = self._watched[child.name] = _Watched(process=process)
+        self._nursery.start_soon(self._keep_running, child, watched)
+
+    def begin(self, *children: Child) -> None:
+        """Start them; `settled` waits for them."""
+        for child in children:
+            watched = self._watched[child.name] = _Watched()
+            self._nursery.start_soon(self._keep_running, child, watched)
+
+    async def settled(self, *children: Child) -> None:
+        """Returns when each is ready for the first time (a `once` child: has ended well).
 
         Raises SettingsError when a child says that only a person can mend what is wrong.
         """
-        begun = [_Watched() for _ in children]
-        for child, watched in zip(children, begun, strict=True):
-            self._watched[child.name] = watched
-            self._nursery.start_soon(self._keep_running, child, watched)
-        for watched in begun:
+        for child in children:
+            watched = self._watched[child.name]
             await watched.settled.wait()
             if watched.refusal is not None:
                 raise watched.refusal
+
+    async def start(self, *children: Child) -> None:
+        """Both."""
+        self.begin(*children)
+        await self.settled(*children)
 
     async def stop(self, *names: str, grace: float) -> None:
         """SIGTERM to these children at once, SIGKILL to those that are still there after `grace` seconds."""
@@ -136,7 +156,7 @@ class Supervisor:
     async def _run(self, child: Child, watched: _Watched) -> int:
         """One life of the child, from start to exit code; raises SettingsError when there is no such program."""
         try:
-            process = watched.process = _spawn(child)
+            process = watched.process = watched.process or await self._spawn(child)
         except OSError as error:
             log.error("not started", child=child.name, error=str(error))
             return _NOT_STARTED
@@ -149,10 +169,24 @@ class Supervisor:
             with trio.CancelScope(shield=True):
                 await _end(process, watched)
             watched.process = None
-        return process.returncode
+        return process.wait()
+
+    async def _spawn(self, child: Child) -> Process:
+        """Raises OSError."""
+        with _output(child) as output:
+            if not isinstance(child.what, Command):
+                return _spawn_program(child, child.what(), output)
+            if self._forks is None:
+                return _spawn_program(child, child.what.program(), output)
+            error = sys.stderr.fileno() if output is None else output
+            outputs = sys.stdout.fileno() if child.keep_stdout or output is None else output, error
+            environment = {**os.environ, **child.environment}
+            with self._forks.order(child.what, environment, child.directory or Path.cwd(), *outputs) as answer:
+                await trio.lowlevel.wait_readable(answer)
+                return started(answer)
 
 
-async def _until_ready(child: Child, process: subprocess.Popen[bytes]) -> bool:
+async def _until_ready(child: Child, process: Process) -> bool:
     """True when it got ready, False when it ended or failed before that (then it is killed)."""
     if child.ready is None:
         return True
@@ -186,29 +220,36 @@ def how_it_ended(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _spawn(child: Child) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-S", str(_DEATH_SIGNAL), str(os.getpid()), *child.command()]
-    with ExitStack() as stack:
-        output = None
-        if child.output is not None:
-            child.output.parent.mkdir(parents=True, exist_ok=True)
-            # Its owner's alone: the api prints the token that it made.
-            descriptor = os.open(child.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            output = stack.enter_context(os.fdopen(descriptor, "ab"))
-        # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the children in order.
-        return subprocess.Popen(
-            command,
-            env={**os.environ, **child.environment},
-            cwd=child.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=None if child.keep_stdout else output,
-            stderr=output,
-            pass_fds=child.inherit,
-            start_new_session=True,
-        )
+def _spawn_program(child: Child, words: Sequence[str], output: int | None) -> Process:
+    # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the children in order.
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_DEATH_SIGNAL), str(os.getpid()), *words],
+        env={**os.environ, **child.environment},
+        cwd=child.directory,
+        stdin=subprocess.DEVNULL,
+        stdout=None if child.keep_stdout else output,
+        stderr=output,
+        pass_fds=child.inherit,
+        start_new_session=True,
+    )
 
 
-async def _wait(process: subprocess.Popen[bytes]) -> None:
+@contextmanager
+def _output(child: Child) -> Iterator[int | None]:
+    """The descriptor of what takes its output; None: ours."""
+    if child.output is None:
+        yield None
+        return
+    child.output.parent.mkdir(parents=True, exist_ok=True)
+    # Its owner's alone: the api prints the token that it made.
+    descriptor = os.open(child.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+async def _wait(process: Process) -> None:
     """Until it has ended; safe to cancel and to ask several times."""
     if sys.platform == "linux" and process.poll() is None:
         descriptor = os.pidfd_open(process.pid)
@@ -221,7 +262,7 @@ async def _wait(process: subprocess.Popen[bytes]) -> None:
         await trio.sleep(0.05)
 
 
-async def _end(process: subprocess.Popen[bytes], watched: _Watched) -> None:
+async def _end(process: Process, watched: _Watched) -> None:
     if process.poll() is None:
         _signal(process, signal.SIGTERM)
         with trio.move_on_after(watched.grace):
@@ -231,6 +272,6 @@ async def _end(process: subprocess.Popen[bytes], watched: _Watched) -> None:
         await _wait(process)
 
 
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal(process: Process, number: signal.Signals) -> None:
     # Popen looks whether it has ended before it sends: the id may be somebody else's by then.
     process.send_signal(number)
