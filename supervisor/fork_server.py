@@ -196,7 +196,9 @@ def serve(orders: socket.socket, modules: Sequence[str]) -> NoReturn:
             order = _Order(**json.load(text))
             _import(order.module)
             gc.freeze()
-            if between := os.fork():
+            if select.select([to], [], [], 0)[0]:  # closed: it is not wanted any more
+                pass
+            elif between := os.fork():
                 os.waitpid(between, 0)
             else:
                 _leave_behind(order, supervisor, orders, to, (output, error))
