@@ -165,10 +165,10 @@ class ForkServer:
 
 def started(answer: socket.socket) -> Forked:
     """The command of that order, at work from now on. Blocks until `answer` can be read; raises OSError when the fork
-    server died over it."""
+    server died over it, or when it could not become what was ordered and has said why."""
     said = answer.recv(20)
     if not said:
-        raise ChildProcessError("the fork server ended before it had started it")
+        raise ChildProcessError("the fork server did not start it")
     answer.sendall(b".")
     return Forked(int(said))
 
@@ -191,9 +191,10 @@ def serve(orders: socket.socket, modules: Sequence[str]) -> NoReturn:
         if not said:
             os._exit(0)
         file, answer, output, error = descriptors
-        with os.fdopen(file, encoding="utf-8") as text, socket.socket(fileno=answer) as to:
+        with os.fdopen(file, encoding="utf-8") as text:
             text.seek(0)
             order = _Order(**json.load(text))
+        with socket.socket(fileno=answer) as to:
             _import(order.module)
             gc.freeze()
             if select.select([to], [], [], 0)[0]:  # closed: it is not wanted any more
@@ -230,6 +231,8 @@ def _leave_behind(
         if _wanted(answer):
             answer.close()
             _run(order)
+    except SystemExit:  # the supervisor is gone
+        pass
     except BaseException:  # noqa: BLE001 - nothing may go up into what is the fork server's
         traceback.print_exc()
     os._exit(1)

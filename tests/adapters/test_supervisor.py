@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 import trio
 
@@ -107,3 +108,24 @@ async def test_a_command_that_was_not_wanted_any_more_is_not_run(tmp_path: Path)
         adopt_orphans(False)
 
     assert output.read_text().count("mozzart, version") == 1
+
+
+@pytest.mark.trio
+async def test_a_command_holds_nothing_open_but_its_own_output(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    adopt_orphans()
+    try:
+        with ForkServer([]) as forks, output.open("w") as file:
+            async with trio.open_nursery() as nursery:
+                supervisor = Supervisor(nursery, forks)
+                supervisor.begin(Child("fork-server", forks.command, inherit=(forks.descriptor,)))
+                with forks.order(VERSION, dict(os.environ), tmp_path, file.fileno(), file.fileno()) as answer:
+                    await trio.lowlevel.wait_readable(answer)
+                    pid = int(answer.recv(20))
+                    # Not at work yet: it waits until we say so.
+                    held = {file.path for file in psutil.Process(pid).open_files()}
+                    assert held == {str(output)}
+                    assert psutil.Process(pid).num_fds() == 4, "0, 1, 2, and by what it asks whether it is wanted"
+                nursery.cancel_scope.cancel()
+    finally:
+        adopt_orphans(False)
