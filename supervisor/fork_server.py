@@ -208,9 +208,10 @@ def serve(orders: socket.socket, modules: Sequence[str]) -> NoReturn:
 
 
 def _import(module: str) -> None:
-    # What cannot be imported is a fault of the one command that needs it, and its own to tell of.
-    with suppress(Exception):
+    try:
         importlib.import_module(module)
+    except Exception:  # noqa: BLE001 - it is a fault of the one command that needs it, and holds up no other
+        traceback.print_exc()
 
 
 def _leave_behind(
