@@ -19,7 +19,8 @@ import structlog
 import trio
 
 from mailcore.errors import MozzartError, SettingsError
-from supervisor.fork_server import Command, Forked, ForkServer, started
+from supervisor.fork_server import Command, ForkServer, started
+from supervisor.forked import Forked
 
 log = structlog.get_logger(__name__)
 

@@ -23,7 +23,8 @@ from mailcore.hangup import Hangup, Wish, has_terminal
 from mailcore.settings import Settings
 from supervisor.children import Child, Supervisor
 from supervisor.data_lock import DataLock
-from supervisor.fork_server import AVAILABLE, Command, Forked, ForkServer, adopt_orphans
+from supervisor.fork_server import AVAILABLE, Command, ForkServer, adopt_orphans
+from supervisor.forked import Forked
 from supervisor.nats_server import MEMORY_LIMIT, NatsServer, write_private
 from webhooks.signature import keys
 

@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 
 from supervisor import up
-from supervisor.fork_server import Command, Forked, ForkServer, adopt_orphans, started
+from supervisor.fork_server import Command, ForkServer, adopt_orphans, started
+from supervisor.forked import Forked
 
 # `run` is called from threads, too.
 _one_at_a_time = threading.Lock()

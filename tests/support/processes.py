@@ -22,7 +22,8 @@ from typing import IO, Any
 import psutil
 import pytest
 
-from supervisor.fork_server import AVAILABLE, Forked
+from supervisor.fork_server import AVAILABLE
+from supervisor.forked import Forked
 from tests.support.dovecot import Dovecot
 from tests.support.forking import fork
 from tests.support.mail import Mail, SentFile
