@@ -20,6 +20,7 @@ import importlib
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -137,6 +138,7 @@ def serve(orders: socket.socket, modules: Sequence[str]) -> NoReturn:
     """Until the other end is closed."""
     set_title("mozzart", "fork-server")
     gc.disable()  # nothing in here is garbage
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started us may ignore it, and then nobody can be waited for
     supervisor, ahead = os.getppid(), list(modules)
     while True:
         if ahead and not select.select([orders], [], [], 0)[0]:

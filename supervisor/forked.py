@@ -45,7 +45,8 @@ class Forked:
         if self.returncode is None:
             try:
                 pid, status = os.waitpid(self.pid, options)
-            except ChildProcessError:  # somebody else in this process waited for it
+            except ChildProcessError:
+                # Somebody else in this process waited for it, or SIGCHLD is ignored; subprocess says 0, too.
                 pid, status = self.pid, 0
             if pid:
                 self.returncode = os.waitstatus_to_exitcode(status)
