@@ -30,8 +30,8 @@ from webhooks.signature import keys
 
 log = structlog.get_logger(__name__)
 
-# Together they stay under 5 s, with time left for our own start of the end.
 _FORK_SERVER: Final = "fork-server"
+# Together they stay under 5 s, with time left for our own start of the end.
 _GRACE: Final = (("syncer",), 1.25), (("consumer", "api", "webhook"), 1.25), (("nats-server",), 0.75)
 
 CONSUMER: Final = Command(("consumer",), "consumers.main")
