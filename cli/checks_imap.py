@@ -89,6 +89,10 @@ def details(looked: Looked) -> list[Finding]:
             text = f"{account.name}: the server has no IDLE, so mail is found by the sweep alone"
             found.append(Finding("note", "IMAP", text, "Lower SYNC_INTERVAL if that is too slow."))
     for name, status in looked.mailboxes.items():
+        if status.messages is None or status.uidvalidity is None:
+            text = f"{account.name}/{name}: the server answers STATUS with too little; SELECT tells the rest"
+            found.append(Finding("note", "IMAP", text))
+            continue
         text = f"{account.name}/{name}: {counted(status.messages, 'message')}, UIDVALIDITY {status.uidvalidity}"
         found.append(Finding("ok", "IMAP", text))
     found += [
@@ -108,7 +112,7 @@ def line(looked: Looked) -> Finding:
     if looked.absent:
         names = ", ".join(repr(pattern) for pattern in looked.absent)
         return Finding("failed", "IMAP", f"{account.name}: there is no mailbox {names}", _absent_remedy(account))
-    messages = sum(status.messages for status in looked.mailboxes.values())
+    messages = sum(status.messages or 0 for status in looked.mailboxes.values())
     text = (
         f"{account.name}: logged in at {looked.place}; {counted(len(looked.mailboxes), 'mailbox')}, "
         f"{counted(messages, 'message')}"

@@ -87,9 +87,9 @@ async def _plan_batches(
                     book.vanished(uid)
             ordered = [facts[uid] for uid in sorted(facts, reverse=True)]
             for fact in ordered:
-                if fact.size >= limit:
-                    await send.send(_Batch([fact.uid], fact.size, fact))
-            small = ((fact.uid, fact.size) for fact in ordered if fact.size < limit)
+                if (fact.size or 0) >= limit:
+                    await send.send(_Batch([fact.uid], fact.size or 0, fact))
+            small = ((fact.uid, fact.size or 0) for fact in ordered if (fact.size or 0) < limit)
             for uids, octets in batches(small, count=BATCH_COUNT, octets=BATCH_OCTETS):
                 await send.send(_Batch(uids, octets))
 

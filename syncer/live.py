@@ -104,7 +104,7 @@ async def _look_again(mailbox: Mailbox, scope: trio.CancelScope) -> None:
             mailbox.log.debug("second look failed", error=str(error))
             mailbox.request_look()
             return
-        if mailbox.live_from is not None and uidnext > mailbox.live_from:
+        if mailbox.live_from is not None and (uidnext or 0) > mailbox.live_from:
             mailbox.request_look()
 
 

@@ -104,7 +104,7 @@ async def _status(mailbox: Mailbox, connection: ImapConnection) -> Snapshot:
     with trio.move_on_after(deadline):
         status = await aio(connection.status, mailbox.key.mailbox)
         mailbox.status_took = trio.current_time() - began
-        return Snapshot(status.uidvalidity, status.uidnext, status.messages, status.highestmodseq)
+        return Snapshot(status.uidvalidity or 0, status.uidnext, status.messages or 0, status.highestmodseq)
     mailbox.status_took = deadline  # if it is slow and not silent, the next one gets more time
     raise ConnectionLost(f"{mailbox.account.host}: no answer to STATUS within {deadline:.0f} s")
 
@@ -147,7 +147,7 @@ async def _open_generation(mailbox: Mailbox, connection: ImapConnection, selecte
             "uidvalidity": selected.uidvalidity,
             "uidnext": uidnext,
             "first_uidnext": uidnext,
-            "message_count": selected.exists,
+            "message_count": selected.exists or 0,
         }
         if state is None or state.uidvalidity is None:
             columns["first_seen_at"] = now

@@ -144,15 +144,16 @@ class Transfer:
 
     def event(self, found: _Found, *, body: bytes = b"", object_name: str = "") -> MessageEvent | Rebind:
         message = found.message
+        received_at = message.internaldate or datetime.now(UTC)
         if found.place is not None:
             return self._rebind(message.uid, found.sha256, found.place)
         return MessageEvent(
             identity=self.book.identity(message.uid),
-            kind=self.book.birth.kind(message.uid, message.internaldate),
+            kind=self.book.birth.kind(message.uid, received_at),
             found_by=self.found_by,
             size=found.size,
             sha256=found.sha256,
-            received_at=message.internaldate,
+            received_at=received_at,
             pushed_at=self.pushed_at,
             published_at=datetime.now(UTC),
             flags=message.flags,

@@ -4,7 +4,8 @@
    for it, all else to the command in flight and to the mailbox's news. Nothing untagged is dropped between commands.
 2. UID FETCH is pipelined; any other command is alone on the connection. A command leaves when its tagged response has
    come, also if nobody waits for it any more: so the responses never get out of step with the commands.
-3. Whatever ends the connection (loss, BYE, a protocol error, silence, `fail()`) fails all waiters at once.
+3. Whatever ends the connection (loss, BYE, a protocol error, silence, `fail()`) fails all waiters at once. A response
+   that is framed well and cannot be read does not: it was not given.
 4. No line that was sent or received is ever logged.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -22,9 +24,10 @@ import aioimaplib.aioimaplib as base
 import structlog
 
 from mailcore.errors import ConnectionLost, ImapError, ProtocolError
-from mailcore.imap.failure import said_bye
+from mailcore.imap.framing import Unit
 from mailcore.imap.news import Hint, News
 from mailcore.imap.parse import names, parse
+from mailcore.imap.refusal import greeting_refused, said_bye
 from mailcore.imap.response import (
     Capability,
     Condition,
@@ -34,6 +37,7 @@ from mailcore.imap.response import (
     Fetch,
     Response,
     Tagged,
+    Unreadable,
     Vanished,
 )
 from mailcore.imap.session import Event, State, transition
@@ -44,6 +48,8 @@ log = structlog.get_logger(__name__)
 
 PIPELINED: Final = 8
 MAX_UNTAGGED: Final = 200_000  # responses to one command
+
+_GREETING: Final = re.compile(rb"\* +(?:OK|PREAUTH)\b", re.IGNORECASE)
 
 # Somebody may have put it there to be taken for the server's (RFC 9051 §11.1).
 _INJECTED: Final = "plaintext behind the answer to STARTTLS; the connection may be tampered with"
@@ -81,6 +87,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self._queue: deque[ImapCommand] = deque()
         self._flight: dict[str, ImapCommand] = {}  # in the order sent
         self._done_wanted = False
+        self._unreadable_logged = False
         self._mourners: list[Callable[[], None]] = []
 
     # ---- the transport's side ----
@@ -236,7 +243,10 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
                 return
             if self.session is State.TLS_HANDSHAKE:
                 raise ProtocolError(_INJECTED)
-            self._dispatch(parse(unit))
+            if self.session is State.GREETING_AWAITED:
+                self._greet(unit)
+            else:
+                self._dispatch(parse(unit))
         if self.session is State.TLS_HANDSHAKE and framer.pending:
             raise ProtocolError(_INJECTED)
 
@@ -246,8 +256,6 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
                 if command.claim(response):
                     return
             self._tell(response)
-        elif self.session is State.GREETING_AWAITED:
-            self._greet(response)
         elif isinstance(response, Tagged):
             self._finish(response)
         elif isinstance(response, Continuation):
@@ -255,18 +263,22 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         else:
             self._untagged(response)
 
-    def _greet(self, response: Response) -> None:
-        if not isinstance(response, Condition) or response.status not in ("OK", "PREAUTH", "BYE"):
-            raise ProtocolError("the server did not begin with an IMAP greeting; is this the right port?")
-        self._condition(response)
-        if response.status != "BYE":
-            self._move(Event.GREETED if response.status == "OK" else Event.GREETED_PREAUTH)
-            self.greeting.set_result(response)
+    def _greet(self, unit: Unit) -> None:
+        line = unit[0]
+        assert isinstance(line, bytes)  # a unit begins with a text
+        greeting = parse(unit) if _GREETING.match(line) else None
+        if not isinstance(greeting, Condition):
+            self.fail(greeting_refused(self.where, line[:1000].decode("utf-8", "replace")))
+            return
+        self._condition(greeting)
+        self._move(Event.GREETED if greeting.status == "OK" else Event.GREETED_PREAUTH)
+        self.greeting.set_result(greeting)
 
     def _finish(self, tagged: Tagged) -> None:
         command = self._flight.pop(tagged.tag, None)
         if command is None:
             raise ProtocolError("the server answered a command that was never sent")
+        command.exists = self.news.exists
         event = command.on_ok if tagged.status == "OK" else command.on_refused
         if event is not None:
             self._move(event)
@@ -302,7 +314,20 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         elif isinstance(response, Capability):
             self.capabilities = response.names
         elif isinstance(response, Exists | Expunge | Vanished):
+            if not isinstance(response, Exists):
+                for each in self._flight.values():
+                    each.renumbered()
             self._tell(response)
+        elif isinstance(response, Unreadable):
+            self._unreadable(response)
+
+    def _unreadable(self, response: Unreadable) -> None:
+        """What it spoke of was not given; whoever waits for a list of its kind must not take the rest for all."""
+        if response.name in ("EXISTS", "EXPUNGE", "VANISHED"):
+            self.news.doubt()
+        if not self._unreadable_logged:
+            self._unreadable_logged = True
+            log.warning("imap-unreadable", server=self.where, response=response.name, fault=response.fault)
 
     def _condition(self, condition: Condition) -> None:
         if condition.status == "BYE" and self.session is not State.LOGOUT_REQUESTED:
