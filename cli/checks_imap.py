@@ -10,8 +10,9 @@ from typing import Final
 from cli.finding import Finding
 from cli.imap_account import connected, mailboxes
 from cli.words import counted
-from mailcore.errors import ImapError
+from mailcore.errors import ImapError, SettingsError
 from mailcore.settings import Account, Settings
+from syncer.imap import trace
 from syncer.imap.connection import ImapConnection, MailboxStatus
 
 _WITHIN: Final = 20.0
@@ -39,6 +40,10 @@ class Looked:
 
 async def imap(settings: Settings) -> AsyncIterator[Finding]:
     """In the order of the settings; several are looked at at once, so that one that is silent holds up none."""
+    try:
+        trace.begin(settings.imap_trace)
+    except SettingsError as error:
+        yield Finding("failed", "IMAP", str(error))
     turns = asyncio.Semaphore(_AT_ONCE)
     looks = [asyncio.create_task(_look(account, turns)) for account in settings.accounts]
     try:

@@ -21,6 +21,7 @@ from mailcore.errors import BusError, ImapError, MozzartError, SettingsError
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import NOT_CONFIGURED, Account, Settings
 from mailcore.store import Store
+from syncer.imap import trace
 
 _CONNECT_WITHIN: Final = 5.0
 _FILE_WIDTH: Final = 200
@@ -62,6 +63,7 @@ async def run(
     if not console.is_terminal:
         console.width = _FILE_WIDTH
     report = Report()
+    trace.begin(settings.imap_trace)
     store = await Store.open(settings.database_url)
     try:
         await store.check()

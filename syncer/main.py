@@ -27,6 +27,7 @@ from syncer.audit import watch
 from syncer.control import Control
 from syncer.credit import Credit
 from syncer.host import Hosts
+from syncer.imap import trace
 from syncer.mailbox import Mailbox, Shared
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ CREDIT = 64 << 20  # bytes published and not yet stored, before bulk work waits
 def run(settings: Settings) -> None:
     """Until SIGINT or SIGTERM. `settings.nats_url` must be set. SIGHUP reads the accounts again if there is an
     ACCOUNTS_FILE, and ends us otherwise."""
+    trace.begin(settings.imap_trace)
     trio.run(_main, settings, restrict_keyboard_interrupt_to_checkpoints=True)
 
 

@@ -62,6 +62,7 @@ class ImapCommand(base.Command):  # type: ignore[misc]  # aioimaplib is not type
         self.title = f"{name} {words[1].decode('ascii')}" if name == "UID" and isinstance(words[1], bytes) else name
         first, *rest = chunks_of(words, nonsync=nonsync)
         self._chunks = deque((tag.encode("ascii") + b" " + first, *rest, *more))
+        self.secret = name in ("LOGIN", "AUTHENTICATE")  # its arguments are credentials
         self._sent = False
         self.future: asyncio.Future[Tagged] = loop.create_future()
         self.future.add_done_callback(_retrieve)

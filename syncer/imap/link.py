@@ -13,7 +13,7 @@ from mailcore.imap.quote import Text, nonsync_limit
 from mailcore.imap.refusal import login_refused, refused, said
 from mailcore.imap.response import Tagged
 from mailcore.imap.session import State
-from syncer.imap import tls
+from syncer.imap import tls, trace
 from syncer.imap.command import ImapCommand
 from syncer.imap.login import login_command
 from syncer.imap.model import Endpoint
@@ -29,7 +29,9 @@ class Link:
         """Not yet connected; `start()` does that. Needs the running loop."""
         self.endpoint = endpoint
         self._loop = asyncio.get_running_loop()
-        self._protocol = Protocol(self._loop, where=str(endpoint), silence=endpoint.command_timeout)
+        self._protocol = Protocol(
+            self._loop, where=str(endpoint), silence=endpoint.command_timeout, wire=trace.wire(endpoint)
+        )
         self._dialing: asyncio.Task[None] | None = None
         self._idle_interrupted = False
         self._selected = ""  # the last mailbox that SELECT was sent for

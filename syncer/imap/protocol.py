@@ -6,7 +6,7 @@
    come, also if nobody waits for it any more: so the responses never get out of step with the commands.
 3. Whatever ends the connection (loss, BYE, a protocol error, silence, `fail()`) fails all waiters at once. A response
    that is framed well and cannot be read does not: it was not given.
-4. No line that was sent or received is ever logged.
+4. No line that was sent or received is ever logged; IMAP_TRACE has a file of its own.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from mailcore.imap.response import (
 from mailcore.imap.session import Event, State, transition
 from syncer.imap.command import COMMANDS, ImapCommand
 from syncer.imap.flow import Flow
+from syncer.imap.trace import Wire
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +71,12 @@ _BASE_STATE: Final = {
 
 
 class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is not typed
-    """`where` names the server in errors; `silence` is how many seconds it may owe an answer without sending a byte."""
+    """`where` names the server in errors; `silence` is how many seconds it may owe an answer without sending a byte;
+    `wire` is told of what goes over it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, where: str, silence: float) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, where: str, silence: float, wire: Wire | None = None
+    ) -> None:
         super().__init__(loop)
         self.where = where
         self.session = State.CONNECTING
@@ -84,6 +88,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self.greeting.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.idle_wake: asyncio.Future[None] | None = None
         self._silence = silence
+        self._wire = wire
         self._queue: deque[ImapCommand] = deque()
         self._flight: dict[str, ImapCommand] = {}  # in the order sent
         self._done_wanted = False
@@ -98,6 +103,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
             self.transport.abort()
             return
         self.flow.attach(self.transport, self._is_owed)
+        self._happened(f"connected to {self.where}")
         self._move(Event.CONNECTED)
 
     def data_received(self, data: bytes) -> None:
@@ -126,6 +132,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self.transport = transport
         self.flow.attach(transport, self._is_owed)
         self.capabilities = frozenset()
+        self._happened("TLS established")
         self._move(Event.TLS_ESTABLISHED)
 
     def fail(self, error: ImapError) -> None:
@@ -133,6 +140,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         if self.failure is not None:
             return
         self.failure = error
+        self._happened(str(error))
         self._move(Event.GONE)
         self.flow.stop()
         if self.transport is not None:
@@ -196,7 +204,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
             self._move(Event.DONE_SENT)
             self.flow.heard()
             self.flow.watch()
-            self.transport.write(b"DONE\r\n")
+            self._write(b"DONE\r\n")
         elif self.session is State.IDLE_REQUESTED:
             self._done_wanted = True
 
@@ -232,7 +240,16 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self._done_wanted = False
         self._flight[command.tag] = command
         self.flow.watch()
-        self.transport.write(command.next_chunk())
+        self._write(command.next_chunk(), secret=command.secret)
+
+    def _write(self, data: bytes, *, secret: bool = False) -> None:
+        if self._wire is not None:
+            self._wire.sent(data, secret=secret)
+        self.transport.write(data)
+
+    def _happened(self, what: str) -> None:
+        if self._wire is not None:
+            self._wire.happened(what)
 
     # ---- receiving ----
 
@@ -243,6 +260,8 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
                 return
             if self.session is State.TLS_HANDSHAKE:
                 raise ProtocolError(_INJECTED)
+            if self._wire is not None:
+                self._wire.received(unit)
             if self.session is State.GREETING_AWAITED:
                 self._greet(unit)
             else:
@@ -295,13 +314,13 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
             return
         chunk = command.next_chunk()
         if chunk:
-            self.transport.write(chunk)
+            self._write(chunk, secret=command.secret)
         elif self.session is State.IDLE_REQUESTED:
             self._move(Event.IDLE_CONTINUED)
             if self._done_wanted:
                 self.finish_idle()
         elif command.name == "AUTHENTICATE":
-            self.transport.write(b"*\r\n")  # a challenge that we have no answer for (RFC 9051 §6.2.2)
+            self._write(b"*\r\n")  # a challenge that we have no answer for (RFC 9051 §6.2.2)
 
     def _untagged(self, response: Response) -> None:
         command = next(iter(self._flight.values()), None)
