@@ -151,7 +151,7 @@ def _esearch(unit: Unit, start: int) -> ESearch:
     return ESearch(
         tag=_text(tag[1]) if tag else "",
         uid=by_uid is not None,
-        all=UidSet.parse(every.decode("ascii"), lax=True) if every is not None else None,
+        all=_uids(every.decode("ascii"), "ESEARCH") if every is not None else None,
         min=_number(found.get(b"MIN")),
         max=_number(found.get(b"MAX")),
         count=_number(found.get(b"COUNT")),
@@ -171,7 +171,14 @@ def _vanished(unit: Unit, start: int) -> Vanished:
     line = _only(unit, "VANISHED")
     earlier = _EARLIER.match(line, start)
     uids = _text(line[earlier.end() if earlier else start :].strip())
-    return Vanished(UidSet.parse(uids, lax=True), earlier is not None)
+    return Vanished(_uids(uids, "VANISHED"), earlier is not None)
+
+
+def _uids(text: str, kind: str) -> UidSet:
+    try:
+        return UidSet.parse(text, lax=True)
+    except ProtocolError:
+        raise ProtocolError(f"the server sent a {kind} that is no set of UIDs") from None
 
 
 def _list(unit: Unit, start: int) -> ListItem:

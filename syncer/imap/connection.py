@@ -164,10 +164,10 @@ class ImapConnection(Link):
         witness where that one contradicts EXISTS. Beyond the last UID a server gives the last message (RFC 9051
         §6.4.9)."""
         command = UidsCommand(self._protocol.new_tag(), first, loop=self._loop)
-        self._ok("UID FETCH", await self._protocol.execute(command))
-        self._check_readable("UID FETCH", command, "FETCH")
+        self._ok("UID FETCH (UID)", await self._protocol.execute(command))
+        self._check_readable("UID FETCH (UID)", command, "FETCH")
         if not command.whole:
-            raise CommandFailed(f"{self.endpoint}: UID FETCH gave a message without its UID")
+            raise CommandFailed(f"{self.endpoint}: UID FETCH (UID) gave a message without its UID")
         return UidSet(uid for uid in command.uids if uid >= first)
 
     def _check_readable(self, what: str, command: ImapCommand, *names: str) -> None:

@@ -1,4 +1,5 @@
-"""What providers say when they refuse, as it was reported, and what it means to us.
+"""What providers say when they refuse, as people and the servers' own sources report it, and what it means to us; `any`
+is a sibling that nobody reported.
 
 A row: vendor, what was asked (LOGIN, another command, BYE, GREETING), the server's line without its tag, then the axes
 expected, the pause in seconds (None: the caller's own) and whether a person is told to check the password.
@@ -82,10 +83,6 @@ TRANSCRIPTS: Final = (
     Transcript("Exchange", "LOGIN", "NO Server Unavailable. 15", ACCOUNT, LATER, 30, "UNAVAILABLE"),
     Transcript("Exchange", "LOGIN", "NO AUTHENTICATE failed.", ACCOUNT, NEVER, None, "", "IMAP_PASSWORD"),
     Transcript("Exchange", "LOGIN", "NO LOGIN failed.", ACCOUNT, NEVER, None, "", "IMAP_PASSWORD"),
-    Transcript(
-        "Exchange", "LOGIN", "NO Authentication unsuccessful, basic authentication is disabled.",
-        ACCOUNT, NEVER, None, "BASICBLOCKED", "OAuth",
-    ),
     Transcript("Exchange", "BYE", "BYE Session invalidated - AccessTokenExpired", MAILBOX, NOW, None, "EXPIRED"),
     Transcript("Exchange", "BYE", "BYE Connection closed. 14", MAILBOX, LATER, None),
     Transcript("Exchange", "UID FETCH", "BAD Command Error. 12", MESSAGE, LATER, None),
@@ -105,8 +102,16 @@ TRANSCRIPTS: Final = (
     ),
     Transcript("Yahoo", "LOGIN", "NO [UNAVAILABLE] AUTHENTICATE Server error - Please try again later",
                ACCOUNT, LATER, 30, "SERVERBUG"),
-    Transcript("Yahoo", "SELECT", "NO [INUSE] Mailbox in use", MAILBOX, LATER, None, "INUSE"),
-    Transcript("Yahoo", "LOGIN", "NO [INUSE] Account in use", ACCOUNT, LATER, 30, "INUSE"),
+    Transcript(  # reported of one and the same message for ever
+        "Yahoo", "UID FETCH", "NO [UNAVAILABLE] UID FETCH Server error while fetching messages",
+        MESSAGE, LATER, None, "SERVERBUG",
+    ),
+    Transcript(
+        "Yahoo", "LOGIN",
+        "NO [UNAVAILABLE] LOGIN failure. Server error--please try again after some time. Error code OCF12",
+        ACCOUNT, LATER, 30, "SERVERBUG",
+    ),
+    Transcript("Yahoo", "UID SEARCH", "NO [SERVERBUG] UID SEARCH Server error", MAILBOX, LATER, None, "SERVERBUG"),
     Transcript("Yahoo", "LOGIN", "NO Too many bad login attempts.", ACCOUNT, LATER, 900, "THROTTLED"),
     Transcript("Yahoo", "LOGIN", "NO [AUTHENTICATIONFAILED] LOGIN Invalid credentials",
                ACCOUNT, NEVER, None, "AUTHENTICATIONFAILED", "IMAP_PASSWORD"),
@@ -114,8 +119,9 @@ TRANSCRIPTS: Final = (
     # iCloud
     Transcript("iCloud", "LOGIN", "NO [AUTHENTICATIONFAILED] Authentication Failed",
                ACCOUNT, NEVER, None, "AUTHENTICATIONFAILED", "IMAP_PASSWORD"),
-    Transcript("iCloud", "BYE", "BYE Too many connections", ACCOUNT, LATER, 60, "LIMIT"),
-    Transcript("iCloud", "UID FETCH", "NO Internal error occurred", MESSAGE, LATER, None, "SERVERBUG"),
+    Transcript(
+        "iCloud", "LOGIN", "BAD [UNAVAILABLE] Service temporarily unavailable", ACCOUNT, LATER, 30, "UNAVAILABLE"
+    ),
     # Yandex
     Transcript(
         "Yandex", "LOGIN", "NO [AUTHENTICATIONFAILED] LOGIN invalid credentials or IMAP is disabled sc=cYXlpv732Cg1",
@@ -124,6 +130,10 @@ TRANSCRIPTS: Final = (
     Transcript(
         "Yandex", "LOGIN", "NO [UNAVAILABLE] LOGIN internal server error sc=x", ACCOUNT, LATER, 30, "SERVERBUG"
     ),
+    Transcript("Yandex", "LOGIN", "NO [AUTHENTICATIONFAILED] LOGIN Ommm sc=x",
+               ACCOUNT, NEVER, None, "AUTHENTICATIONFAILED", "IMAP_PASSWORD"),
+    Transcript("Yandex", "LOGIN", "BAD [PRIVACYREQUIRED] LOGIN Working without SSL/TLS encryption is not allowed",
+               ACCOUNT, NEVER, None, "PRIVACYREQUIRED", "TLS"),
     Transcript("Yandex", "BYE", "BYE Autologout; idle for too long", MAILBOX, NOW, None),
     # 163, 126, QQ
     Transcript(
@@ -147,7 +157,6 @@ TRANSCRIPTS: Final = (
     Transcript("Cyrus", "BYE", "BYE idle for too long", MAILBOX, NOW, None),
     Transcript("Cyrus", "SELECT", "NO System I/O error", MAILBOX, LATER, None, "SERVERBUG"),
     Transcript("Cyrus", "SELECT", "NO [NONEXISTENT] Mailbox does not exist", MAILBOX, LATER, None, "NONEXISTENT"),
-    Transcript("Cyrus", "GREETING", "* BYE Too many open connections from your host", ACCOUNT, LATER, 60, "LIMIT"),
     # Zoho
     Transcript("Zoho", "LOGIN", "NO [AUTHENTICATIONFAILED] Invalid credentials(Failure)",
                ACCOUNT, NEVER, None, "AUTHENTICATIONFAILED", "IMAP_PASSWORD"),
@@ -194,17 +203,25 @@ TRANSCRIPTS: Final = (
         "Domino", "LOGIN", "NO LOGIN invalid user name or password",
         ACCOUNT, NEVER, None, "AUTHENTICATIONFAILED", "IMAP_PASSWORD",
     ),
-    Transcript("Domino", "GREETING", "* BYE Server is too busy", ACCOUNT, LATER, 30, "UNAVAILABLE"),
     # Stalwart
-    Transcript("Stalwart", "LOGIN", "NO [LIMIT] Too many authentication attempts", ACCOUNT, LATER, 900, "THROTTLED"),
     Transcript("Stalwart", "BYE", "BYE Server shutting down.", MAILBOX, LATER, None),
     # hMailServer
     Transcript(
         "hMailServer", "LOGIN", "NO Invalid user name or password.",
         ACCOUNT, NEVER, None, "AUTHENTICATIONFAILED", "IMAP_PASSWORD",
     ),
-    Transcript("hMailServer", "BYE", "BYE Too many invalid logon attempts.", ACCOUNT, LATER, 900, "THROTTLED"),
     # Nobody's own
+    Transcript("any", "GREETING", "* BYE Too many open connections from your host", ACCOUNT, LATER, 60, "LIMIT"),
+    Transcript("any", "GREETING", "* BYE Server is too busy", ACCOUNT, LATER, 30, "UNAVAILABLE"),
+    Transcript("any", "LOGIN", "NO [LIMIT] Too many authentication attempts", ACCOUNT, LATER, 900, "THROTTLED"),
+    Transcript(
+        "any", "LOGIN", "NO Authentication unsuccessful, basic authentication is disabled.",
+        ACCOUNT, NEVER, None, "BASICBLOCKED", "OAuth",
+    ),
+    Transcript("any", "BYE", "BYE Too many connections", ACCOUNT, LATER, 60, "LIMIT"),
+    Transcript("any", "SELECT", "NO [INUSE] Mailbox in use", MAILBOX, LATER, None, "INUSE"),
+    Transcript("any", "LOGIN", "NO [INUSE] Account in use", ACCOUNT, LATER, 30, "INUSE"),
+    Transcript("any", "UID FETCH", "NO Internal error occurred", MESSAGE, LATER, None, "SERVERBUG"),
     Transcript("any", "UID FETCH", "NO [LIMIT] slow down", ACCOUNT, LATER, 60, "LIMIT"),
     Transcript("any", "SELECT", "NO [UNAVAILABLE] user store is offline", ACCOUNT, LATER, 30, "UNAVAILABLE"),
     Transcript("any", "SELECT", "NO Please try again in 2 minutes", ACCOUNT, LATER, 120, "THROTTLED"),
