@@ -209,18 +209,18 @@ def said_bye(where: str, code: str, text: str) -> ConnectionLost:
 def greeting_refused(where: str, line: str) -> ImapError:
     """A first line that is neither OK nor PREAUTH (RFC 9051 §7.1): a refusal, in whatever form (IceWarp says
     ` NO LOGOUT Intrusion prevention active`), or no IMAP at all."""
-    shown = said("", line, _MAX_GREETING)
-    refusal = re.match(r"\W*(?:BYE|NO|BAD)\b(?: +\[([^\] ]+)[^\]]*\])? *", line, re.IGNORECASE)
+    refusal = re.match(r"\W*(BYE|NO|BAD)\b(?: +\[([^\] ]+)[^\]]*\])? *", line, re.IGNORECASE)
     if refusal is None:
+        shown = said("", line, _MAX_GREETING)
         return ProtocolError(
             f"{where}: the server did not begin with an IMAP greeting but with {shown!r}; is this the right port?",
             scope=Scope.ACCOUNT,
             retry_after=_GREETING_PAUSE,
         )
-    code, text = (refusal[1] or "").upper(), line[refusal.end() :]
+    code, text = (refusal[2] or "").upper(), line[refusal.end() :]
     rule = meaning(code, text)
     return ConnectionLost(
-        f"{where}: the server refuses the connection: {shown}",
+        f"{where}: the server said {refusal[1].upper()}: {said(code, text, _MAX_GREETING)}",
         code=rule.code or code,
         scope=Scope.ACCOUNT,
         retry_after=retry_after(text) or rule.pause or _GREETING_PAUSE,

@@ -297,7 +297,7 @@ async def test_a_greeting_that_refuses_is_told_in_the_servers_words(scripted_ima
 
     with pytest.raises(ConnectionLost) as caught:
         await ImapConnection.open(scripted_imap(script).endpoint())
-    assert greeting in str(caught.value)
+    assert greeting.strip("* ").replace(" ", ": ", 1) in str(caught.value)
     assert (caught.value.scope, caught.value.retry) == (Scope.ACCOUNT, Retry.LATER)
     assert (caught.value.retry_after or 0) >= 5
 

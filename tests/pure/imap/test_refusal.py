@@ -35,7 +35,14 @@ def test_what_a_provider_says_has_the_scope_the_retry_and_the_pause_that_it_mean
     error = error_of(said.asked, said.line)
     assert (error.scope, error.retry, error.code) == (said.scope, said.retry, said.code)
     assert error.retry_after == (said.pause if said.pause is None else pytest.approx(said.pause))
-    words = said.line.split("] ")[-1].strip().removeprefix("NO ").removeprefix("BAD ").removeprefix("BYE ")
+    words = (
+        said.line.split("] ")[-1]
+        .removeprefix("* ")
+        .strip()
+        .removeprefix("NO ")
+        .removeprefix("BAD ")
+        .removeprefix("BYE ")
+    )
     assert words.rstrip(".") in str(error)
     assert said.advice in str(error)
     assert isinstance(error, AuthenticationFailed) == (said.asked == "LOGIN" and said.retry is Retry.NEVER)
