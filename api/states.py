@@ -23,14 +23,30 @@ routes = web.RouteTableDef()
 _ANSWER_WITHIN: Final = 1.0
 
 
+class Refused(Answer):
+    """A message that the server lists and does not give, asked for `tries` times since `since`; not again before
+    `next_try`."""
+
+    uid: int
+    reason: str
+    since: AwareDatetime
+    tries: int
+    next_try: AwareDatetime
+
+
 class Live(Answer):
-    """What the syncer sees of a mailbox at this moment."""
+    """What the syncer sees of a mailbox at this moment. Nothing is asked of the server before `paused_until`. `refused`
+    are the first 20 of `refused_count`."""
 
     connection: str
     since: AwareDatetime
     in_flight: int
     in_flight_bytes: int
     error: str
+    failing_since: AwareDatetime | None
+    paused_until: AwareDatetime | None
+    refused: list[Refused]
+    refused_count: int
 
 
 class NewMailbox(Answer):
@@ -62,6 +78,7 @@ class KnownMailbox(Answer):
     last_sync_status: str
     last_error: str
     last_error_at: AwareDatetime | None
+    refused: list[Refused]
     live: Live | None
 
 

@@ -14,6 +14,7 @@ from api.admin.mailbox_view import MailboxView
 from api.admin.words import ago, size, span, time_at, took
 from api.live_event import Position
 from api.states import KnownMailbox, Live
+from mailcore.events.control import MailboxLive
 from mailcore.store import MailboxState
 
 NOW = datetime(2026, 11, 22, 21, 57, 30, tzinfo=UTC)
@@ -21,8 +22,17 @@ NOW = datetime(2026, 11, 22, 21, 57, 30, tzinfo=UTC)
 
 def view(stored: int, *, connection: str = "idling", in_flight: int = 0, error: str = "", **row: Any) -> MailboxView:
     facts = asdict(MailboxState(1, "default", "INBOX", message_count=10, **row))
-    live = Live(connection=connection, since=NOW, in_flight=in_flight, in_flight_bytes=0, error=error)
-    return MailboxView(KnownMailbox(**facts, live=live), None, stored, NOW)
+    live = MailboxLive(
+        account="default",
+        mailbox="INBOX",
+        connection=connection,
+        since=NOW,
+        in_flight=in_flight,
+        in_flight_bytes=0,
+        error=error,
+    )
+    shown = Live(**live.model_dump(exclude={"account", "mailbox"}))
+    return MailboxView(KnownMailbox(**facts, live=shown), None, stored, NOW)
 
 
 def test_what_is_neither_stored_nor_on_its_way_is_missing() -> None:
