@@ -18,7 +18,7 @@ from cli.password import hash_password
 from cli.process import run_asyncio as _asyncio
 from cli.process import settings as _settings
 from mailcore import garbage
-from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
+from mailcore.errors import BusError, Fault, MozzartError, SettingsError, StoreError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -176,6 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except Fault:
+        code = _confess()
     except MozzartError as error:
         code = _tell(error)
     except BrokenPipeError:

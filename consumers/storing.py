@@ -28,6 +28,7 @@ from mailcore.bus import Bus, Delivery
 from mailcore.errors import EventError, MozzartError, Scope, StoreError
 from mailcore.events.message import Kind, MessageEvent
 from mailcore.events.thin import Rebind
+from mailcore.fault import told
 from mailcore.media import Media
 from mailcore.store import Store, StoredMessage
 
@@ -71,7 +72,7 @@ class Storing:
         for delivery in deliveries:
             try:
                 event = decode(delivery)
-            except EventError as error:
+            except Exception as error:  # noqa: BLE001  # a bug of ours, too, is settled and told, and stops no other
                 await self._settling.failed(delivery, None, error)
                 continue
             if isinstance(event, Rebind):
@@ -86,8 +87,9 @@ class Storing:
                 await self._rebinding.take(requests)
         except Stopping:
             return
-        except Exception as error:
-            log.exception("batch-failed")
+        except Exception as error:  # noqa: BLE001  # it is told
+            error = told(error, "storing a batch")
+            log.error("batch-failed", error=describe(error))
             await self._give_back(deliveries, error)
 
     async def _take_alone(self, letter: Letter) -> None:
@@ -102,9 +104,7 @@ class Storing:
                 await self._store_all([letter], self._slow_lane)
             except Stopping:
                 return
-            except Exception as error:
-                if not isinstance(error, MozzartError | OSError):
-                    log.exception("message-failed", identity=str(letter.event.identity))
+            except Exception as error:  # noqa: BLE001  # it is told
                 await self._settling.failed(letter.delivery, letter.event, error)
             finally:
                 letter.discard()
@@ -115,11 +115,11 @@ class Storing:
         async with lane.reading:
             drafting = asyncio.get_running_loop().run_in_executor(lane.thread, _draft_all, letters)
             try:
-                await self._locate(letters)
+                await self._patience.isolate(letters, self._locate, self._fail)
             finally:
                 await drafting
-        for letter in letters:
-            if letter.stored is None and letter.error is not None:
+        for letter in _unstored(letters):
+            if letter.error is not None:
                 await self._fail(letter, letter.error)
         async with lane.writing:
             await self._patience.isolate(_unstored(letters), self._write_files, self._fail)
@@ -130,7 +130,7 @@ class Storing:
     async def _locate(self, letters: Sequence[Letter]) -> None:
         """A message that has a row is not stored again: its files and its row stay as they are (I4)."""
         identities = [letter.event.identity for letter in letters]
-        places = await self._patience.insist(lambda: self._store.locate(identities))
+        places = await self._store.locate(identities)
         present: list[int] = []
         for letter in letters:
             letter.place = places.get(letter.event.identity)
@@ -142,7 +142,7 @@ class Storing:
             if row is not None and row.expunged_at is not None and row.expunged_at < letter.event.published_at:
                 present.append(row.id)
         if present:
-            await self._patience.insist(lambda: self._store.mark_present(present))
+            await self._store.mark_present(present)
 
     async def _write_files(self, letters: Sequence[Letter]) -> None:
         await self._media.write([file for letter in letters for file in _drafted(letter).files])

@@ -114,3 +114,10 @@ class EventError(MozzartError):
 
 class StoreError(MozzartError):
     """The database could not do what was asked."""
+
+
+class Fault(MozzartError):
+    """A bug of ours that this one thing met; `mailcore.fault` makes it, and has told its traceback."""
+
+    scope = Scope.MESSAGE
+    retry = Retry.NEVER

@@ -9,6 +9,8 @@ import pytest
 import trio_asyncio  # noqa: F401  # first, so that no test sees asyncio before the patch and another one after it
 from hypothesis import HealthCheck, settings
 
+from mailcore import fault
+
 # trio_asyncio's patch gives `asyncio.new_event_loop()` a trio loop until this thread has set a policy of its own.
 asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
 
@@ -22,3 +24,9 @@ pytest_plugins = [
 # A machine under load is slow, not wrong: no deadline; and a failure must be the same for everyone who reruns it.
 settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def no_fault_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug that one test plants twice, or two tests plant at one place, is news in each."""
+    monkeypatch.setattr(fault, "_told", {})

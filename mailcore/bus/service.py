@@ -11,6 +11,7 @@ import structlog
 from mailcore.bus.headers import decode_headers, encode_headers
 from mailcore.bus.link import NO_RESPONDERS, Link, Reply, end_tasks
 from mailcore.errors import BusError
+from mailcore.fault import told
 
 log = structlog.get_logger(__name__)
 
@@ -103,8 +104,8 @@ class Service:
         answer = b""
         try:
             answer = await handler(data)
-        except Exception as error:
-            log.exception("request-failed", subject=subject)
+        except Exception as error:  # noqa: BLE001  # it is told, here and to whoever asked
+            log.error("request-failed", subject=subject, error=str(told(error, f"answering {subject}")))
             block = encode_headers({_ERROR: type(error).__name__, "Nats-Service-Error-Code": "500"})
         self._link.wire.publish_parts(reply, "", block, answer)
 
