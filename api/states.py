@@ -14,24 +14,13 @@ from api.schema.operation import operation
 from api.schema.values import Answer
 from mailcore.errors import BusError, StoreError
 from mailcore.events import control
-from mailcore.events.control import MailboxLive, MailboxStates
+from mailcore.events.control import MailboxLive, MailboxStates, RefusedMessage
 from mailcore.events.identity import MailboxKey
 from mailcore.store import MailboxState
 
 routes = web.RouteTableDef()
 
 _ANSWER_WITHIN: Final = 1.0
-
-
-class Refused(Answer):
-    """A message that the server lists and does not give, asked for `tries` times since `since`; not again before
-    `next_try`."""
-
-    uid: int
-    reason: str
-    since: AwareDatetime
-    tries: int
-    next_try: AwareDatetime
 
 
 class Live(Answer):
@@ -45,7 +34,7 @@ class Live(Answer):
     error: str
     failing_since: AwareDatetime | None
     paused_until: AwareDatetime | None
-    refused: list[Refused]
+    refused: list[RefusedMessage]
     refused_count: int
 
 
@@ -78,7 +67,7 @@ class KnownMailbox(Answer):
     last_sync_status: str
     last_error: str
     last_error_at: AwareDatetime | None
-    refused: list[Refused]
+    refused: list[RefusedMessage]
     live: Live | None
 
 
