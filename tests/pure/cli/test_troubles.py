@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from cli import checks_running, sync
 from cli.overview import Overview
 from cli.status_screen import screen
 from cli.troubles import lines
-from mailcore.events.control import MailboxLive, RefusedMessage
+from mailcore.events.control import MailboxLive, MailboxResult, RefusedMessage, SyncRun
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import Settings
 from mailcore.store import MailboxState, Refused
@@ -166,3 +167,37 @@ def test_status_says_what_is_paused_failing_and_refused_and_since_when() -> None
     assert "incomplete 1 min ago" in text
     (mailbox,) = [one for one in found.facts()["mailboxes"] if one["mailbox"] == "INBOX"]
     assert (mailbox["refused"][0]["uid"], mailbox["live"]["refused_count"]) == (30, 1)
+
+
+def test_doctor_names_the_first_mailboxes_and_counts_the_others() -> None:
+    quiet = live(connection="polling", error="no push")
+    known = RefusedMessage.model_validate(refused(30))
+    boxes = [quiet, live(refused=(known,), refused_count=1), *[live(failing_since=ago(1), error="no route")] * 6]
+    found = list(checks_running._troubles(boxes, NOW))
+    assert {one.verdict for one in found} == {"note"}
+    assert len(found) == 6
+    assert found[0].text == (
+        "default/INBOX: 1 message refused by the server since 19:57 UTC (2 h ago) (UID 30: NO [SERVERBUG] cannot read)"
+    )
+    assert "mozzart verify" in found[0].remedy
+    assert found[1].text == "default/INBOX: failing since 21:56 UTC (1 min ago): no route"
+    assert found[-1].text == "and 2 more"
+
+
+def test_a_sync_that_ended_in_order_and_did_not_get_everything_says_so() -> None:
+    def result(mailbox: str, error: str = "") -> MailboxResult:
+        return MailboxResult(account="default", mailbox=mailbox, status="ok", error=error, duration_ms=41)
+
+    def printed(*results: MailboxResult) -> str:
+        out = io.StringIO()
+        run = SyncRun(run_id="1", status="ok", started_at=NOW, results=results)
+        sync._show(run, Console(file=out, width=200, highlight=False, emoji=False))
+        return out.getvalue()
+
+    text = printed(result("INBOX", "UID 30: NO [SERVERBUG] \u202e\x1b[2J"), result("Archive"))
+    assert "! default/INBOX  found 0, published 0, stored 0, expunged 0  41 ms  UID 30: NO [SERVERBUG] " in text
+    assert "\\u202e\\x1b[2J" in text
+    assert "✓ default/Archive  in step, nothing was missing" in text
+    assert "in step:" not in text
+    assert "not all could be fetched: found 0" in text
+    assert "all mailboxes are in step" in printed(result("INBOX"), result("Archive"))
