@@ -1,4 +1,4 @@
-"""One account: a nursery, its gate and pool of connections, and a task group for each of its mailboxes."""
+"""One account: a nursery, its connections, and a task group for each of its mailboxes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mailcore.events.identity import MailboxKey
 from mailcore.settings import Account
 from syncer.attempt import keep_trying
 from syncer.bulk import drain
+from syncer.connections import Connections
 from syncer.imap.connection import Endpoint
 from syncer.live import live
 from syncer.mailbox import Mailbox, Shared
-from syncer.pool import Pool
 from syncer.sweep import sweep
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ class AccountTasks:
     def __init__(self, account: Account, shared: Shared, after: trio.Event | None = None) -> None:
         self.account = account
         self.shared = shared
-        self.pool = Pool(account, shared.hosts.of(Endpoint.of(account)))
+        self.connections = Connections(account, shared.servers.of(Endpoint.of(account)))
         self.mailboxes: dict[MailboxKey, Mailbox] = {}
         self.ended = trio.Event()
         self._after = after
@@ -76,7 +76,7 @@ class AccountTasks:
                 since=self._since,
                 in_flight=0,
                 in_flight_bytes=0,
-                error=self.pool.gate.refused or why,
+                error=self.connections.refused or why,
             )
 
     def hopeless(self) -> tuple[MailboxResult, ...]:
@@ -88,7 +88,7 @@ class AccountTasks:
                 account=self.account.name,
                 mailbox=pattern,
                 status="failed",
-                error=self.pool.gate.refused or why or "its mailboxes have not been listed yet",
+                error=self.connections.refused or why or "its mailboxes have not been listed yet",
             )
             for pattern, why in self._unlisted.items()
         )
@@ -105,14 +105,14 @@ class AccountTasks:
             with trio.move_on_after(LAST_WORDS, shield=True):
                 for mailbox in self.mailboxes.values():
                     await _last_words(mailbox)
-            await self.pool.close()
+            await self.connections.close()
 
     async def _follow_patterns(self, nursery: trio.Nursery) -> None:
         patterns = tuple(self._unlisted)
 
         async def once() -> None:
             for pattern in patterns:
-                async with self.pool.look() as connection:
+                async with self.connections.look() as connection:
                     listed = await aio(connection.list_mailboxes, pattern)
                 names = [found.name for found in listed if found.selectable]
                 for name in names:
@@ -129,7 +129,7 @@ class AccountTasks:
             log.warning("mailboxes not listed", account=self.account.name, error=text, next_try_s=round(seconds, 1))
 
         while True:
-            await keep_trying(f"list {self.account.name}", once, failed, self.pool.gate.pause)
+            await keep_trying(f"list {self.account.name}", once, failed, self.connections.wait)
             await trio.sleep(RELIST)
 
     def _cannot(self, pattern: str, why: str) -> None:
@@ -144,7 +144,7 @@ class AccountTasks:
         key = MailboxKey(self.account.name, name)
         if key in self.mailboxes:
             return None
-        mailbox = self.mailboxes[key] = Mailbox(self.account, name, self.pool, self.shared)
+        mailbox = self.mailboxes[key] = Mailbox(self.account, name, self.connections, self.shared)
         return mailbox
 
 

@@ -54,7 +54,7 @@ async def _take_backlog(mailbox: Mailbox) -> None:
     book = mailbox.book
     if book is None or not mailbox.backlog:
         return
-    async with mailbox.pool.bulk() as connection:
+    async with mailbox.connections.bulk() as connection:
         selected = await aio(connection.select, mailbox.key.mailbox)
         if selected.uidvalidity != book.ledger.uidvalidity:
             await aio(connection.unselect)

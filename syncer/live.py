@@ -39,7 +39,7 @@ async def live(mailbox: Mailbox) -> None:
         await _hold(mailbox)
 
     while True:
-        await keep_trying(f"live {mailbox.key}", once, failed, mailbox.pool.gate.pause)
+        await keep_trying(f"live {mailbox.key}", once, failed, mailbox.connections.wait)
 
 
 async def _hold(mailbox: Mailbox) -> None:
@@ -48,7 +48,7 @@ async def _hold(mailbox: Mailbox) -> None:
     def full(why: str) -> None:
         mailbox.entered("polling", f"no push, the sweep alone finds mail: {why} are in use")
 
-    async with mailbox.pool.live(full) as connection:
+    async with mailbox.connections.live(full) as connection:
         began = trio.current_time()
         try:
             if connection.supports_idle:
@@ -98,7 +98,7 @@ async def _look_again(mailbox: Mailbox, scope: trio.CancelScope) -> None:
     with scope:
         await trio.sleep(SECOND_LOOK)
         try:
-            async with mailbox.pool.look() as connection:
+            async with mailbox.connections.look() as connection:
                 uidnext = (await aio(connection.status, mailbox.key.mailbox)).uidnext
         except ImapError as error:
             mailbox.log.debug("second look failed", error=str(error))

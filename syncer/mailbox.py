@@ -25,9 +25,9 @@ from mailcore.store import Store
 from mailcore.sync.generation import OldPlace
 from mailcore.sync.reconcile import Snapshot
 from syncer.book import Book, Tally
+from syncer.connections import Connections
 from syncer.credit import Credit
-from syncer.host import Hosts
-from syncer.pool import Pool
+from syncer.server import Servers
 
 log = structlog.get_logger(__name__)
 SAVE_PAUSE = 1.0
@@ -43,7 +43,7 @@ class Shared:
     credit: Credit
     spool: Path
     interval: float
-    hosts: Hosts
+    servers: Servers
     unsettled: dict[Identity, tuple[int, int]] = field(default_factory=dict)
     dead: set[Identity] = field(default_factory=set)
     stream_made: str = ""  # when the stream MAIL was created, as JetStream tells
@@ -52,10 +52,10 @@ class Shared:
 class Mailbox:
     """The state of one mailbox in this process."""
 
-    def __init__(self, account: Account, name: str, pool: Pool, shared: Shared) -> None:
+    def __init__(self, account: Account, name: str, connections: Connections, shared: Shared) -> None:
         self.account = account
         self.key = MailboxKey(account.name, name)
-        self.pool = pool
+        self.connections = connections
         self.shared = shared
         self.log = log.bind(account=account.name, mailbox=name)
         self.book: Book | None = None
@@ -147,7 +147,7 @@ class Mailbox:
                 self.book.tallies.append(self.tally)
         if found_by is FoundBy.MANUAL:
             self.tally.asked = True
-            self.pool.gate.hurry()
+            self.connections.hurry()
         self.want_full |= full
         self.wanted.set()
         return self.tally
@@ -198,5 +198,5 @@ class Mailbox:
             since=self.since,
             in_flight=len(ledger.in_flight) if ledger else 0,
             in_flight_bytes=ledger.bytes_in_flight if ledger else 0,
-            error=self.pool.gate.refused or self.error,
+            error=self.connections.refused or self.error,
         )

@@ -26,8 +26,8 @@ from syncer.attempt import keep_trying
 from syncer.audit import watch
 from syncer.control import Control
 from syncer.credit import Credit
-from syncer.host import Hosts
 from syncer.mailbox import Mailbox, Shared
+from syncer.server import Servers
 
 log = structlog.get_logger(__name__)
 CREDIT = 64 << 20  # bytes published and not yet stored, before bulk work waits
@@ -137,8 +137,8 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     spool.mkdir(parents=True, exist_ok=True)
     for left_over in spool.glob("*.eml"):
         left_over.unlink(missing_ok=True)
-    hosts = Hosts(settings.host_connections, settings.host_logins)
-    shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval, hosts)
+    servers = Servers(settings.host_connections, settings.host_logins)
+    shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval, servers)
     accounts.open(shared)
 
     def heard(subject: str, data: bytes, headers: Mapping[str, str]) -> None:

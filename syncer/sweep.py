@@ -66,7 +66,7 @@ async def sweep(mailbox: Mailbox, nursery: trio.Nursery) -> None:
 
 async def _look(mailbox: Mailbox, tally: Tally, full: bool, nursery: trio.Nursery) -> None:
     began = time.monotonic()
-    async with mailbox.pool.look() as connection:
+    async with mailbox.connections.look() as connection:
         snapshot = await _status(mailbox, connection)
         if not full and _nothing_to_do(mailbox, snapshot):
             _done(mailbox, tally, snapshot, began, nursery)

@@ -340,7 +340,7 @@ async def test_backfill_of_some_days_leaves_what_is_older(settings: Settings, do
 async def test_a_refused_account_is_told_and_not_hammered(
     settings: Settings, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.gate.HURRY_PAUSE", 0.2)
+    monkeypatch.setattr("mailcore.sync.refusal.HURRY_PAUSE", 0.2)
     chosen = settings.model_copy()
     wrong = SecretStr("not the password")
     chosen._accounts = tuple(a.model_copy(update={"password": wrong}) for a in settings.accounts)

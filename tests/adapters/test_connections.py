@@ -12,10 +12,10 @@ from trio.testing import MockClock
 from mailcore import aio as bridge
 from mailcore.errors import ConnectionLost, ImapError
 from mailcore.settings import Account
-from syncer.gate import Gate
-from syncer.host import Host, Hosts, Seat
+from syncer.connections import Connections
 from syncer.imap.connection import Endpoint
-from syncer.pool import Pool
+from syncer.login import Logins
+from syncer.server import Permit, Server, Servers
 from tests.support.dovecot import Dovecot
 from tests.support.scripted_imap import ScriptedImap, Session
 
@@ -24,11 +24,11 @@ Serve = Callable[..., ScriptedImap]
 
 
 async def test_many_accounts_at_one_host_do_not_log_in_in_the_same_second(autojump_clock: MockClock) -> None:
-    host = Host(200, rate=5)
+    server = Server(200, rate=5)
     sat: list[float] = []
 
     async def come(name: str) -> None:
-        await host.seat(name, live=False, troubled=False)
+        await server.permit(name, live=False, troubled=False)
         sat.append(trio.current_time())
 
     async with trio.open_nursery() as nursery:
@@ -41,39 +41,39 @@ async def test_many_accounts_at_one_host_do_not_log_in_in_the_same_second(autoju
 
 
 async def test_another_host_has_a_pace_and_places_of_its_own(autojump_clock: MockClock) -> None:
-    hosts = Hosts(3, rate=0.001)
+    servers = Servers(3, rate=0.001)
     slow, other = (Endpoint(host=name, port=993, user="a", password=SecretStr("x")) for name in ("slow", "other"))
-    assert hosts.of(slow) is hosts.of(Endpoint(host="SLOW", port=993, user="b", password=SecretStr("x")))
+    assert servers.of(slow) is servers.of(Endpoint(host="SLOW", port=993, user="b", password=SecretStr("x")))
     for number in range(3):
-        await hosts.of(slow).seat(str(number), live=False, troubled=False)
+        await servers.of(slow).permit(str(number), live=False, troubled=False)
 
     began = trio.current_time()
-    await hosts.of(other).seat("a", live=False, troubled=False)
+    await servers.of(other).permit("a", live=False, troubled=False)
 
     assert trio.current_time() == began
 
 
 async def test_who_gives_up_waiting_leaves_the_place_to_the_next(autojump_clock: MockClock) -> None:
-    host = Host(3, rate=1000)
-    taken = [await host.seat("greedy", live=False, troubled=False) for _ in range(3)]
-    seats: list[Seat] = []
+    server = Server(3, rate=1000)
+    taken = [await server.permit("greedy", live=False, troubled=False) for _ in range(3)]
+    permits: list[Permit] = []
 
     async def come(name: str) -> None:
-        seats.append(await host.seat(name, live=False, troubled=False))
+        permits.append(await server.permit(name, live=False, troubled=False))
 
     async with trio.open_nursery() as nursery:
         with trio.move_on_after(1):
             await come("impatient")
         nursery.start_soon(come, "patient")
         await trio.sleep(1)
-        assert not seats
+        assert not permits
         taken[0].leave()
         taken[0].leave()
 
-    assert [seat.account for seat in seats] == ["patient"]
+    assert [permit.account for permit in permits] == ["patient"]
     with trio.move_on_after(1) as scope:
         await come("one too many")
-    assert scope.cancelled_caught, "a seat is left once, however often one says so"
+    assert scope.cancelled_caught, "a permit is left once, however often one says so"
 
 
 async def test_a_server_that_says_nothing_costs_one_deadline_for_all_who_wait(scripted_imap: Serve) -> None:
@@ -86,11 +86,11 @@ async def test_a_server_that_says_nothing_costs_one_deadline_for_all_who_wait(sc
     server = scripted_imap(script)
     errors: list[ImapError] = []
     async with bridge.open_loop():
-        gate = Gate("anna", server.endpoint(connect_timeout=0.5), Host(50, rate=1000))
+        logins = Logins("anna", server.endpoint(connect_timeout=0.5), Server(50, rate=1000))
 
         async def come(live: bool) -> None:
             with pytest.raises(ConnectionLost) as caught:
-                await gate.connect((lambda: None) if live else None)
+                await (logins.to_idle(lambda: None) if live else logins.to_look())
             errors.append(caught.value)
 
         with trio.fail_after(5):
@@ -107,11 +107,11 @@ async def test_a_server_that_says_nothing_costs_one_deadline_for_all_who_wait(sc
 
 async def test_whoever_waits_while_somebody_gets_in_gets_in_too(dovecot: Dovecot) -> None:
     async with bridge.open_loop():
-        gate = Gate("anna", endpoint(dovecot), Host(50, rate=1000))
+        logins = Logins("anna", endpoint(dovecot), Server(50, rate=1000))
         made = []
 
         async def come() -> None:
-            made.append(await gate.connect())
+            made.append(await logins.to_look())
 
         async with trio.open_nursery() as nursery:
             for _ in range(5):
@@ -123,36 +123,36 @@ async def test_whoever_waits_while_somebody_gets_in_gets_in_too(dovecot: Dovecot
 
 async def test_a_connection_that_rests_makes_room_for_another_account(dovecot: Dovecot) -> None:
     async with bridge.open_loop():
-        host = Host(3, rate=1000)
-        pools = [Pool(account(dovecot, name), host) for name in ("anna", "bert", "carl", "dora")]
-        for pool in pools[:3]:
-            async with pool.look() as connection:
+        server = Server(3, rate=1000)
+        every = [Connections(account(dovecot, name), server) for name in ("anna", "bert", "carl", "dora")]
+        for one in every[:3]:
+            async with one.look() as connection:
                 assert connection.capabilities
         with trio.fail_after(10):
-            async with pools[3].look() as connection, pools[0].look() as another:
+            async with every[3].look() as connection, every[0].look() as another:
                 assert not connection.closed
                 assert not another.closed
         with trio.fail_after(10):
-            for pool in pools:
-                async with pool.look() as connection:
+            for one in every:
+                async with one.look() as connection:
                     assert not connection.closed
-        for pool in pools:
-            await pool.close()
+        for one in every:
+            await one.close()
         for name in ("anna", "bert", "carl"):
-            await host.seat(name, live=False, troubled=False)  # every place was given back
+            await server.permit(name, live=False, troubled=False)  # every place was given back
 
 
 async def test_idling_never_takes_the_last_places(dovecot: Dovecot, autojump_clock: MockClock) -> None:
-    host = Host(6, rate=1000)
+    server = Server(6, rate=1000)
     for number in range(4):
-        await host.seat(str(number), live=True, troubled=False)
-    assert host.full_for_live
+        await server.permit(str(number), live=True, troubled=False)
+    assert server.full_for_live
 
     with trio.move_on_after(5) as scope:
-        await host.seat("one more", live=True, troubled=False)
+        await server.permit("one more", live=True, troubled=False)
     assert scope.cancelled_caught
 
-    await host.seat("one that looks", live=False, troubled=False)
+    await server.permit("one that looks", live=False, troubled=False)
 
 
 def endpoint(dovecot: Dovecot) -> Endpoint:
