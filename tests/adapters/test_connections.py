@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 import trio
 from pydantic import SecretStr
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from mailcore import aio as bridge
-from mailcore.errors import ConnectionLost, ImapError
+from mailcore.errors import AuthenticationFailed, CommandFailed, ConnectionLost, ImapError, ProtocolError, Scope
 from mailcore.settings import Account
-from syncer.connections import Connections
-from syncer.imap.connection import Endpoint
+from syncer.connections import UNUSED, Connections
+from syncer.imap.connection import Endpoint, ImapConnection
 from syncer.login import Logins
 from syncer.server import Permit, Server, Servers
 from tests.support.dovecot import Dovecot
@@ -153,6 +158,250 @@ async def test_idling_never_takes_the_last_places(dovecot: Dovecot, autojump_clo
     assert scope.cancelled_caught
 
     await server.permit("one that looks", live=False, troubled=False)
+
+
+class _Steps(trio.abc.Instrument):
+    """How often any task was run."""
+
+    count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+async def test_a_thousand_who_wait_wake_nobody_but_the_next(autojump_clock: MockClock) -> None:
+    number, steps = 1000, _Steps()
+    server = Server(10 * number, rate=100)
+    trio.lowlevel.add_instrument(steps)
+
+    async with trio.open_nursery() as nursery:
+        for place in range(number):
+            nursery.start_soon(partial(server.permit, str(place), live=place % 2 == 0, troubled=False))
+
+    assert number <= steps.count <= 8 * number, "each is woken a few times; all by each other would be a million"
+
+
+async def test_who_waits_to_idle_is_told_once_that_no_more_may(autojump_clock: MockClock) -> None:
+    server, told = Server(4, rate=1000), Counter[str]()
+
+    async def come(name: str) -> None:
+        await server.permit(name, live=True, troubled=False, full=lambda: told.update([name]))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(5):
+            nursery.start_soon(come, str(number))
+        await trio.sleep(1)
+        assert sorted(told.values()) == [1, 1, 1], "two of four may idle"
+        nursery.start_soon(come, "late")
+        await trio.sleep(1)
+        assert told["late"] == 1
+        assert max(told.values()) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_has_looked_idles_if_somebody_waits_for_a_login_to_idle(dovecot: Dovecot) -> None:
+    server = Server(50, rate=0.0001)
+    for number in range(2):
+        await server.permit(str(number), live=False, troubled=False)  # one more login is in the burst
+    idling: list[ImapConnection] = []
+    async with bridge.open_loop():
+        one = Connections(account(dovecot, "anna"), server)
+
+        async def idle() -> None:
+            async with one.live(lambda _: None) as connection:
+                idling.append(connection)
+                assert connection.capabilities
+
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery, one.look() as looked:
+                nursery.start_soon(idle)
+                await wait_all_tasks_blocked()
+                assert not idling
+        assert idling == [looked]
+        assert looked.closed, "logged out by whoever idled"
+
+
+async def test_a_connection_that_nobody_needed_for_long_is_given_up(dovecot: Dovecot, mock_clock: MockClock) -> None:
+    made: list[ImapConnection] = []
+
+    async def look() -> None:
+        async with one.look() as connection:
+            made.append(connection)
+            await until(lambda: len(made) == 2)
+
+    async with bridge.open_loop():
+        one = Connections(account(dovecot, "anna"), Server(50, rate=1000))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            nursery.start_soon(look)
+        async with one.look():
+            assert not any(connection.closed for connection in made)
+            mock_clock.jump(UNUSED + 1)
+        assert sorted(connection.closed for connection in made) == [False, True], "the one that was needed stays"
+        await one.close()
+
+
+REFUSED = CommandFailed("UID FETCH refused: [LIMIT] slow down", code="LIMIT", scope=Scope.ACCOUNT)
+
+
+async def test_while_the_account_is_refused_nobody_gets_a_connection_not_even_one_that_rests(
+    dovecot: Dovecot, mock_clock: MockClock
+) -> None:
+    async with bridge.open_loop():
+        one = Connections(account(dovecot, "anna"), Server(50, rate=math.inf))
+        async with one.look() as connection:
+            pass
+        assert one.paused is None
+        one.pause(REFUSED)
+
+        paused = one.paused
+        assert paused is not None
+        assert paused.words == one.refused == str(REFUSED)
+        left = paused.until - trio.current_time()
+        assert 2.5 <= left <= 5
+        assert abs((paused.until_at - datetime.now(UTC)).total_seconds() - left) < 1
+        for refused in (one.look(), one.bulk(), one.live(lambda _: None)):
+            with pytest.raises(ImapError, match="slow down") as caught:
+                async with refused:
+                    pass
+            assert caught.value.scope is Scope.ACCOUNT
+            assert caught.value.retry_after == pytest.approx(left, abs=0.1)
+
+        mock_clock.jump(left)
+        assert one.paused is None
+        assert one.refused, "until a command has worked"
+        async with one.look() as again:
+            one.accepted()
+        assert again is connection
+        assert not one.refused
+        await one.close()
+
+
+async def test_after_a_refusal_one_at_a_time_tries_and_who_idles_comes_last(
+    dovecot: Dovecot, mock_clock: MockClock
+) -> None:
+    inside: list[str] = []
+
+    async def come(name: str, way: AbstractAsyncContextManager[ImapConnection]) -> None:
+        async with way:
+            inside.append(name)
+            await trio.sleep_forever()
+
+    async with bridge.open_loop():
+        one = Connections(account(dovecot, "anna"), Server(50, rate=math.inf))
+        one.pause(REFUSED)
+        assert one.paused is not None
+        mock_clock.jump(5)
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(come, "live", one.live(lambda _: None))
+                nursery.start_soon(come, "look", one.look())
+                await until(lambda: bool(inside))
+                nursery.start_soon(come, "another look", one.look())
+                await wait_all_tasks_blocked()
+                assert inside == ["look"]
+                one.accepted()
+                await until(lambda: len(inside) == 3)
+                nursery.cancel_scope.cancel()
+
+
+async def test_who_waited_for_a_try_that_was_refused_is_told_and_asks_nothing(
+    dovecot: Dovecot, mock_clock: MockClock
+) -> None:
+    told: list[ImapError] = []
+
+    async def come(way: AbstractAsyncContextManager[ImapConnection]) -> None:
+        with pytest.raises(ImapError) as caught:
+            async with way:
+                pass
+        told.append(caught.value)
+
+    async with bridge.open_loop():
+        one = Connections(account(dovecot, "anna"), Server(50, rate=math.inf))
+        one.pause(REFUSED)
+        mock_clock.jump(5)
+        async with trio.open_nursery() as nursery, one.look():
+            nursery.start_soon(come, one.look())
+            nursery.start_soon(come, one.live(lambda _: None))
+            await wait_all_tasks_blocked()
+            one.pause(REFUSED)
+        assert [error.scope for error in told] == [Scope.ACCOUNT] * 2
+        await one.close()
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        CommandFailed("login put off: [LIMIT] too many", code="LIMIT", scope=Scope.ACCOUNT),
+        CommandFailed("login put off", code="UNAVAILABLE", scope=Scope.ACCOUNT, retry_after=1.0),
+        AuthenticationFailed("login refused"),
+        ConnectionLost("the server said BYE: go away", scope=Scope.ACCOUNT),
+        ProtocolError("the server did not begin with an IMAP greeting"),
+        None,
+    ],
+    ids=lambda error: "every command" if error is None else type(error).__name__,
+)
+async def test_a_refused_account_makes_six_connections_a_minute_at_most_however_many_mailboxes_it_has(
+    refusal: ImapError | None, dovecot: Dovecot, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`None`: the login works, and then every command is refused."""
+    opened: list[float] = []
+
+    class Connection:
+        capabilities = frozenset(("IDLE",))
+        closed = False
+
+        @classmethod
+        async def open(cls, _: Endpoint) -> Connection:
+            opened.append(trio.current_time())
+            if refusal is not None:
+                raise refusal
+            return cls()
+
+        def when_closed(self, tell: Callable[[], None]) -> None:
+            self.tell = tell
+
+        async def logout(self) -> None:
+            self.kill()
+
+        def kill(self) -> None:
+            if not self.closed:
+                self.closed = True
+                self.tell()
+
+    monkeypatch.setattr("syncer.login.ImapConnection", Connection)
+    one = Connections(account(dovecot, "anna"), Server(50, rate=math.inf))
+
+    async def mailbox(way: Callable[[], AbstractAsyncContextManager[ImapConnection]]) -> None:
+        while True:
+            try:
+                async with way():
+                    one.pause(REFUSED)
+                    raise REFUSED
+            except ImapError as error:
+                await trio.sleep(max(0.5, error.retry_after or 0))
+
+    async def somebody_in_a_hurry() -> None:
+        while True:
+            await trio.sleep(0.7)
+            one.hurry()
+
+    async with bridge.open_loop():
+        with trio.move_on_after(600):
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(mailbox, one.look)
+                    nursery.start_soon(mailbox, one.bulk)
+                    nursery.start_soon(mailbox, lambda: one.live(lambda _: None))
+                nursery.start_soon(somebody_in_a_hurry)
+
+    assert len(opened) > 3
+    assert max(sum(began <= moment < began + 60 for moment in opened) for began in opened) <= 6
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await trio.lowlevel.checkpoint()
 
 
 def endpoint(dovecot: Dovecot) -> Endpoint:
