@@ -16,6 +16,7 @@ from syncer.login import Logins, Pause
 from syncer.server import Server
 
 log = structlog.get_logger(__name__)
+HAND_OVER = 30.0  # seconds that a login waits for what somebody looks with
 UNUSED = 600.0  # seconds after which a connection that nobody needed is given up
 
 
@@ -39,6 +40,9 @@ class Connections:
         self._server_full = f"all that may idle of the {server.limit} connections to the host (HOST_CONNECTIONS)"
         self._resting: dict[ImapConnection, float] = {}  # since when, the longest first
         self._idling: dict[ImapConnection, None] = {}
+        self._looks = 0
+        self._nobody_looks = trio.Event()
+        self._nobody_looks.set()
         self._looked = trio.Event()  # since the last refusal somebody has looked
         self._looked.set()
 
@@ -50,7 +54,7 @@ class Connections:
             full(self._full)
         async with self._live:
             await self._until_looked()
-            connection = await self._logins.to_idle(lambda: full(self._server_full))
+            connection = await self._logins.to_idle(lambda: full(self._server_full), self._until_nobody_looks)
             self._idling[connection] = None
             try:
                 yield connection
@@ -61,6 +65,26 @@ class Connections:
     @asynccontextmanager
     async def look(self) -> AsyncIterator[ImapConnection]:
         """A connection with no mailbox selected. An error inside the block ends the connection."""
+        if not self._looks:
+            self._nobody_looks = trio.Event()
+        self._looks += 1
+        try:
+            async with self._used() as connection:
+                yield connection
+        finally:
+            self._looks -= 1
+            if not self._looks:
+                self._nobody_looks.set()
+
+    @asynccontextmanager
+    async def bulk(self) -> AsyncIterator[ImapConnection]:
+        """The same for work that takes long."""
+        self._check()
+        async with self._bulk, self._server.bulk, self._used() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _used(self) -> AsyncIterator[ImapConnection]:
         self._check()
         async with self._all:
             self._check()
@@ -76,13 +100,6 @@ class Connections:
             else:
                 self._rest(connection)
             await self._give_up_unused()
-
-    @asynccontextmanager
-    async def bulk(self) -> AsyncIterator[ImapConnection]:
-        """The same for work that takes long."""
-        self._check()
-        async with self._bulk, self._server.bulk, self.look() as connection:
-            yield connection
 
     async def close(self) -> None:
         """Log out of what rests; shielded and bounded."""
@@ -136,6 +153,12 @@ class Connections:
         while not self._looked.is_set():
             await self._looked.wait()
             self._check()
+
+    async def _until_nobody_looks(self) -> None:
+        """Whoever looks will hand the connection over: so an account idles after one login instead of two."""
+        await trio.lowlevel.checkpoint()  # a look that begins at this moment counts
+        with trio.move_on_after(HAND_OVER):
+            await self._nobody_looks.wait()
 
     # ------------------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -72,31 +73,35 @@ class Logins:
         deadline, not one for each mailbox.
         """
         came = self._tries
-        return await self._log_in(await self._permit(came, live=False), came)
+        async with AsyncExitStack() as turn:
+            return await self._log_in(await self._turn(turn, came, live=False))
 
-    async def to_idle(self, full: Callable[[], None]) -> ImapConnection:
-        """The same for one that will idle; `full` is told while the server has no room for such. It may be one that was
-        handed over meanwhile."""
+    async def to_idle(
+        self, full: Callable[[], None], before: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+    ) -> ImapConnection:
+        """The same for one that will idle; `full` is told while the server has no room for such. It may be one that is
+        handed over meanwhile, also while this waits for `before`."""
         came, waiting, permit = self._tries, _Waiting(full), None
         self._waiting[waiting] = None
         if self.server.full_for_live:
             full()
-        try:
-            with waiting.scope:
-                permit = await self._permit(came, live=True)
-        except BaseException:  # cancelled, too: nobody else has what was handed over
-            if waiting.connection is not None:
-                waiting.connection.kill()
-            raise
-        finally:
-            self._waiting.pop(waiting, None)
-        if waiting.connection is None:
-            assert permit is not None
-            return await self._log_in(permit, came)
-        if permit is not None:
-            permit.leave()
-            self._queues[True].release()
-        return waiting.connection
+        async with AsyncExitStack() as turn:
+            try:
+                with waiting.scope:
+                    await before()
+                    permit = await self._turn(turn, came, live=True)
+            except BaseException:  # cancelled, too: nobody else has what was handed over
+                if waiting.connection is not None:
+                    waiting.connection.kill()
+                raise
+            finally:
+                self._waiting.pop(waiting, None)
+            if waiting.connection is None:
+                assert permit is not None
+                return await self._log_in(permit)
+            if permit is not None:
+                permit.leave()
+            return waiting.connection
 
     def hand_over(self, connection: ImapConnection) -> bool:
         """Give what has just been used for looking to somebody who waits to idle: so an account idles after its first
@@ -164,28 +169,27 @@ class Logins:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    async def _permit(self, came: int, *, live: bool) -> Permit:
-        """Returns with the lock of its queue; `_log_in` releases that."""
-        await self._queues[live].acquire()
+    async def _turn(self, turn: AsyncExitStack, came: int, *, live: bool) -> Permit:
+        """The right to log in now. It ends with the locks that `turn` holds."""
+        await turn.enter_async_context(self._queues[live])
+        self._check(came)
+        permit = await self.server.permit(
+            self.account, live=live, troubled=self._last_failure is not None, full=self._tell_full
+        )
         try:
+            await turn.enter_async_context(self._login)
             self._check(came)
-            return await self.server.permit(
-                self.account, live=live, troubled=self._last_failure is not None, full=self._tell_full
-            )
-        except BaseException:
-            self._queues[live].release()
-            raise
-
-    async def _log_in(self, permit: Permit, came: int) -> ImapConnection:
-        try:
-            async with self._login:
-                self._check(came)
-                connection = await self._open()
         except BaseException:  # cancelled, too: the place goes back to the others
             permit.leave()
             raise
-        finally:
-            self._queues[permit.live].release()
+        return permit
+
+    async def _log_in(self, permit: Permit) -> ImapConnection:
+        try:
+            connection = await self._open()
+        except BaseException:  # cancelled, too: the place goes back to the others
+            permit.leave()
+            raise
         self.permits[connection] = permit
 
         def closed() -> None:

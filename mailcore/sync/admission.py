@@ -45,6 +45,7 @@ class Queue:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._for_live = for_live(limit)
         self._held: Counter[str] = Counter()
         self._total = 0
         self._live = 0
@@ -61,7 +62,7 @@ class Queue:
     @property
     def full_for_live(self) -> bool:
         """None may begin to idle now."""
-        return self._live >= for_live(self._limit)
+        return self._live >= self._for_live
 
     def add(self, waiting: Waiting) -> None:
         """It waits from now on."""
@@ -99,7 +100,7 @@ class Queue:
     def idle(self) -> bool:
         """Let a connection that somebody has begin to idle; False if others wait for that who would have to go on
         waiting for it."""
-        if self._live + self._counts[True] >= for_live(self._limit):
+        if self._live + self._counts[True] >= self._for_live:
             return False
         self._live += 1
         return True

@@ -199,13 +199,10 @@ async def test_who_waits_to_idle_is_told_once_that_no_more_may(autojump_clock: M
         nursery.cancel_scope.cancel()
 
 
-async def test_what_has_looked_idles_if_somebody_waits_for_a_login_to_idle(dovecot: Dovecot) -> None:
-    server = Server(50, rate=0.0001)
-    for number in range(2):
-        await server.permit(str(number), live=False, troubled=False)  # one more login is in the burst
+async def test_what_looks_idles_afterwards_if_somebody_wants_to_idle(dovecot: Dovecot) -> None:
     idling: list[ImapConnection] = []
     async with bridge.open_loop():
-        one = Connections(account(dovecot, "anna"), server)
+        one = Connections(account(dovecot, "anna"), Server(50, rate=1000))
 
         async def idle() -> None:
             async with one.live(lambda _: None) as connection:
@@ -281,11 +278,12 @@ async def test_after_a_refusal_one_at_a_time_tries_and_who_idles_comes_last(
     dovecot: Dovecot, mock_clock: MockClock
 ) -> None:
     inside: list[str] = []
+    enough = trio.Event()
 
     async def come(name: str, way: AbstractAsyncContextManager[ImapConnection]) -> None:
         async with way:
             inside.append(name)
-            await trio.sleep_forever()
+            await enough.wait()
 
     async with bridge.open_loop():
         one = Connections(account(dovecot, "anna"), Server(50, rate=math.inf))
@@ -301,8 +299,10 @@ async def test_after_a_refusal_one_at_a_time_tries_and_who_idles_comes_last(
                 await wait_all_tasks_blocked()
                 assert inside == ["look"]
                 one.accepted()
-                await until(lambda: len(inside) == 3)
-                nursery.cancel_scope.cancel()
+                await until(lambda: inside == ["look", "another look"])
+                enough.set()
+        assert inside == ["look", "another look", "live"]
+        await one.close()
 
 
 async def test_who_waited_for_a_try_that_was_refused_is_told_and_asks_nothing(
