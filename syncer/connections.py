@@ -164,7 +164,10 @@ class Connections:
 
     def _rest(self, connection: ImapConnection) -> None:
         """It just worked, and is not used now."""
-        if not connection.closed and not self._logins.hand_over(connection):
+        idling = sum(permit.live for permit in self._logins.permits.values())
+        if idling < self._live.total_tokens and self._logins.hand_over(connection):
+            return
+        if not connection.closed:
             self._resting[connection] = trio.current_time()
             self._server.rest(connection)
 
@@ -182,15 +185,15 @@ class Connections:
             if self._server.wake(connection):
                 await _log_out(connection)
 
-    def _shrink(self, allowed: int) -> None:
+    def _shrink(self, allowed: int) -> bool:
         """The server allows this account fewer connections than we thought: what idles must not take them all, or
-        nobody could look and fetch."""
+        nobody could look and fetch. False if what rests or looks at this moment was in the way."""
         while (resting := self._rested()) is not None:
             resting.kill()
         allowed = max(2, allowed)
         looking = min(self._looking, max(1, allowed // 2))
         if allowed - looking >= self._live.total_tokens:
-            return  # what rests or looks at this moment was in the way
+            return False
         self._looking = looking
         if not self._logins.on_trial:
             self._all.total_tokens = looking
@@ -199,6 +202,7 @@ class Connections:
         log.warning("server allows fewer connections", account=self._logins.account, connections=allowed)
         for connection in list(self._idling)[allowed - looking :]:
             connection.kill()
+        return True
 
 
 async def _log_out(connection: ImapConnection) -> None:

@@ -52,7 +52,8 @@ class Logins:
         self.server = server
         self.refused = ""  # the server's words while it refuses the account
         self.permits: dict[ImapConnection, Permit] = {}  # of the connections that are open
-        self.crowded: Callable[[int], None] = lambda _: None  # told how many the server allows
+        # Told how many the server allows; says whether the account makes do with fewer from now on.
+        self.crowded: Callable[[int], bool] = lambda _: False
         self._refusals = Refusals()
         self._words = ""
         self._retry = Retry.LATER
@@ -190,6 +191,7 @@ class Logins:
         except BaseException:  # cancelled, too: the place goes back to the others
             permit.leave()
             raise
+        permit.logged_in()
         self.permits[connection] = permit
 
         def closed() -> None:
@@ -222,12 +224,11 @@ class Logins:
                 self._failed(error)
                 raise
             allowed = len(self.permits)
-            if time.monotonic() - self._closed_at > SETTLED:
-                self.crowded(allowed)
+            settled = time.monotonic() - self._closed_at > SETTLED
             crowded = CommandFailed(
                 f"{error} (with {allowed} open)", code=error.code, scope=error.scope, retry_after=error.retry_after
             )
-            self._failed(crowded)
+            self._failed(crowded, refused=not (settled and self.crowded(allowed)))
             raise crowded from None
         except ImapError as error:
             self._failed(error)
@@ -237,11 +238,11 @@ class Logins:
             self._accept()
         return connection
 
-    def _failed(self, error: ImapError) -> None:
+    def _failed(self, error: ImapError, *, refused: bool = True) -> None:
         # Of the original its traceback would hold frames for as long as nothing else happens.
         self._tries, self._last_failure = self._tries + 1, copy.copy(error).with_traceback(None)
         # A server that speaks, and not as one that will serve us, refuses; one that does not speak may be away.
-        if error.scope is Scope.ACCOUNT or isinstance(error, CommandFailed | ProtocolError):
+        if refused and (error.scope is Scope.ACCOUNT or isinstance(error, CommandFailed | ProtocolError)):
             self.refuse(error, login=True)
 
     def _accept(self) -> None:

@@ -16,20 +16,29 @@ _FAREWELL: Final = 1.0  # seconds for the LOGOUT of a connection that makes room
 
 
 class Permit:
-    """The right to one connection; given back by `leave()`, once."""
+    """The right to one login, which ends with `logged_in()`, and to the connection that it makes, until `leave()`."""
 
-    def __init__(self, server: Server, account: str, *, live: bool) -> None:
+    def __init__(self, server: Server, account: str, *, live: bool, troubled: bool) -> None:
         self._server = server
         self.account = account
         self.live = live
+        self.troubled = troubled
+        self._under_way = True
         self._left = False
 
     def idle(self) -> bool:
         """From now on for a connection that idles; False if others come before."""
         return self.live or self._server.may_idle(self)
 
+    def logged_in(self) -> None:
+        """The login has ended, whichever way. Idempotent."""
+        if self._under_way:
+            self._under_way = False
+            self._server.logged_in(self)
+
     def leave(self) -> None:
         """From any task, also from the asyncio side of the same thread. Idempotent."""
+        self.logged_in()
         if not self._left:
             self._left = True
             self._server.left(self)
@@ -70,7 +79,7 @@ class Server:
             while True:
                 turn = self._turns[waiting] = trio.Event()
                 wait = float("inf")
-                if self._queue.first() is waiting:
+                if self._queue.first() is waiting and not self._queue.busy:
                     if not self._queue.full:
                         wait = self._pace.wait(trio.current_time())
                         if wait == 0:
@@ -103,6 +112,11 @@ class Server:
         self._tell_full()
         return permit.live
 
+    def logged_in(self, permit: Permit) -> None:
+        """The login of `permit` has ended."""
+        self._queue.logged_in(troubled=permit.troubled)
+        self._wake()
+
     def left(self, permit: Permit) -> None:
         """`permit` is free."""
         self._queue.release(permit.account, live=permit.live)
@@ -113,7 +127,7 @@ class Server:
         self._queue.grant(waiting)
         self._untold.pop(waiting, None)
         self._tell_full()
-        return Permit(self, waiting.account, live=waiting.live)
+        return Permit(self, waiting.account, live=waiting.live, troubled=waiting.troubled)
 
     async def _make_room(self) -> None:
         oldest = next(iter(self._resting))

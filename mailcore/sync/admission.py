@@ -2,6 +2,9 @@
 
 Connections that idle are held for ever, so they never get all: a quarter is left for looking and fetching, and half of
 that for looking alone. Otherwise a server that is full could not be swept any more, and mail would be missed.
+
+Logins that are under way at once are bounded, too: where the server (or this process) is slower than the pace, more of
+them would only make each slower, until all run into their deadlines.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ import heapq
 from collections import Counter
 from dataclasses import dataclass
 
+AT_ONCE = 64  # logins under way
+TROUBLED_AT_ONCE = 16  # of those, of accounts whose last login failed: each may hang until its deadline
 _Entry = tuple[bool, int, int, "Waiting"]
 
 
@@ -48,6 +53,7 @@ class Queue:
         self._for_live = for_live(limit)
         self._held: Counter[str] = Counter()
         self._total = 0
+        self._under_way: Counter[bool] = Counter()  # logins, by whether the account is in trouble
         self._live = 0
         self._waiting: dict[str, list[Waiting]] = {}
         # Entries are left behind when what they say of their account is no longer so; `first` drops those.
@@ -56,8 +62,13 @@ class Queue:
 
     @property
     def full(self) -> bool:
-        """No connection may be made now."""
+        """There are as many connections as may be."""
         return self._total >= self._limit
+
+    @property
+    def busy(self) -> bool:
+        """There are as many logins under way as may be."""
+        return self._under_way.total() >= AT_ONCE
 
     @property
     def full_for_live(self) -> bool:
@@ -81,16 +92,24 @@ class Queue:
             del self._waiting[waiting.account]
 
     def first(self) -> Waiting | None:
-        """The next to be granted, as soon as the server is not full. None: nobody waits, or all that do wait to idle
-        and no more may."""
+        """The next to be granted, as soon as the server is neither full nor busy. None: nobody waits, or all that do
+        wait to idle and no more may, or are in trouble like enough of those under way."""
         tops = self._top(False) if self.full_for_live else self._top(False) + self._top(True)
-        return min(tops)[-1] if tops else None
+        first = min(tops)[-1] if tops else None
+        if first is not None and first.troubled and self._under_way[True] >= TROUBLED_AT_ONCE:
+            return None
+        return first
 
     def grant(self, waiting: Waiting) -> None:
-        """It gets its connection."""
+        """Its login begins."""
         self.withdraw(waiting)
+        self._under_way[waiting.troubled] += 1
         self._live += waiting.live
         self._count(waiting.account, 1)
+
+    def logged_in(self, *, troubled: bool) -> None:
+        """A login has ended, whichever way."""
+        self._under_way[troubled] -= 1
 
     def release(self, account: str, *, live: bool) -> None:
         """A connection of `account` has ended."""

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
 import trio
@@ -17,6 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from mailcore import aio as bridge
 from mailcore.errors import AuthenticationFailed, CommandFailed, ConnectionLost, ImapError, ProtocolError, Scope
 from mailcore.settings import Account
+from mailcore.sync.admission import AT_ONCE, TROUBLED_AT_ONCE
 from syncer.connections import UNUSED, Connections
 from syncer.imap.connection import Endpoint, ImapConnection
 from syncer.login import Logins
@@ -174,11 +174,42 @@ async def test_a_thousand_who_wait_wake_nobody_but_the_next(autojump_clock: Mock
     server = Server(10 * number, rate=100)
     trio.lowlevel.add_instrument(steps)
 
+    async def come(place: int) -> None:
+        (await server.permit(str(place), live=place % 2 == 0, troubled=False)).logged_in()
+
     async with trio.open_nursery() as nursery:
         for place in range(number):
-            nursery.start_soon(partial(server.permit, str(place), live=place % 2 == 0, troubled=False))
+            nursery.start_soon(come, place)
 
     assert number <= steps.count <= 8 * number, "each is woken a few times; all by each other would be a million"
+
+
+async def test_logins_that_hang_are_few_at_once_and_leave_room_for_accounts_that_are_not_in_trouble(
+    autojump_clock: MockClock,
+) -> None:
+    server = Server(10_000, rate=math.inf)
+    hanging: list[Permit] = []
+    healthy: list[Permit] = []
+
+    async def come(permits: list[Permit], name: str, troubled: bool) -> None:
+        permits.append(await server.permit(name, live=False, troubled=troubled))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(100):
+            nursery.start_soon(come, hanging, f"broken {number}", True)
+        await wait_all_tasks_blocked()
+        assert len(hanging) == TROUBLED_AT_ONCE
+        for number in range(100):
+            nursery.start_soon(come, healthy, f"sound {number}", False)
+        await wait_all_tasks_blocked()
+        assert len(healthy) == AT_ONCE - TROUBLED_AT_ONCE
+        healthy[0].logged_in()
+        healthy[0].logged_in()
+        hanging[0].leave()
+        await wait_all_tasks_blocked()
+        assert len(healthy) == AT_ONCE - TROUBLED_AT_ONCE + 2, "one for each login that ended"
+        assert len(hanging) == TROUBLED_AT_ONCE
+        nursery.cancel_scope.cancel()
 
 
 async def test_who_waits_to_idle_is_told_once_that_no_more_may(autojump_clock: MockClock) -> None:

@@ -11,14 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from mailcore.sync.admission import Pace, Queue, Waiting, for_bulk, for_live
+from mailcore.sync.admission import AT_ONCE, TROUBLED_AT_ONCE, Pace, Queue, Waiting, for_bulk, for_live
 
 ACCOUNTS = st.sampled_from("abcd")
 
 
-def choose(waiting: Iterable[Waiting], held: Mapping[str, int], live: int, limit: int) -> Waiting | None:
+def choose(waiting: Iterable[Waiting], held: Mapping[str, int], live: int, limit: int, troubled: int) -> Waiting | None:
     """What the queue is to say, by looking at everybody."""
-    possible = [one for one in waiting if not one.live or live < for_live(limit)]
+    possible = [
+        one
+        for one in waiting
+        if (not one.live or live < for_live(limit)) and (not one.troubled or troubled < TROUBLED_AT_ONCE)
+    ]
     return min(possible, key=lambda one: (one.troubled, held.get(one.account, 0), one.number), default=None)
 
 
@@ -27,21 +31,23 @@ class AQueue(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.limit = 9
+        self.limit = 40
         self.queue = Queue(self.limit)
         self.numbers = itertools.count()
         self.waiting: list[Waiting] = []
         self.held: list[tuple[str, bool]] = []
+        self.under_way: list[bool] = []
 
     @property
     def live(self) -> int:
         return sum(live for _, live in self.held)
 
-    @rule(account=ACCOUNTS, live=st.booleans(), troubled=st.booleans())
-    def comes(self, account: str, live: bool, troubled: bool) -> None:
-        waiting = Waiting(account, live, troubled, next(self.numbers))
-        self.waiting.append(waiting)
-        self.queue.add(waiting)
+    @rule(account=ACCOUNTS, live=st.booleans(), troubled=st.booleans(), times=st.integers(1, 10))
+    def comes(self, account: str, live: bool, troubled: bool, times: int) -> None:
+        for _ in range(times):
+            waiting = Waiting(account, live, troubled, next(self.numbers))
+            self.waiting.append(waiting)
+            self.queue.add(waiting)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
@@ -50,15 +56,21 @@ class AQueue(RuleBasedStateMachine):
         self.queue.withdraw(waiting)
         self.queue.withdraw(waiting)  # who got a connection says so, too
 
-    @rule(times=st.integers(1, 5))
+    @rule(times=st.integers(1, 20))
     def the_first_is_granted(self, times: int) -> None:
         for _ in range(times):
             first = self.queue.first()
-            if first is None or self.queue.full:
+            if first is None or self.queue.full or self.queue.busy:
                 return
             self.queue.grant(first)
             self.waiting.remove(first)
             self.held.append((first.account, first.live))
+            self.under_way.append(first.troubled)
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data())
+    def a_login_ends(self, data: st.DataObject) -> None:
+        self.queue.logged_in(troubled=self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1))))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -80,12 +92,14 @@ class AQueue(RuleBasedStateMachine):
     @invariant()
     def it_says_what_looking_at_everybody_says(self) -> None:
         held = Counter(account for account, _ in self.held)
-        assert self.queue.first() is choose(self.waiting, held, self.live, self.limit)
+        assert self.queue.first() is choose(self.waiting, held, self.live, self.limit, sum(self.under_way))
 
     @invariant()
     def the_bounds_hold(self) -> None:
         assert len(self.held) <= self.limit
         assert self.live <= for_live(self.limit)
+        assert sum(self.under_way) <= TROUBLED_AT_ONCE
+        assert self.queue.busy == (len(self.under_way) == AT_ONCE)
         assert self.queue.full == (len(self.held) == self.limit)
         assert self.queue.full_for_live == (self.live == for_live(self.limit))
 
