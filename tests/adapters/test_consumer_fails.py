@@ -59,6 +59,7 @@ async def refuse_poison(url: str) -> None:
         await query(url, "ALTER TABLE mailbox_app_mailmessage ADD CONSTRAINT refuse CHECK (subject <> 'poison')")
 
 
+@pytest.mark.invariant("I5")
 @pytest.mark.asyncio
 async def test_a_refused_row_stops_nobody_and_ends_as_a_dead_letter(
     bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int, impatient: None
@@ -116,6 +117,7 @@ async def test_nul_in_a_flag_reaches_no_other_message(
     await store.close()
 
 
+@pytest.mark.invariant("I5")
 @pytest.mark.asyncio
 async def test_a_parser_that_raises_costs_one_message(
     bus: Bus, ear: Ear, store: Store, media: Media, mailbox_id: int, impatient: None, monkeypatch: pytest.MonkeyPatch
@@ -170,6 +172,7 @@ async def test_what_is_no_event_of_ours_is_put_aside(
     assert await bus.dead_identities() == {event(1).identity, good.identity}
 
 
+@pytest.mark.invariant("I8")
 @pytest.mark.asyncio
 async def test_while_the_database_is_down_messages_wait_and_then_all_are_stored(
     bus: Bus, ear: Ear, postgres: Postgres, postgres_url: str, media: Media, monkeypatch: pytest.MonkeyPatch
@@ -334,6 +337,7 @@ class CrashingBus(Bus):
         return pipeline
 
 
+@pytest.mark.invariant("I2", "I4")
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "step",
@@ -418,6 +422,7 @@ async def test_a_message_that_nobody_ever_came_to_an_end_with_is_buried(
     assert await bus.dead_identities() == {event(1).identity}
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("impatient")
 async def test_what_could_not_be_told_is_not_acknowledged_and_is_told_later(

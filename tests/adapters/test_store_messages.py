@@ -48,6 +48,7 @@ async def test_a_row_comes_back_as_it_was_given(store: Store, store_url: str) ->
     ]
 
 
+@pytest.mark.invariant("I1", "I4")
 @pytest.mark.asyncio
 async def test_the_same_identity_is_one_row_however_often_it_is_inserted(store: Store, store_url: str) -> None:
     box = await mailbox(store)
@@ -128,6 +129,7 @@ async def test_a_rebound_row_keeps_its_id_and_its_files(store: Store, store_url:
     assert await query(store_url, "SELECT file FROM mailbox_app_mailattachment ORDER BY id") == files
 
 
+@pytest.mark.invariant("I7")
 @pytest.mark.asyncio
 async def test_a_late_redelivery_under_a_former_identity_makes_no_second_row(store: Store, store_url: str) -> None:
     box = await mailbox(store)

@@ -208,6 +208,7 @@ async def test_mail_that_was_there_is_backfill_newest_first_and_mail_that_comes_
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.invariant("I4")
 async def test_what_is_in_flight_when_the_syncer_dies_is_not_published_again(
     settings: Settings, dovecot: Dovecot
 ) -> None:
@@ -290,6 +291,7 @@ async def test_expunged_mail_is_told_once(settings: Settings, dovecot: Dovecot) 
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.invariant("I7")
 async def test_a_new_uidvalidity_rebinds_what_is_stored_and_takes_what_is_not(
     settings: Settings, dovecot: Dovecot
 ) -> None:
@@ -337,6 +339,7 @@ async def test_backfill_of_some_days_leaves_what_is_older(settings: Settings, do
         assert seen.uids() == [3]
 
 
+@pytest.mark.invariant("I9")
 async def test_a_refused_account_is_told_and_not_hammered(
     settings: Settings, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +358,7 @@ async def test_a_refused_account_is_told_and_not_hammered(
         assert dovecot.log_text().count("auth failed") <= 2, "the one of the start and the one that was asked for"
 
 
+@pytest.mark.invariant("I3")
 async def test_events_lost_with_their_stream_are_published_again(
     settings: Settings, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

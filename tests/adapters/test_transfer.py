@@ -32,6 +32,7 @@ class Two:
             yield FetchedMessage(uid, (), NOW, len(body), body, True)
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.asyncio
 async def test_what_got_no_puback_is_missing_again_and_what_got_one_is_in_flight(bus: Bus, tmp_path: Path) -> None:
     # I2

@@ -71,6 +71,7 @@ def test_no_value_forges_a_second_line_or_moves_the_cursor(value: str) -> None:
     assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for char in lines[0])
 
 
+@pytest.mark.invariant("I10")
 @pytest.mark.parametrize("form", ["console", "json"])
 @pytest.mark.parametrize(
     "text",
