@@ -89,22 +89,6 @@ async def test_an_idle_that_fails_later_loses_no_mail(mirror: Mirror, kind: str)
         await pipeline.stays(lambda: len(server.asked("CONNECT", since=began)) <= 4, "few connections", 4)
 
 
-async def test_an_idle_that_is_taken_again_is_used_again(mirror: Mirror) -> None:
-    """What was refused for a while need not be refused for ever."""
-
-    class Once(HostileImap):
-        def idle(self, session: Session) -> None:
-            if len(self.asked("IDLE")) == 1:
-                raise Refused("NO [UNAVAILABLE] not now")
-            super().idle(session)
-
-    server = Once(count=3)
-    async with mirror(server, sync_interval=60) as pipeline:
-        await pipeline.stored(1, 2, 3)
-        server.cut()
-        await pipeline.connection("idling", within=75)
-
-
 async def test_an_expunge_and_a_lower_uid_that_are_pushed_are_found_at_once(mirror: Mirror) -> None:
     """The counters are the same before and after: MESSAGES 3, UIDNEXT 100."""
     server = HostileImap(mail(1), mail(2))

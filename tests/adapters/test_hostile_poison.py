@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import Final
 
 import pytest
 
+from mailcore.settings import DEFAULT_ACCOUNT
 from tests.support.hostile_imap import HangUp, HostileImap, Refused, Session, Silence, mail
 from tests.support.pipeline import Mirror, Pipeline, present
 
-pytestmark = pytest.mark.trio
+pytestmark = [pytest.mark.trio, pytest.mark.timeout(240)]
+INTERVAL: Final = 75.0  # seconds; others are stored within one interval of a minute, whatever the pauses between tries
 
 
 class Poisoned(HostileImap):
@@ -44,44 +47,55 @@ class Poisoned(HostileImap):
         raise AssertionError(self.kind)
 
 
-def poisoned(*poison: int, count: int, kind: str = "hang up") -> Poisoned:
-    server = Poisoned(count=count)
+def poisoned(*poison: int, count: int, kind: str = "hang up", host: int = 1) -> Poisoned:
+    server = Poisoned(count=count, host=f"127.0.0.{host}")
     server.poison, server.kind = frozenset(poison), kind
     return server
 
 
-async def isolated(pipeline: Pipeline, server: Poisoned, within: float = 25) -> None:
+async def isolated(
+    pipeline: Pipeline, server: Poisoned, account: str = DEFAULT_ACCOUNT, within: float = INTERVAL
+) -> None:
     """All but the culprits are stored; each culprit is told of and waits for about a minute, and is not asked for."""
-    await pipeline.stored(*present(server.uids, *server.poison), within=within)
+    await pipeline.stored(*present(server.uids, *server.poison), account=account, within=within)
     for uid in server.poison:
-        await pipeline.told(uid)
-        entry = pipeline.refused()[uid]
+        await pipeline.told(uid, account, within)
+        entry = pipeline.refused(account)[uid]
         assert entry["tries"] >= 1
         pause = datetime.fromisoformat(entry["next_try"]) - datetime.fromisoformat(entry["since"])
         assert 30 <= pause.total_seconds() <= 24 * 3600, "asked for again after a minute, at the soonest"
-    assert not pipeline.expunged()
+    assert not pipeline.expunged(account)
 
 
-@pytest.mark.parametrize(
-    "poison", [(1,), (10,), (30,), (10, 11), (1, 30), (3, 17, 29)], ids=lambda uids: "-".join(map(str, uids))
-)
-async def test_the_others_are_stored_wherever_the_poison_is(mirror: Mirror, poison: tuple[int, ...]) -> None:
-    server = poisoned(*poison, count=30)
-    async with mirror(server) as pipeline:
-        await isolated(pipeline, server)
+@pytest.mark.invariant("I3", "I5")
+async def test_the_others_are_stored_wherever_the_poison_is(mirror: Mirror) -> None:
+    places = {
+        "first": (1,),
+        "middle": (10,),
+        "last": (30,),
+        "adjacent": (10, 11),
+        "ends": (1, 30),
+        "three": (3, 17, 29),
+    }
+    servers = {name: poisoned(*uids, count=30, host=2 + at) for at, (name, uids) in enumerate(places.items())}
+    async with mirror(servers) as pipeline:
+        for name, server in servers.items():
+            await isolated(pipeline, server, name)
 
 
-@pytest.mark.parametrize("kind", ["BYE", "no message", "garbage", "half a body"])
-async def test_the_others_are_stored_however_the_poison_kills(mirror: Mirror, kind: str) -> None:
-    server = poisoned(5, count=12, kind=kind)
-    async with mirror(server) as pipeline:
-        await isolated(pipeline, server)
+@pytest.mark.invariant("I5")
+async def test_the_others_are_stored_however_the_poison_kills(mirror: Mirror) -> None:
+    kinds = ("BYE", "no message", "garbage", "half a body")
+    servers = {kind: poisoned(5, count=12, kind=kind, host=2 + at) for at, kind in enumerate(kinds)}
+    async with mirror(servers) as pipeline:
+        for kind, server in servers.items():
+            await isolated(pipeline, server, kind)
 
 
 async def test_the_others_are_stored_when_one_is_never_answered(mirror: Mirror) -> None:
     server = poisoned(3, count=8, kind="silence")
     async with mirror(server, command_timeout=1.0) as pipeline:
-        await isolated(pipeline, server, within=40)
+        await isolated(pipeline, server)
 
 
 async def test_the_newest_are_stored_though_one_of_them_is_poison(mirror: Mirror) -> None:
@@ -92,9 +106,10 @@ async def test_the_newest_are_stored_though_one_of_them_is_poison(mirror: Mirror
 
 
 async def test_a_mailbox_of_nothing_but_poison_is_told_of_and_does_not_storm(mirror: Mirror) -> None:
-    server = poisoned(1, 2, 3, count=3)
+    server = poisoned(1, 2, 3, 4, 5, 6, count=6)
     async with mirror(server) as pipeline:
-        await isolated(pipeline, server)
+        await pipeline.told(within=INTERVAL)
+        assert "closed" in await pipeline.words(), "and why"
         began = time.monotonic()
         await pipeline.stays(lambda: len(server.asked("CONNECT", since=began)) <= 1, "hardly any connection", 4)
 
@@ -105,60 +120,64 @@ async def test_what_is_refused_is_never_again_asked_for_in_company(mirror: Mirro
         await isolated(pipeline, server)
         began = time.monotonic()
         fresh = server.deliver(mail(9), mail(10))
-        await pipeline.stored(*present(server.uids, 4), within=5)
+        await pipeline.stored(*present(server.uids, 4))
         server.add(mail(11))
         await pipeline.sync(within=5)
-        await pipeline.stored(*present(server.uids, 4), within=5)
+        await pipeline.stored(*present(server.uids, 4))
         asked = server.asked(since=began, body=True)
         assert not [one for one in asked if 4 in one.uids and len(one.uids) > 1]
         assert {uid for one in asked for uid in one.uids} >= {*fresh}
 
 
-async def test_a_large_poison_stands_alone(mirror: Mirror) -> None:
-    server = poisoned(21, count=20)
-    server.add(mail(21, 9 << 20))
-    async with mirror(server) as pipeline:
-        await isolated(pipeline, server)
+class Torn(Poisoned):
+    """Gives the beginning of a large mail, and dies of its second part."""
+
+    def give(self, session: Session, number: int, uid: int, items: str) -> list[bytes]:
+        if uid in self.poison and "<0." in items:
+            return HostileImap.give(self, session, number, uid, items)
+        return super().give(session, number, uid, items)
 
 
-async def test_a_large_mail_whose_second_part_kills_stands_alone(mirror: Mirror) -> None:
-    class Torn(Poisoned):
-        def give(self, session: Session, number: int, uid: int, items: str) -> list[bytes]:
-            if uid in self.poison and "<0." in items:
-                return HostileImap.give(self, session, number, uid, items)
-            return super().give(session, number, uid, items)
+class Unweighable(Poisoned):
+    """Dies of RFC822.SIZE already."""
 
-    server = Torn(*(mail(number) for number in range(1, 6)), mail(6, 9 << 20), mail(7))
-    server.poison = frozenset((6,))
-    async with mirror(server) as pipeline:
-        await isolated(pipeline, server)
+    def facts(self, uid: int, items: str) -> list[bytes]:
+        if uid in self.poison and "SIZE" in items:
+            raise HangUp
+        return super().facts(uid, items)
 
 
-@pytest.mark.parametrize("kind", ["hang up", "no message"])
-async def test_good_mail_in_one_push_with_a_bad_one_is_stored(mirror: Mirror, kind: str) -> None:
-    server = poisoned(4, 7, count=3, kind=kind)
-    async with mirror(server) as pipeline:
-        await pipeline.stored(1, 2, 3)
-        await pipeline.idling()
-        server.deliver(mail(4), mail(5))
-        await pipeline.stored(1, 2, 3, 5)
-        server.deliver(mail(6), mail(7))
-        await isolated(pipeline, server)
-        server.deliver(mail(8))
-        await isolated(pipeline, server, within=5)
+async def test_a_large_poison_and_one_that_kills_by_its_size_alone_stand_alone(mirror: Mirror) -> None:
+    large, torn = poisoned(11, count=10, host=2), Torn(count=5, host="127.0.0.3")
+    for server in (large, torn):
+        server.add(mail(server.uidnext, 9 << 20), mail(server.uidnext + 1))
+    torn.poison = frozenset((6,))
+    unweighable = Unweighable(count=12, host="127.0.0.4")
+    unweighable.poison = frozenset((5,))
+    servers = {"large": large, "torn": torn, "unweighable": unweighable}
+    async with mirror(servers) as pipeline:
+        for name, server in servers.items():
+            await isolated(pipeline, server, name)
 
 
-async def test_a_mail_whose_size_kills_stands_alone(mirror: Mirror) -> None:
-    class Facts(Poisoned):
-        def facts(self, uid: int, items: str) -> list[bytes]:
-            if uid in self.poison and "SIZE" in items:
-                raise HangUp
-            return super().facts(uid, items)
-
-    server = Facts(count=12)
-    server.poison = frozenset((5,))
-    async with mirror(server) as pipeline:
-        await isolated(pipeline, server)
+async def test_good_mail_in_one_push_with_a_bad_one_is_stored(mirror: Mirror) -> None:
+    kinds = ("hang up", "no message", "BYE")
+    servers = {kind: poisoned(4, 7, count=3, kind=kind, host=2 + at) for at, kind in enumerate(kinds)}
+    async with mirror(servers) as pipeline:
+        for kind, server in servers.items():
+            await pipeline.stored(1, 2, 3, account=kind)
+            await pipeline.idling(kind)
+            server.deliver(mail(4), mail(5))
+        for kind in servers:
+            await pipeline.stored(1, 2, 3, 5, account=kind, within=INTERVAL)
+        for server in servers.values():
+            server.deliver(mail(6), mail(7))
+        for kind, server in servers.items():
+            await isolated(pipeline, server, kind)
+        for kind, server in servers.items():
+            await pipeline.idling(kind, within=INTERVAL)
+            server.deliver(mail(8))
+            await isolated(pipeline, server, kind, within=10)
 
 
 async def test_poison_that_is_expunged_is_refused_no_longer(mirror: Mirror) -> None:

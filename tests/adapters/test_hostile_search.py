@@ -95,7 +95,7 @@ async def test_a_search_that_is_wrong_each_time_expunges_nothing_and_is_told(mir
         await pipeline.until(lambda: len(pipeline.uids()) == 13, "what is pushed is stored all the same")
         await pipeline.stays(lambda: nothing_gone(pipeline), "nothing is gone", 2)
         server.lies = 0
-        await pipeline.until(lambda: pipeline.status() == "ok", "the truth heals", within=20)
+        await pipeline.until(lambda: pipeline.status() == "ok", "the truth heals", within=30)
 
 
 async def test_looks_that_are_not_whole_do_not_become_a_storm(mirror: Mirror) -> None:

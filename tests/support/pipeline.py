@@ -308,7 +308,7 @@ async def _follow(pipeline: Pipeline) -> None:
         _, kind = parse_subject(delivery.subject)
         if kind in ("new", "backfill", "copy"):
             pipeline.announced.append(delivery.subject)
-        else:
+        elif kind != "rebind":  # that one comes without its body, too
             pipeline.thin.append(decode_thin(kind, delivery.data))
 
 
