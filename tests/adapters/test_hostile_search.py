@@ -29,9 +29,11 @@ LIES: dict[str, Callable[[list[int]], list[int]]] = {
 
 
 class Lying(HostileImap):
-    """The next `lies` answers to SEARCH are `lie` of the truth."""
+    """The next `lies` answers to SEARCH are `lie` of the truth; with `thorough` so is meanwhile what a FETCH lists that
+    asks for no message."""
 
     lies = 0
+    thorough = False
 
     @staticmethod
     def lie(uids: list[int]) -> list[int]:
@@ -43,6 +45,11 @@ class Lying(HostileImap):
             return uids
         self.lies -= 1
         return self.lie(uids)
+
+    def give(self, session: Session, number: int, uid: int, items: str) -> list[bytes]:
+        lists = "BODY" not in items and "SIZE" not in items
+        hidden = self.thorough and self.lies and lists and uid not in self.lie(self.uids)
+        return [] if hidden else super().give(session, number, uid, items)
 
 
 def lying(lie: str, *, count: int = 30, capabilities: str = WITH_ESEARCH) -> Lying:
@@ -86,7 +93,7 @@ async def test_a_search_that_is_wrong_each_time_expunges_nothing_and_is_told(mir
     server = lying(lie, count=12)
     async with mirror(server, sync_interval=0.5) as pipeline:
         await pipeline.until(lambda: len(pipeline.uids()) == 12, "all stored")
-        server.lies = ALWAYS
+        server.lies, server.thorough = ALWAYS, True
         run = await pipeline.sync(within=5)
         assert run.status != "ok", "nobody says that all is in step"
         await pipeline.until(lambda: pipeline.status() in NOT_WELL, "told")
@@ -102,7 +109,7 @@ async def test_looks_that_are_not_whole_do_not_become_a_storm(mirror: Mirror) ->
     server = lying("nothing")
     async with mirror(server, sync_interval=0.5) as pipeline:
         await pipeline.until(lambda: len(pipeline.uids()) == 30, "all stored")
-        server.lies = ALWAYS
+        server.lies, server.thorough = ALWAYS, True
         server.deliver(mail(31))
         await pipeline.until(lambda: pipeline.status() in NOT_WELL, "told")
         began = time.monotonic()
@@ -121,7 +128,7 @@ async def test_a_first_look_that_lists_too_little_loses_nothing(mirror: Mirror, 
 async def test_a_window_of_the_mailbox_is_taken_and_told_of(mirror: Mirror) -> None:
     """SEARCH gives the last mail alone from the first day on, as Yandex does under load."""
     server = lying("the last only", count=8)
-    server.lies = ALWAYS
+    server.lies, server.thorough = ALWAYS, True
     async with mirror(server, sync_interval=0.5) as pipeline:
         await pipeline.until(lambda: 8 in pipeline.uids(), "what is listed is stored")
         await pipeline.until(lambda: pipeline.status() in NOT_WELL, "told")

@@ -109,17 +109,3 @@ async def test_numbers_that_are_no_uids_are_left_out(mirror: Mirror, first: str)
     server = Odd(count=5)
     async with mirror(server, sync_interval=0.5) as pipeline:
         await mirrored(pipeline, server)
-
-
-async def test_a_server_that_loses_its_esearch_is_asked_without(mirror: Mirror) -> None:
-    """It offers ESEARCH and answers BAD to it."""
-
-    class Boasting(HostileImap):
-        def found(self, session: Session, uids: list[int], options: str | None) -> list[str]:
-            if options is not None:
-                raise Refused("BAD Unknown argument RETURN")
-            return super().found(session, uids, options)
-
-    server = Boasting(count=5)
-    async with mirror(server, sync_interval=0.5) as pipeline:
-        await mirrored(pipeline, server)
