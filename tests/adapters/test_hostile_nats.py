@@ -25,6 +25,7 @@ async def back(pipeline: Pipeline, nats_server: NatsServer, expected: int) -> No
     assert len(pipeline.messages()) == expected, "once each"
 
 
+@pytest.mark.invariant("I3")
 async def test_mail_that_is_pushed_while_nats_is_away_is_stored_when_it_is_back(
     mirror: Mirror, nats_server: NatsServer
 ) -> None:
@@ -69,6 +70,7 @@ async def test_a_server_that_stops_while_nats_is_away_loses_nothing(mirror: Mirr
         await back(pipeline, nats_server, 6)
 
 
+@pytest.mark.invariant("I2", "I4")
 async def test_a_nats_that_freezes_for_a_while_during_a_backlog_loses_and_doubles_nothing(
     mirror: Mirror, nats_server: NatsServer
 ) -> None:

@@ -85,6 +85,7 @@ async def all_refused(pipeline: Pipeline, servers: dict[str, Refusing]) -> None:
         await pipeline.until(lambda server=server: server.first, f"{name} has refused")
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_a_pause_that_the_server_names_is_kept_for_all_that_is_asked(mirror: Mirror, command: str) -> None:
     servers = {
@@ -115,6 +116,7 @@ async def test_a_pause_that_the_server_names_is_kept_for_all_that_is_asked(mirro
         assert all(one.error for one in result.results)
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_a_refusal_without_a_time_is_followed_by_growing_pauses(mirror: Mirror, command: str) -> None:
     kinds = {name: answer for name, answer in UNTIMED.items() if command != "LOGIN" or name not in ("plain", "bad")}

@@ -88,6 +88,7 @@ async def test_one_wrong_search_is_made_good_by_the_next_look(mirror: Mirror) ->
         assert len(pipeline.messages()) == 31
 
 
+@pytest.mark.invariant("I3")
 @pytest.mark.parametrize("lie", LIES)
 async def test_a_search_that_is_wrong_each_time_expunges_nothing_and_is_told(mirror: Mirror, lie: str) -> None:
     server = lying(lie, count=12)
@@ -116,6 +117,7 @@ async def test_looks_that_are_not_whole_do_not_become_a_storm(mirror: Mirror) ->
         await pipeline.stays(lambda: len(server.asked("UID SEARCH", since=began)) <= 12, "at most two an interval", 3)
 
 
+@pytest.mark.invariant("I3")
 @pytest.mark.parametrize("lie", LIES)
 async def test_a_first_look_that_lists_too_little_loses_nothing(mirror: Mirror, lie: str) -> None:
     server = lying(lie, count=12)

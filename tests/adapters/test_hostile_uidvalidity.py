@@ -87,6 +87,7 @@ async def test_an_impossible_value_told_always_is_told_of_and_does_not_storm(mir
         assert not pipeline.log.tracebacks()
 
 
+@pytest.mark.invariant("I7")
 async def test_a_change_behind_idle_does_not_end_push(mirror: Mirror) -> None:
     server = HostileImap(count=5)
     async with mirror(server, sync_interval=60) as pipeline:
@@ -140,6 +141,7 @@ async def test_connections_that_disagree_do_not_storm(mirror: Mirror) -> None:
         assert not doubled(pipeline)
 
 
+@pytest.mark.invariant("I7")
 async def test_a_value_that_goes_back_doubles_and_loses_nothing(mirror: Mirror) -> None:
     server = HostileImap(count=5)
     first = server.uidvalidity
