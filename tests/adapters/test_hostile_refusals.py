@@ -182,21 +182,20 @@ async def test_a_refused_sync_does_not_fill_the_log(mirror: Mirror) -> None:
         await pipeline.stays(lambda: len(pipeline.log.records) < 60, "few lines", 4)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
+async def test_a_login_that_is_put_off_blames_no_password_and_recovers(mirror: Mirror) -> None:
+    answers = (
         "BAD User is authenticated but not connected.",
         "NO [UNAVAILABLE] Temporary authentication failure",
         "NO Server Busy, please try again later",
-    ],
-)
-async def test_a_login_that_is_put_off_blames_no_password_and_recovers(mirror: Mirror, answer: str) -> None:
-    server = refusing("LOGIN", answer, seconds=2.0, count=3)
-    async with mirror(server) as pipeline:
-        await pipeline.until(lambda: server.first, "refused")
-        await pipeline.stored(1, 2, 3, within=30)
+    )
+    servers = {
+        f"a{at}": refusing("LOGIN", answer, seconds=2.0, count=3, host=2 + at) for at, answer in enumerate(answers)
+    }
+    async with mirror(servers) as pipeline:
+        for name, server in servers.items():
+            await pipeline.stored(1, 2, 3, account=name, within=60)
+            assert len(server.asked("LOGIN")) <= 8
         assert not pipeline.log.warnings("IMAP_PASSWORD")
-        assert len(server.asked("LOGIN")) <= 8
 
 
 async def test_a_wrong_password_is_called_one(mirror: Mirror) -> None:
