@@ -15,7 +15,7 @@ from tests.support.hostile_imap import CAPABILITIES, HostileImap, mail
 from tests.support.pipeline import Mirror, Pipeline
 
 pytestmark = pytest.mark.trio
-MANY: Final = 100_000
+MANY: Final = 50_000
 WITHOUT_ESEARCH: Final = CAPABILITIES.replace(" ESEARCH", "")
 NUMBERS: Final = 5 * 3000  # octets of 3,000 UIDs
 
@@ -70,7 +70,7 @@ async def test_a_mailbox_at_rest_costs_next_to_nothing(mirror: Mirror) -> None:
 
 
 def fill(data_dir: Path, account: str, count: int) -> None:
-    """So many rows as if that account had stored UIDs 1 to `count`."""
+    """Rows as if that account had stored UIDs 2 to `count`."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     text = {"message_id": "", "subject": "old", "from_name": "", "from_email": "", "in_reply_to": "", "body_text": ""}
     lists = dict.fromkeys(("to_emails", "cc_emails", "reply_to", "references_ids", "flags", "defects", "headers"), "[]")
@@ -90,7 +90,7 @@ def fill(data_dir: Path, account: str, count: int) -> None:
         connection.executemany(
             f"INSERT INTO mailbox_app_mailmessage (mailbox_id, uidvalidity, uid, {', '.join(columns)})"
             f" VALUES (?, ?, ?, {', '.join('?' * len(columns))})",
-            ((mailbox_id, uidvalidity, uid, *columns.values()) for uid in range(1, count + 1)),
+            ((mailbox_id, uidvalidity, uid, *columns.values()) for uid in range(2, count + 1)),
         )
 
 
@@ -104,11 +104,6 @@ async def test_much_that_is_gone_at_once_delays_no_other_account(mirror: Mirror)
         emptied.expunge(1)
         await pipeline.stored(account="emptied")
         data_dir = pipeline.settings.data_dir
-    with closing(sqlite3.connect(data_dir / "mozzart.db")) as connection, connection:
-        connection.execute(
-            "DELETE FROM mailbox_app_mailmessage WHERE mailbox_id ="
-            " (SELECT id FROM mailbox_app_mailboxstate WHERE account = 'emptied')"
-        )
     fill(data_dir, "emptied", MANY)
     async with mirror(servers) as pipeline:
         await pipeline.idling("healthy")
@@ -119,6 +114,6 @@ async def test_much_that_is_gone_at_once_delays_no_other_account(mirror: Mirror)
             await pipeline.until(lambda uid=uid: len(pipeline.announced) and uid in pipeline.uids("healthy"), "pushed")
             waits.append(time.monotonic() - began)
             await pipeline.stays(lambda: True, "time passes", 0.3)
-        assert max(waits) < 2.0, waits
+        assert max(waits) < 1.5, waits
         gone = "SELECT count(*) AS gone FROM mailbox_app_mailmessage WHERE expunged_at IS NOT NULL"
         await pipeline.until(lambda: pipeline.rows(gone)[0]["gone"] == MANY, "all are marked", within=90)
