@@ -11,12 +11,14 @@ RUNTIME := .make/runtime
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 TESTS ?= tests
-PACKAGES := mailcore syncer consumers api webhooks cli
+PACKAGES := mailcore syncer consumers api webhooks supervisor cli
 # The files of tests go to so many processes, one more than there are processors: they wait for servers half of the time.
 TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
 PYTEST_ARGS ?=
+# Of a night whose finding is to be repeated; the first lines of its output tell it.
+SEED ?=
 
-.PHONY: help install dev system demo run test check format bench bench-full lock sbom clean
+.PHONY: help install dev system demo run test nightly check format bench bench-full lock sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -33,6 +35,10 @@ run: install ## everything on this machine, with the settings of .env
 
 test: dev system ## all tests, on real servers; TESTS=tests/pure for some
 	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+
+nightly: dev ## pure tests with other examples than ever before, and more of them; SEED=N repeats a night
+	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(if $(filter tests,$(TESTS)),tests/pure,$(TESTS)) --timeout 3600 \
+		$(if $(SEED),--hypothesis-seed $(SEED)) $(PYTEST_ARGS)
 
 check: dev ## lint, format, types, one-way imports, known vulnerabilities
 	@$(BIN)/ruff check .

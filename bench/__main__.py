@@ -32,7 +32,7 @@ def _arguments() -> argparse.Namespace:
 def _measure_latency(report: Report, home: Path, arguments: argparse.Namespace) -> None:
     home.mkdir()
     dovecot = Dovecot(store="sdbox").start()
-    mozzart = Mozzart(home, dict(word.split("=", 1) for word in arguments.set)).use(dovecot)
+    mozzart = Mozzart(home, dict(word.split("=", 1) for word in arguments.set), executed=True).use(dovecot)
     try:
         mozzart.start().wait_ready().wait_live("idling")
         say(f"latency: {arguments.singles} single messages, then {arguments.burst} at once …")
@@ -47,7 +47,7 @@ def _measure_latency(report: Report, home: Path, arguments: argparse.Namespace) 
 def _measure_mailbox(report: Report, home: Path, arguments: argparse.Namespace, parts: set[str]) -> None:
     home.mkdir()
     dovecot = Dovecot().start()
-    mozzart = Mozzart(home, dict(word.split("=", 1) for word in arguments.set)).use(dovecot)
+    mozzart = Mozzart(home, dict(word.split("=", 1) for word in arguments.set), executed=True).use(dovecot)
     try:
         say(f"writing a mailbox of {arguments.messages:,} messages, {arguments.megabytes:,} MB …")
         report.filled = mailbox.fill(dovecot, arguments.messages, arguments.megabytes)

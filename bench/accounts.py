@@ -118,7 +118,7 @@ class Measured:
 def measure(tables: list[dict[str, Any]], sound: list[str], dovecot: Dovecot, home: Path, messages: int) -> Measured:
     """One run of `mozzart up` with these accounts."""
     home.mkdir()
-    mozzart = Mozzart(home, {"ACCOUNTS_FILE": str(write_accounts(home / "accounts.toml", tables))})
+    mozzart = Mozzart(home, {"ACCOUNTS_FILE": str(write_accounts(home / "accounts.toml", tables))}, executed=True)
     try:
         mozzart.start().wait_ready()
         began = time.monotonic()

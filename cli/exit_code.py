@@ -18,7 +18,7 @@ MEANING: Final = {
     OK: "done; for `up` and `demo`: stopped because somebody asked",
     FAILED: "it ran and failed; stderr says what and where",
     USAGE: "the command line was not understood",
-    PARTIAL: "`sync`: some mailboxes were synced, some failed; "
+    PARTIAL: "`sync`: some mailboxes were synced, some failed or are refused some of their messages; "
     "`backup`: made, but without files that are missing or changed",
     UNAVAILABLE: "NATS, the syncer or the database did not answer",
     SOFTWARE: "a fault of this program; the traceback is worth an issue",

@@ -26,7 +26,7 @@ from cli.status.command import status
 from cli.timestamp import Start
 from cli.verify.command import verify
 from mailcore import collector
-from mailcore.errors import BusError, MozzartError, SettingsError, StoreError
+from mailcore.errors import BusError, Fault, MozzartError, SettingsError, StoreError
 
 _TYPES: Final = ("new", "backfill", "rebind", "stored", "expunged", "flags", "reset", "dead", "synced")
 
@@ -44,7 +44,7 @@ def root() -> None:
 @root.command()
 def up() -> int:
     """Run everything on this machine until Ctrl-C: nats-server, syncer, consumer, api."""
-    from cli.up import Plan, run
+    from supervisor.up import Plan, run
 
     return run(Plan(_settings("up", accounts=True)))
 
@@ -218,6 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except Fault:
+        code = _confess()
     except MozzartError as error:
         code = _tell(error)
     except BrokenPipeError:
@@ -231,8 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _tell(error: MozzartError) -> int:
-    from cli.data_lock import AlreadyRunning
     from mailcore.log import strike_out
+    from supervisor.data_lock import AlreadyRunning
 
     click.secho(strike_out(str(error)), fg="red", err=True)
     if isinstance(error, SettingsError):

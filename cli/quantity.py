@@ -15,10 +15,10 @@ def size(count: int) -> str:
     return f"{count / 1000**4:.1f} TB"
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str = "") -> str:
     """1 message, 2,000 messages."""
-    if count == 1:
-        return f"1 {noun}"
+    if count == 1 or plural:
+        return f"{count:,} {noun if count == 1 else plural}"
     return f"{count:,} {noun}es" if noun.endswith("x") else f"{count:,} {noun}s"
 
 

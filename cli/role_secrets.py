@@ -14,9 +14,9 @@ from typing import Final
 
 import structlog
 
-from cli.nats_server import write_private
 from mailcore.errors import SettingsError
 from mailcore.settings import Settings
+from supervisor.nats_server import write_private
 
 log = structlog.get_logger(__name__)
 

@@ -7,15 +7,14 @@ from typing import Final
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli import exit_code
+from cli.troubles import safe
 from mailcore.bus import Bus
 from mailcore.errors import BusError, MozzartError
 from mailcore.events import control
 from mailcore.events.control import MailboxResult, Refusal, SyncResult, SyncRun, SyncStart
-from mailcore.log import one_line
 from mailcore.settings import NOT_CONFIGURED, Settings
 
 _ANSWER_WITHIN: Final = 5.0
@@ -40,7 +39,12 @@ async def run(settings: Settings, account: str | None, mailbox: str | None) -> i
     finally:
         await bus.close()
     _show(result, console)
-    return _EXIT[result.status]
+    # A sync that ended in order and did not get all that is listed is no success.
+    return exit_code.PARTIAL if result.status == "ok" and _lacking(result) else _EXIT[result.status]
+
+
+def _lacking(result: SyncRun) -> bool:
+    return any(one.error for one in result.results)
 
 
 async def _follow(bus: Bus, result: SyncRun, console: Console) -> SyncRun:
@@ -90,9 +94,10 @@ def _read(answer: bytes) -> SyncRun:
 
 def _show(result: SyncRun, console: Console) -> None:
     for one in result.results:
-        console.print(f"{_mark(one)} [bold]{escape(one_line(f'{one.account}/{one.mailbox}'))}[/]  {_facts(one)}")
+        console.print(f"{_mark(one)} [bold]{safe(f'{one.account}/{one.mailbox}')}[/]  {_facts(one)}")
     if len(result.results) != 1:
-        word = {"ok": "[green]all mailboxes are in step[/]", "partial": "[yellow]some mailboxes failed[/]"}
+        ok = "[yellow]not all could be fetched[/]" if _lacking(result) else "[green]all mailboxes are in step[/]"
+        word = {"ok": ok, "partial": "[yellow]some mailboxes failed[/]"}
         console.print(
             f"{word.get(result.status, '[red]no mailbox could be synced[/]')}: found {result.found}, "
             f"stored {result.stored}, expunged {result.expunged} in {result.duration_ms} ms"
@@ -100,14 +105,22 @@ def _show(result: SyncRun, console: Console) -> None:
 
 
 def _mark(one: MailboxResult) -> str:
+    if one.status == "ok" and one.error:
+        return "[yellow]![/]"
     return {"ok": "[green]✓[/]", "failed": "[red]✗[/]"}.get(one.status, "…")
 
 
 def _facts(one: MailboxResult) -> str:
     if one.status == "failed":
-        return f"[red]{escape(one_line(one.error)) or 'failed'}[/]"
+        return f"[red]{safe(one.error) or 'failed'}[/]"
+    if one.error:
+        return f"{_counts(one)}  [yellow]{safe(one.error)}[/]"
     if not (one.found or one.expunged):
         return f"in step, nothing was missing  [dim]{one.duration_ms} ms[/]"
+    return _counts(one)
+
+
+def _counts(one: MailboxResult) -> str:
     return (
         f"found {one.found}, published {one.published}, stored {one.stored}, expunged {one.expunged}  "
         f"[dim]{one.duration_ms} ms[/]"

@@ -49,8 +49,12 @@ def dispose(error: Exception, deliveries: int) -> Disposition:
         return Disposition(Action.BURY)
     if is_message_fault(error) and deliveries >= ATTEMPTS:
         return Disposition(Action.BURY)
-    delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(max(deliveries, 1) - 1, 30))
-    return Disposition(Action.NAK, delay)
+    return Disposition(Action.NAK, pause(deliveries))
+
+
+def pause(deliveries: int) -> float:
+    """Seconds until what failed so often comes again."""
+    return min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(max(deliveries, 1) - 1, 30))
 
 
 def is_message_fault(error: Exception) -> bool:

@@ -81,7 +81,7 @@ def message_row(
         headers=parsed.headers,
         body_text=parsed.body_text,
         body_html=parsed.body_html,
-        defects=parsed.defects,
+        defects=tuple(dict.fromkeys((*event.defects, *parsed.defects))),
         attachments=drafted.attachments,
         pushed_at=event.pushed_at,
         published_at=event.published_at,

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 
 import structlog
 
+from consumers.disposition import pause
 from consumers.retrying import Retrying, Stopping
 from consumers.settlement import describe
 from mailcore.bus import Delivery
-from mailcore.errors import EventError, MozzartError
+from mailcore.errors import EventError
 from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Expunged, decode_thin
+from mailcore.fault import told
 from mailcore.store import Store
 
 log = structlog.get_logger(__name__)
 
-_LATER = 5.0
+Mark = tuple[Delivery, Expunged]
 
 
 class Expunging:
@@ -34,19 +36,29 @@ class Expunging:
             except EventError as error:
                 log.error("not-an-event", subject=delivery.subject[:400], error=str(error))
                 delivery.term()
-        marks = [(event.identity, event.at) for event in events.values()]
+            except Exception as error:  # noqa: BLE001  # this one is told and comes again, and stops no other
+                _give_back(delivery, delivery.headers.get("ce-id", delivery.subject)[:400], error)
         try:
-            await self._retrying.run(lambda: self._store.mark_expunged(marks))
+            await self._retrying.isolate(list(events.items()), self._mark, _refuse)
         except Stopping:
             return
-        except MozzartError as error:
-            log.warning("not-marked", messages=len(marks), error=describe(error))
-            for delivery in events:
-                delivery.nak(_LATER)
-            return
-        for delivery, event in events.items():
+
+    async def _mark(self, marks: Sequence[Mark]) -> None:
+        await self._store.mark_expunged([(event.identity, event.at) for _, event in marks])
+        for delivery, event in marks:
             log.info("expunged", identity=str(event.identity))
             delivery.ack()
+
+
+async def _refuse(mark: Mark, error: Exception) -> None:
+    delivery, event = mark
+    _give_back(delivery, str(event.identity), error)
+
+
+def _give_back(delivery: Delivery, what: str, error: Exception) -> None:
+    again = pause(delivery.deliveries)
+    log.warning("not-marked", identity=what, error=describe(told(error, f"marking {what}")), again_in_s=again)
+    delivery.nak(again)
 
 
 def _decode(delivery: Delivery) -> Expunged:

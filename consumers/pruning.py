@@ -8,6 +8,7 @@ Several processes may do this at once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -16,9 +17,10 @@ import structlog
 
 from consumers.metrics import PRUNED
 from consumers.retrying import Retrying, Stopping
-from mailcore.errors import MozzartError
+from mailcore.fault import told
 from mailcore.media import Media
 from mailcore.store import Store
+from mailcore.store.pruning import Outdated
 
 log = structlog.get_logger(__name__)
 
@@ -43,11 +45,9 @@ class Pruning:
                     await self.once()
                 except Stopping:
                     return
-                except MozzartError as error:
-                    log.error("not-pruned", error=str(error), again_in=str(every))
-                except Exception:
+                except Exception as error:  # noqa: BLE001  # it is told
                     # A bug in here keeps no mail from being stored: the process goes on.
-                    log.exception("not-pruned", again_in=str(every))
+                    log.error("not-pruned", error=str(told(error, "pruning")), again_in=str(every))
                 await self._retrying.sleep(every.total_seconds())
         except Stopping:
             return
@@ -63,16 +63,27 @@ class Pruning:
             if not found:
                 break
             files = [file for each in found for file in each.files]
-            await self._retrying.isolate(files, self._media.remove, self._keep)
-            ids = [each.id for each in found]
-            await self._retrying.run(partial(self._store.prune, ids, datetime.now(UTC)))
-            PRUNED.inc(len(found))
-            pruned, octets = pruned + len(found), octets + sum(each.size for each in found)
-            # As long a pause as the work took: the others have half of the database at least.
+            await self._retrying.isolate(files, self._media.remove, _keep_file)
+            done: list[Outdated] = []
+            await self._retrying.isolate(found, partial(self._prune, done), _keep_row)
+            if not done:
+                break  # all that is left of these is what cannot be pruned
+            PRUNED.inc(len(done))
+            pruned, octets = pruned + len(done), octets + sum(each.size for each in done)
+            # As long a rest as the work took: the others have half of the database at least.
             await self._retrying.sleep(loop.time() - began)
         if pruned:
             log.info("pruned", messages=pruned, bytes=octets, older_than=str(self._max_age))
         return pruned
 
-    async def _keep(self, file: str, error: Exception) -> None:
-        log.warning("file-not-removed", file=file, error=str(error))
+    async def _prune(self, done: list[Outdated], rows: Sequence[Outdated]) -> None:
+        await self._store.prune([each.id for each in rows], datetime.now(UTC))
+        done += rows
+
+
+async def _keep_file(file: str, error: Exception) -> None:
+    log.warning("file-not-removed", file=file, error=str(told(error, "removing a file")))
+
+
+async def _keep_row(row: Outdated, error: Exception) -> None:
+    log.warning("row-not-pruned", row_id=row.id, error=str(told(error, "pruning a row")))

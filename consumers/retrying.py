@@ -66,13 +66,15 @@ class Retrying:
         attempt: Callable[[Sequence[Item]], Awaitable[object]],
         refuse: Callable[[Item, Exception], Awaitable[None]],
     ) -> None:
-        """`attempt` all together; where that is refused, halves of them, until each culprit stands alone and is
-        refused (I5)."""
+        """`attempt` all together; where that fails, by a bug of ours, too, halves of them, until each culprit stands
+        alone and is refused (I5)."""
         if not items:
             return
         try:
             await self.run(lambda: attempt(items))
-        except MozzartError as error:
+        except Stopping:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it was, it is the culprit's alone
             if len(items) == 1:
                 await refuse(items[0], error)
                 return

@@ -15,6 +15,7 @@ from mailcore.bus import BodyMissing, Bus, Delivery, PubAck
 from mailcore.errors import BusError, EventError
 from mailcore.events.message import MessageEvent
 from mailcore.events.thin import Dead, Rebind
+from mailcore.fault import told
 from mailcore.media import Media
 from mailcore.store import StoredMessage
 
@@ -43,9 +44,10 @@ class Settlement:
 
     async def failed(self, delivery: Delivery, event: MessageEvent | Rebind | None, error: Exception) -> None:
         """Give the delivery back, bury it or drop it."""
+        what = str(event.identity) if event is not None else delivery.headers.get("ce-id", delivery.subject)[:400]
+        error = told(error, f"storing {what}")
         disposition = dispose(error, delivery.deliveries)
         NOT_STORED.labels(disposition.action.value).inc()
-        what = str(event.identity) if event is not None else delivery.headers.get("ce-id", delivery.subject)[:400]
         about = log.bind(identity=what, deliveries=delivery.deliveries, error=describe(error))
         if disposition.action is Action.NAK:
             about.warning("not-stored", again_in_s=disposition.delay)

@@ -28,6 +28,7 @@ from mailcore.bus import Bus, Delivery
 from mailcore.errors import EventError, MozzartError, Scope, StoreError
 from mailcore.events.message import Kind, MessageEvent
 from mailcore.events.thin import Rebind
+from mailcore.fault import told
 from mailcore.media import Media
 from mailcore.store import Store, StoredMessage
 
@@ -71,7 +72,7 @@ class Storing:
         for delivery in deliveries:
             try:
                 event = decode(delivery)
-            except EventError as error:
+            except Exception as error:  # noqa: BLE001  # a bug of ours, too, is settled and told, and stops no other
                 await self._settlement.failed(delivery, None, error)
                 continue
             if isinstance(event, Rebind):
@@ -86,8 +87,9 @@ class Storing:
                 await self._rebinding.take(requests)
         except Stopping:
             return
-        except Exception as error:
-            log.exception("batch-failed")
+        except Exception as error:  # noqa: BLE001  # it is told
+            error = told(error, "storing a batch")
+            log.error("batch-failed", error=describe(error))
             await self._give_back(deliveries, error)
 
     async def _take_alone(self, job: Job) -> None:
@@ -102,9 +104,7 @@ class Storing:
                 await self._store_all([job], self._slow_lane)
             except Stopping:
                 return
-            except Exception as error:
-                if not isinstance(error, MozzartError | OSError):
-                    log.exception("message-failed", identity=str(job.event.identity))
+            except Exception as error:  # noqa: BLE001  # it is told
                 await self._settlement.failed(job.delivery, job.event, error)
             finally:
                 job.discard()
@@ -115,11 +115,11 @@ class Storing:
         async with lane.reading:
             drafting = asyncio.get_running_loop().run_in_executor(lane.thread, _draft_all, jobs)
             try:
-                await self._locate(jobs)
+                await self._retrying.isolate(jobs, self._locate, self._fail)
             finally:
                 await drafting
-        for job in jobs:
-            if job.stored is None and job.error is not None:
+        for job in _unstored(jobs):
+            if job.error is not None:
                 await self._fail(job, job.error)
         async with lane.writing:
             await self._retrying.isolate(_unstored(jobs), self._write_files, self._fail)
@@ -130,7 +130,7 @@ class Storing:
     async def _locate(self, jobs: Sequence[Job]) -> None:
         """A message that has a row is not stored again: its files and its row stay as they are (I4)."""
         identities = [job.event.identity for job in jobs]
-        locations = await self._retrying.run(lambda: self._store.locate(identities))
+        locations = await self._store.locate(identities)
         present: list[int] = []
         for job in jobs:
             job.location = locations.get(job.event.identity)
@@ -142,7 +142,7 @@ class Storing:
             if row is not None and row.expunged_at is not None and row.expunged_at < job.event.published_at:
                 present.append(row.id)
         if present:
-            await self._retrying.run(lambda: self._store.mark_present(present))
+            await self._store.mark_present(present)
 
     async def _write_files(self, jobs: Sequence[Job]) -> None:
         await self._media.write([file for job in jobs for file in _drafted(job).files])

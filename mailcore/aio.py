@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
@@ -18,6 +19,7 @@ import trio_asyncio
 
 from mailcore.errors import MozzartError
 
+AT_ONCE = 64  # callbacks that run before trio's own tasks have their turn
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -32,7 +34,23 @@ async def open_loop() -> AsyncIterator[asyncio.AbstractEventLoop]:
     """An asyncio loop inside trio for the time of the block."""
     async with trio_asyncio.open_loop() as loop:
         loop.set_exception_handler(_log_stray)
+        loop._main_loop_one = partial(_run_ready, loop._main_loop_one)
         yield loop
+
+
+async def _run_ready(run_one: Callable[..., Awaitable[None]], no_wait: bool = False) -> None:
+    """A part of trio-asyncio's main loop. Its own runs one callback each time around trio's scheduler, each in a cancel
+    scope of its own: half of the processor time of connections that talk little."""
+    if no_wait:  # at the end
+        await run_one(no_wait=True)
+        return
+    try:
+        for _ in range(AT_ONCE):
+            await run_one(no_wait=True)
+    except trio.WouldBlock:  # nothing is ready
+        await run_one()
+    else:
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
 
 async def aio(function: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:

@@ -58,21 +58,13 @@ class SettingsError(MozzartError):
 
 
 class ImapError(MozzartError):
-    """Anything the IMAP side did to us; the subclasses say what."""
+    """Anything the IMAP side did to us; the subclasses say what.
+
+    `code` is the response code that says what the server meant (RFC 9051 §7.1, RFC 5530), without brackets and in upper
+    case: the one it gave, or the one that its words stand for; "" if there was none.
+    """
 
     scope = Scope.MAILBOX
-
-
-class ConnectionLost(ImapError):
-    """TCP or TLS failed, the server said BYE, or a deadline passed: the connection is gone, never final."""
-
-
-class ProtocolError(ImapError):
-    """The server sent what no IMAP server may send, or more than our caps allow; the connection was dropped."""
-
-
-class CommandFailed(ImapError):
-    """A tagged NO or BAD. `code` is the response code without brackets, upper case ("" if there was none)."""
 
     def __init__(
         self,
@@ -85,6 +77,18 @@ class CommandFailed(ImapError):
     ) -> None:
         super().__init__(message, scope=scope, retry=retry, retry_after=retry_after)
         self.code = code
+
+
+class ConnectionLost(ImapError):
+    """TCP or TLS failed, the server said BYE, or a deadline passed: the connection is gone, never final."""
+
+
+class ProtocolError(ImapError):
+    """The server sent what no IMAP server may send, or more than our caps allow; the connection was dropped."""
+
+
+class CommandFailed(ImapError):
+    """A tagged NO or BAD, or an answer that lacks what it must have; the connection lives on."""
 
 
 class AuthenticationFailed(CommandFailed):
@@ -114,3 +118,10 @@ class EventError(MozzartError):
 
 class StoreError(MozzartError):
     """The database could not do what was asked."""
+
+
+class Fault(MozzartError):
+    """A bug of ours that this one thing met; `mailcore.fault` makes it, and has told its traceback."""
+
+    scope = Scope.MESSAGE
+    retry = Retry.NEVER

@@ -23,7 +23,10 @@ from mailcore.settings import Settings
 STRUCK_OUT: Final = "[secret]"
 # A shorter secret would strike out half of every line; it is still struck out where it stands as a whole value.
 _SHORTEST: Final = 5
-_PLAIN: Final = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+# What could forge a second line, move a terminal's cursor, or turn the direction of what stands behind it.
+_TRICKS: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_TRICK: Final = re.compile(f"[{_TRICKS}]")
+_PLAIN: Final = re.compile(rf"[^\s\"=\\{_TRICKS}]+")
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 # They tell at INFO what only their own developers need.
 _CHATTY: Final = ("aiosqlite", "aioimaplib", "alembic.runtime", "asyncio", "nats", "aiohttp.access")
@@ -146,10 +149,9 @@ def _render_console(*, colours: bool) -> Processor:
 
 
 def one_line(text: str) -> str:
-    """`text` with what could forge a second line, or move the cursor of a terminal, escaped."""
-    return re.sub(
-        r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", lambda found: found[0].encode("unicode_escape").decode(), text
-    )
+    """Foreign text as it may be shown: what could forge a second line, move a terminal's cursor or turn the direction
+    of the words behind it is escaped."""
+    return _TRICK.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def value_text(value: Any) -> str:

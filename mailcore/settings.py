@@ -119,6 +119,7 @@ class Settings(BaseSettings):
 
     log_format: LogFormat = "console"
     log_level: LogLevel = "INFO"
+    imap_trace: Path | None = None
 
     imap_user_file: Path | None = None
     imap_password_file: Path | None = None

@@ -1,4 +1,4 @@
-"""One account: a nursery, its gate and pool of connections, and a task group for each of its mailboxes."""
+"""One account: a nursery, its connections, and a task group for each of its mailboxes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mailcore.events.control import MailboxLive, MailboxResult
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import Account
 from syncer.attempt import keep_trying
-from syncer.bulk import drain
+from syncer.connections import Connections
+from syncer.fetch import fetch
 from syncer.imap.connection import Endpoint
 from syncer.live import live
-from syncer.mailbox import Mailbox, Shared
-from syncer.pool import Pool
+from syncer.mailbox import MailboxTasks, Shared
 from syncer.sweep import sweep
 
 log = structlog.get_logger(__name__)
@@ -33,8 +33,8 @@ class AccountTasks:
     def __init__(self, account: Account, shared: Shared, after: trio.Event | None = None) -> None:
         self.account = account
         self.shared = shared
-        self.pool = Pool(account, shared.hosts.of(Endpoint.of(account)))
-        self.mailboxes: dict[MailboxKey, Mailbox] = {}
+        self.connections = Connections(account, shared.servers.of(Endpoint.of(account)))
+        self.mailboxes: dict[MailboxKey, MailboxTasks] = {}
         self.ended = trio.Event()
         self._after = after
         self._scope = trio.CancelScope()
@@ -76,7 +76,7 @@ class AccountTasks:
                 since=self._since,
                 in_flight=0,
                 in_flight_bytes=0,
-                error=self.pool.gate.refused or why,
+                error=self.connections.refused or why,
             )
 
     def hopeless(self) -> tuple[MailboxResult, ...]:
@@ -88,7 +88,7 @@ class AccountTasks:
                 account=self.account.name,
                 mailbox=pattern,
                 status="failed",
-                error=self.pool.gate.refused or why or "its mailboxes have not been listed yet",
+                error=self.connections.refused or why or "its mailboxes have not been listed yet",
             )
             for pattern, why in self._unlisted.items()
         )
@@ -97,7 +97,7 @@ class AccountTasks:
         try:
             async with trio.open_nursery() as nursery:
                 for mailbox in self.mailboxes.values():
-                    nursery.start_soon(_run_mailbox, mailbox)
+                    nursery.start_soon(mailbox.run, sweep, fetch, live)
                 if self._unlisted:
                     nursery.start_soon(self._follow_patterns, nursery)
                 await trio.sleep_forever()
@@ -105,19 +105,19 @@ class AccountTasks:
             with trio.move_on_after(LAST_WORDS, shield=True):
                 for mailbox in self.mailboxes.values():
                     await _last_words(mailbox)
-            await self.pool.close()
+            await self.connections.close()
 
     async def _follow_patterns(self, nursery: trio.Nursery) -> None:
         patterns = tuple(self._unlisted)
 
         async def once() -> None:
             for pattern in patterns:
-                async with self.pool.look() as connection:
+                async with self.connections.look() as connection:
                     listed = await aio(connection.list_mailboxes, pattern)
                 names = [found.name for found in listed if found.selectable]
                 for name in names:
                     if (mailbox := self._add(name)) is not None:
-                        nursery.start_soon(_run_mailbox, mailbox)
+                        nursery.start_soon(mailbox.run, sweep, fetch, live)
                 if names:
                     self._unlisted.pop(pattern, None)
                 else:
@@ -129,7 +129,7 @@ class AccountTasks:
             log.warning("mailboxes not listed", account=self.account.name, error=text, next_try_s=round(seconds, 1))
 
         while True:
-            await keep_trying(f"list {self.account.name}", once, failed, self.pool.gate.pause)
+            await keep_trying(f"list {self.account.name}", once, failed, self.connections.wait)
             await trio.sleep(RELIST)
 
     def _cannot(self, pattern: str, why: str) -> None:
@@ -137,26 +137,18 @@ class AccountTasks:
             self._since = datetime.now(UTC)
         self._unlisted[pattern] = why
 
-    def _add(self, name: str) -> Mailbox | None:
+    def _add(self, name: str) -> MailboxTasks | None:
         """The mailbox, if it is a new one."""
         if name.upper() == "INBOX":
             name = "INBOX"  # RFC 9051 §5.1: INBOX alone is case-insensitive
         key = MailboxKey(self.account.name, name)
         if key in self.mailboxes:
             return None
-        mailbox = self.mailboxes[key] = Mailbox(self.account, name, self.pool, self.shared)
+        mailbox = self.mailboxes[key] = MailboxTasks(self.account, name, self.connections, self.shared)
         return mailbox
 
 
-async def _run_mailbox(mailbox: Mailbox) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(sweep, mailbox, nursery)
-        nursery.start_soon(drain, mailbox)
-        nursery.start_soon(live, mailbox)
-        nursery.start_soon(mailbox.save)
-
-
-async def _last_words(mailbox: Mailbox) -> None:
+async def _last_words(mailbox: MailboxTasks) -> None:
     try:
         await mailbox.flush()
     except MozzartError as error:

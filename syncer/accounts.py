@@ -11,7 +11,7 @@ from mailcore.accounts import change
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import Account
 from syncer.account import AccountTasks
-from syncer.mailbox import Mailbox, Shared
+from syncer.mailbox import MailboxTasks, Shared
 
 log = structlog.get_logger(__name__)
 
@@ -33,11 +33,11 @@ class Accounts:
     def __len__(self) -> int:
         return len(self._wanted)
 
-    def mailboxes(self) -> Iterator[Mailbox]:
+    def mailboxes(self) -> Iterator[MailboxTasks]:
         for tasks in self:
             yield from tuple(tasks.mailboxes.values())
 
-    def mailbox(self, key: MailboxKey) -> Mailbox | None:
+    def mailbox(self, key: MailboxKey) -> MailboxTasks | None:
         tasks = self._running.get(key.account)
         return tasks.mailboxes.get(key) if tasks is not None else None
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 import tenacity
 import trio
 
 from mailcore.errors import Retry
-from mailcore.sync.retry import Verdict, leaves, pause, verdict
+from mailcore.sync.retry import Verdict, errors_alone, pause, verdict
 
 log = structlog.get_logger(__name__)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    if error is None:
-        raise AssertionError("tenacity waits only after a failure")
+def judge(error: BaseException, what: str) -> Verdict:
+    """What the error stops and when to try again. An unknown exception is a bug of ours: it is logged with its
+    traceback and tried again slowly, so that it stops nobody else."""
     found = verdict(error)
-    if not found.known:
-        found = Verdict(found.scope, Retry.NEVER, None, found.text, known=False)  # a bug of ours: visible, but slow
-    return pause(state.attempt_number, found, random.random)
+    if found.known:
+        return found
+    log.error("unexpected error", what=what, exc_info=error)
+    return replace(found, retry=Retry.NEVER)
 
 
 async def keep_trying(
@@ -32,24 +33,22 @@ async def keep_trying(
     sleep: Callable[[float], Awaitable[None]] = trio.sleep,
 ) -> None:
     """Run `run` until it returns. After each error `failed(text, seconds until the next attempt)` is told. `sleep` may
-    return early when somebody asks.
+    return early when somebody asks. Cancellation passes through."""
+    found: list[Verdict] = []  # of the last attempt
 
-    Cancellation passes through. An unknown exception is a bug of ours: it is logged with its traceback and tried again
-    slowly, so that it stops nobody else.
-    """
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        if error is None:
+            raise AssertionError("tenacity waits only after a failure")
+        found[:] = [judge(error, what)]
+        return pause(state.attempt_number, found[0], random.random)
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        seconds = state.next_action.sleep if state.next_action else 0.0
-        if error is not None:
-            found = verdict(error)
-            if not found.known:
-                log.error("unexpected error", what=what, exc_info=error)
-            failed(found.text, seconds)
+        failed(found[0].text, state.next_action.sleep if state.next_action else 0.0)
 
     retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception(lambda error: all(isinstance(leaf, Exception) for leaf in leaves(error))),
-        wait=_wait,
+        retry=tenacity.retry_if_exception(errors_alone),
+        wait=wait,
         sleep=sleep,
         before_sleep=before_sleep,
         reraise=True,

@@ -7,7 +7,7 @@ the acknowledged part of the stream tells what nobody will store any more.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
@@ -15,23 +15,20 @@ import trio
 
 from mailcore.aio import aio
 from mailcore.errors import MozzartError
-from mailcore.events.identity import Identity
-from mailcore.sync.reconcile import Audit, audit
-from syncer.book import Book
-from syncer.mailbox import Mailbox, Shared
+from syncer.mailbox import MailboxTasks, Shared
 
 log = structlog.get_logger(__name__)
 EVERY = 5.0
 OLD = 10.0  # seconds in flight; a consumer that is alive needs milliseconds
 
 
-async def watch(mailboxes: Iterable[Mailbox], shared: Shared) -> None:
-    """The task, for ever. `mailboxes` is asked anew each time."""
+async def watch(mailboxes: Callable[[], Iterable[MailboxTasks]], shared: Shared) -> None:
+    """The task, for ever."""
     while True:
         await trio.sleep(EVERY)
         try:
             made_anew = await _stream_made_anew(shared)
-            for mailbox in list(mailboxes):
+            for mailbox in list(mailboxes()):
                 await _audit(mailbox, shared, made_anew)
         except MozzartError as error:  # NATS or the database is away; the next round asks again
             log.debug("in flight not audited", error=str(error))
@@ -44,40 +41,34 @@ async def _stream_made_anew(shared: Shared) -> bool:
     return before not in ("", made)
 
 
-async def _audit(mailbox: Mailbox, shared: Shared, made_anew: bool) -> None:
-    book = mailbox.book
-    if book is None:
-        return
-    old = book.ledger.older_than(time.monotonic() - (0 if made_anew else OLD))
+async def _audit(mailbox: MailboxTasks, shared: Shared, made_anew: bool) -> None:
+    machine, uidvalidity = mailbox.machine, mailbox.machine.uidvalidity
+    old = machine.overdue(time.monotonic() - (0 if made_anew else OLD))
     if not old:
         return
     # In this order: what is acknowledged below this floor was committed before, so the database read shows it.
     floor = await aio(shared.bus.ack_floor)
     position = await aio(shared.bus.position, "MAIL")
-    stored = await aio(shared.store.stored_among, book.mailbox_id, book.ledger.uidvalidity, list(old))
-    found = audit(
+    stored = await aio(shared.store.stored_among, mailbox.row_id, uidvalidity, list(old))
+    if machine.uidvalidity != uidvalidity:
+        return
+    lost = machine.audited(
         old,
         stored,
+        time.monotonic(),
         ack_floor=floor,
         first_seq=position.first_seq,
         last_seq=position.last_seq,
         made_anew=made_anew,
     )
-    for uid in found.stored:
-        book.settled(uid)
-    if found.lost:
-        await _lost(mailbox, book, found, shared)
-
-
-async def _lost(mailbox: Mailbox, book: Book, found: Audit, shared: Shared) -> None:
-    dead: set[Identity] = await aio(shared.bus.dead_identities)
-    lost = 0
-    for uid in found.lost:
-        if book.identity(uid) in dead:
-            book.settled(uid, dead=f"see the stream MAIL_DEAD ({datetime.now(UTC):%Y-%m-%d})")
-        else:
-            book.release(uid)
-            lost += 1
     if lost:
-        mailbox.log.warning("events lost before they were stored; publishing them again", messages=lost)
-        mailbox.request_look(full=True)
+        dead = await aio(shared.bus.dead_identities)
+        for uid in [uid for uid in lost if machine.identity(uid) in dead]:
+            machine.settled(uidvalidity, uid, time.monotonic(), dead=f"see MAIL_DEAD ({datetime.now(UTC):%Y-%m-%d})")
+            lost -= type(lost)((uid,))
+    if lost:
+        mailbox.log.warning("events lost before they were stored; publishing them again", messages=len(lost))
+        machine.lost(uidvalidity, lost)
+    shared.credit.changed()
+    mailbox.remember()
+    mailbox.changed()

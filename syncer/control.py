@@ -14,8 +14,8 @@ from mailcore.events.control import MailboxStates, Refusal, SyncResult, SyncStar
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import NOT_CONFIGURED
 from syncer.accounts import Accounts
-from syncer.mailbox import Mailbox
-from syncer.runs import Runs
+from syncer.mailbox import MailboxTasks
+from syncer.runs import ManualRuns
 
 Request = TypeVar("Request", bound=BaseModel)
 
@@ -26,7 +26,7 @@ class Control:
     def __init__(self, bus: Bus, accounts: Accounts) -> None:
         self._bus = bus
         self._accounts = accounts
-        self._runs = Runs()
+        self._runs = ManualRuns()
 
     async def listen(self) -> None:
         """Begin to answer."""
@@ -49,7 +49,9 @@ class Control:
             return _bytes(self._runs.start(mailboxes).result())
         if not accounts:
             return _bytes(_unknown(request))
-        every: Mapping[MailboxKey, Mailbox] = {key: box for tasks in accounts for key, box in tasks.mailboxes.items()}
+        every: Mapping[MailboxKey, MailboxTasks] = {
+            key: box for tasks in accounts for key, box in tasks.mailboxes.items()
+        }
         hopeless = tuple(result for tasks in accounts for result in tasks.hopeless())
         return _bytes(self._runs.start(every, hopeless).result())
 

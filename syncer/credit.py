@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import trio
+
+from mailcore.sync.statuses import Octets
 
 
 class Credit:
@@ -10,21 +15,23 @@ class Credit:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.outstanding = 0
+        self.octets = Octets()
+        self._reserved = 0
         self._waiting = trio.lowlevel.ParkingLot()
 
-    async def reserve(self, octets: int) -> None:
-        """Wait until `octets` more fit under the limit. One piece larger than the limit passes when nothing else is
-        outstanding."""
-        while self.outstanding and self.outstanding + octets > self.limit:
+    @asynccontextmanager
+    async def room(self, octets: int) -> AsyncIterator[None]:
+        """Wait until `octets` more fit under the limit; they count for the time of the block, after it what was
+        published counts by itself. One piece larger than the limit passes when nothing else is outstanding."""
+        while (taken := self.octets.total + self._reserved) and taken + octets > self.limit:
             await self._waiting.park()
-        self.outstanding += octets
+        self._reserved += octets
+        try:
+            yield
+        finally:
+            self._reserved -= octets
+            self.changed()
 
-    def take(self, octets: int) -> None:
-        """Count without waiting."""
-        self.outstanding += octets
-
-    def give(self, octets: int) -> None:
-        """Stored, dead-lettered or given up."""
-        self.outstanding -= octets
+    def changed(self) -> None:
+        """Something was stored, dead-lettered or given up."""
         self._waiting.unpark_all()

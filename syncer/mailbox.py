@@ -1,11 +1,13 @@
-"""One mailbox: what its tasks (live, look, drain, save) share, and how they are started."""
+"""One mailbox: its machine (mailcore.sync.mailbox), and what its tasks (sweep, fetch, live, save) share around it."""
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +17,25 @@ import trio
 from mailcore.aio import aio
 from mailcore.bus import Bus
 from mailcore.errors import MozzartError
-from mailcore.events.control import MailboxLive
+from mailcore.events.control import MailboxLive, MailboxResult, RefusedMessage
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.events.message import FoundBy
-from mailcore.events.thin import Dead, Stored
-from mailcore.imap.sequence import UidSet
+from mailcore.events.thin import Dead, Stored, Synced
 from mailcore.settings import Account
 from mailcore.store import Store
 from mailcore.sync.generation import OldPlace
-from mailcore.sync.reconcile import Snapshot
-from syncer.book import Book, Tally
+from mailcore.sync.mailbox import Mailbox
+from mailcore.sync.retry import Verdict, pause
+from mailcore.sync.run import Run
+from mailcore.sync.statuses import Refusal
+from syncer.connections import Connections
 from syncer.credit import Credit
-from syncer.host import Hosts
-from syncer.pool import Pool
+from syncer.server import Servers
 
 log = structlog.get_logger(__name__)
 SAVE_PAUSE = 1.0
+SHOWN = 20  # refused messages that the live state names
+SAVED = 1000  # refused messages that the row names
 
 
 @dataclass(slots=True)
@@ -43,116 +48,178 @@ class Shared:
     credit: Credit
     spool: Path
     interval: float
-    hosts: Hosts
+    servers: Servers
     unsettled: dict[Identity, tuple[int, int]] = field(default_factory=dict)
     dead: set[Identity] = field(default_factory=set)
     stream_made: str = ""  # when the stream MAIL was created, as JetStream tells
 
 
-class Mailbox:
-    """The state of one mailbox in this process."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A run of one mailbox, as somebody waits for it."""
 
-    def __init__(self, account: Account, name: str, pool: Pool, shared: Shared) -> None:
+    mailbox: MailboxTasks
+    run: Run
+    ended: trio.Event
+
+    def result(self) -> MailboxResult:
+        return self.mailbox.machine.result(self.run, time.monotonic())
+
+
+class MailboxTasks:
+    """What the machine decides is done by its tasks, each of which waits for `until()`."""
+
+    def __init__(self, account: Account, name: str, connections: Connections, shared: Shared) -> None:
         self.account = account
         self.key = MailboxKey(account.name, name)
-        self.pool = pool
+        self.connections = connections
         self.shared = shared
+        self.machine = Mailbox(self.key, shared.credit.octets, shared.interval)
         self.log = log.bind(account=account.name, mailbox=name)
-        self.book: Book | None = None
-        self.opened = trio.Event()
-        self.backlog = UidSet()
-        self.work = trio.Event()
-        self.snapshot: Snapshot | None = None
-        self.highest = 0
-        self.live_from: int | None = None  # the live connection announces UIDs from here on
+        self.row_id = 0
+        self.swept = trio.Event()  # set, and made anew, at the end of each sweep
         self.interrupt: Callable[[], None] | None = None  # ends a running IDLE
+        self.status_took = 1.0  # seconds
         self.missed = 0
         self.swept_at = 0.0  # seconds since 1970, when a sweep last came to its end
-        self.status_took = 1.0  # seconds
         self.connection = "connecting"
         self.since = datetime.now(UTC)
         self.error = ""
-        self.tally: Tally | None = None
-        self.want_full = True
-        self.wanted = trio.Event()
-        self._early: list[Stored | Dead] = []
+        self._failing_since: datetime | None = None
+        self._changed = trio.Event()
+        self._ends: dict[str, trio.Event] = {}
         self._unsaved: dict[str, Any] = {}
         self._to_save = trio.Event()
+        self._nursery: trio.Nursery | None = None
 
-    # -- what happened -------------------------------------------------------------------------------------------------
+    async def run(self, *tasks: Callable[[MailboxTasks], Any]) -> None:
+        """The tasks, for ever."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                for task in (*tasks, MailboxTasks.save):
+                    self._nursery.start_soon(task, self)
+        finally:
+            self._nursery = None  # whoever ends a run from here on has nobody to tell it
+
+    def start_soon(self, task: Callable[..., Any], *args: Any) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(task, *args)
+
+    # ---- the machine and its clock ----
+
+    async def until(self, due: Callable[[], float]) -> None:
+        """Until the moment `due()` (monotonic seconds), which is asked anew after each changed()."""
+        while (left := due() - time.monotonic()) > 0:
+            changed = self._changed
+            with trio.move_on_after(left):
+                await changed.wait()
+
+    def changed(self) -> None:
+        """Something may be due now; runs may have ended."""
+        self._tell()
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()
+
+    def ask(self, *, full: bool = False, by: FoundBy = FoundBy.SWEEP, run_id: str = "") -> Part:
+        """Sweep soon. Single-flight: a request during a run joins it."""
+        run = self.machine.ask(time.monotonic(), run_id or uuid.uuid4().hex, full=full, by=by)
+        if by is FoundBy.MANUAL:
+            self.connections.hurry()
+        part = Part(self, run, self._ends.setdefault(run.run_id, trio.Event()))
+        self.changed()
+        return part
+
+    def wait_after(self, attempts: int, found: Verdict) -> float:
+        return pause(attempts, found, random.random)
+
+    # ---- what happened ----
 
     def entered(self, connection: str, error: str = "") -> None:
         """The live connection is in another state now: one log line, and the states that the api shows."""
+        now = datetime.now(UTC)
         if (connection, error) != (self.connection, self.error):
             self.log.info("connection", state=connection, **({"error": error} if error else {}))
-            self.since = datetime.now(UTC)
+            self.since = now
+        self._failing_since = (self._failing_since or now) if error else None
         self.connection, self.error = connection, error
         if error:
-            self.remember(last_error=error, last_error_at=datetime.now(UTC))
-
-    def install(self, book: Book) -> None:
-        """A generation begins: its ledger takes over."""
-        if self.book is not None:
-            book.tallies = self.book.tallies
-            self.book.close()
-        self.book = book
-        self.backlog = UidSet()
-        self.snapshot = None
-        self.opened.set()
-        early, self._early = self._early, []
-        for event in early:
-            self.heard(event)
+            self.remember(last_error=error, last_error_at=now)
 
     def heard(self, event: Stored | Dead) -> None:
         """A consumer's `stored` or `dead`, from the asyncio side of the same thread."""
-        book = self.book
-        if book is None:
-            self._early.append(event)  # the ledger is being read from the database at this moment
-            return
-        if event.uidvalidity != book.ledger.uidvalidity:
-            return
-        if isinstance(event, Stored):
-            if event.rebound_from is not None:
-                book.old.settled(OldPlace(event.rebound_from.uidvalidity, event.rebound_from.uid))
-            book.settled(event.uid)
-            self.remember()  # the number of stored messages, which `flush` counts
-        else:
-            book.settled(event.uid, dead=event.error)
+        now, rebound = time.monotonic(), None
+        if isinstance(event, Stored) and event.rebound_from is not None:
+            rebound = OldPlace(event.rebound_from.uidvalidity, event.rebound_from.uid)
+        dead = event.error or "no reason given" if isinstance(event, Dead) else ""
+        sha256 = event.sha256 if isinstance(event, Stored) else ""
+        self.machine.settled(event.uidvalidity, event.uid, now, dead=dead, rebound=rebound, sha256=sha256)
+        self.shared.credit.changed()
+        self.remember()
+        if self.machine.ended:
+            self._tell()
+
+    def not_given(self, uidvalidity: int, uids: Mapping[int, str]) -> None:
+        """The server lists these and does not give them: one line for each, and it is asked again later."""
+        if uids:
+            self.machine.not_given(uidvalidity, uids, time.monotonic())
+            self.tell_refused(uids)
+
+    def tell_refused(self, uids: Iterable[int]) -> None:
+        now = time.monotonic()
+        for uid in uids:
+            one = self.machine.uids.refused.get(uid)
+            if one is not None:
+                self.log.warning("message not given by the server", uid=uid, error=one.words, tries=one.tries,
+                                 next_try_s=round(one.next_try - now))  # fmt: skip
+        self.remember()
+        self.changed()
 
     def close(self, reason: str) -> None:
         """It is synced no longer: runs are told why, and what is in flight is kept for whoever opens it again."""
-        book = self.book
-        for tally in [*([self.tally] if self.tally else []), *(book.tallies if book else [])]:
-            if not tally.settled.is_set():
-                tally.fail(reason)
-        if book is not None:
-            ledger = book.ledger
-            self.shared.unsettled |= {book.identity(uid): (e.seq, e.size) for uid, e in ledger.in_flight.items()}
-            self.shared.dead |= {book.identity(uid) for uid in ledger.dead}
-            book.close()
+        machine, identity = self.machine, self.machine.identity
+        machine.fail(reason, time.monotonic())
+        self._tell()
+        self.shared.unsettled |= {identity(uid): (e.seq, e.size) for uid, e in machine.uids.in_flight.items()}
+        self.shared.dead |= {identity(uid) for uid in machine.uids.dead}
+        machine.close()
+        self.shared.credit.changed()
 
-    # -- what is to be done --------------------------------------------------------------------------------------------
+    # ---- runs ----
 
-    def enqueue(self, uids: UidSet) -> None:
-        """Take these from the server, newest first."""
-        if uids:
-            self.backlog |= uids
-            self.work.set()
+    def _tell(self) -> None:
+        ended, self.machine.ended = self.machine.ended, []
+        for run in ended:
+            self._ends.pop(run.run_id, trio.Event()).set()
+            self.start_soon(self._report, run)
 
-    def request_look(self, *, full: bool = False, run_id: str = "", found_by: FoundBy = FoundBy.SWEEP) -> Tally:
-        """Compare soon. Single-flight: a request during a run joins it and gets its tally."""
-        if self.tally is None or self.tally.settled.is_set():
-            self.tally = Tally(run_id or uuid.uuid4().hex, found_by)
-            if self.book is not None:
-                self.book.tallies.append(self.tally)
-        if found_by is FoundBy.MANUAL:
-            self.tally.asked = True
-            self.pool.gate.hurry()
-        self.want_full |= full
-        self.wanted.set()
-        return self.tally
+    async def _report(self, run: Run) -> None:
+        """The `synced` event and one log line, if the run did something or somebody asked."""
+        result = self.machine.result(run, time.monotonic())
+        if not (run.asked or result.found or result.expunged or result.error):
+            return
+        self.log.info("synced", by=run.found_by.value, found=result.found, published=result.published,
+                      stored=result.stored, expunged=result.expunged, ms=result.duration_ms,
+                      **({"error": result.error} if result.error else {}))  # fmt: skip
+        event = Synced(
+            account=result.account,
+            mailbox=result.mailbox,
+            at=datetime.now(UTC),
+            run_id=run.run_id,
+            status="failed" if result.status == "failed" else "ok",
+            found_by=run.found_by,
+            found=result.found,
+            published=result.published,
+            stored=result.stored,
+            expunged=result.expunged,
+            duration_ms=result.duration_ms,
+            error=result.error,
+        )
+        try:
+            await aio(self.shared.bus.publish, event)
+        except MozzartError as error:
+            self.log.warning("synced event not published", error=str(error))
 
-    # -- the row -------------------------------------------------------------------------------------------------------
+    # ---- the row ----
 
     def remember(self, **columns: Any) -> None:
         """Columns of the mailbox state row, written soon (once a second at most, never on the way of a message)."""
@@ -178,8 +245,14 @@ class Mailbox:
     async def flush(self) -> None:
         """Write them now. `uidvalidity` is not among them: only the opening of a generation writes that one."""
         columns, self._unsaved = self._unsaved, {}
-        if self.book is not None:
-            columns["stored_count"] = len(self.book.ledger.stored)
+        status, words = self.machine.state()
+        if self.machine.uidvalidity or words:
+            columns["last_sync_status"] = status
+        if words:
+            columns |= {"last_error": words, "last_error_at": datetime.now(UTC)}
+        if self.machine.uidvalidity:
+            columns["stored_count"] = len(self.machine.uids.stored)
+            columns["refused"] = [one.model_dump(mode="json") for one in self._refusals(SAVED)]
         try:
             await aio(self._save_columns, columns)
         except BaseException:  # cancelled, too: what was not written is still to be written
@@ -189,14 +262,41 @@ class Mailbox:
     async def _save_columns(self, columns: dict[str, Any]) -> None:
         await self.shared.store.save_mailbox(self.key, **columns)
 
+    def _refusals(self, most: int) -> list[RefusedMessage]:
+        return [
+            RefusedMessage(uid=uid, reason=one.words, since=_at(one.since), tries=one.tries, next_try=_at(one.next_try))
+            for uid, one in list(self.machine.uids.refused.items())[:most]
+        ]
+
     def live_state(self) -> MailboxLive:
-        ledger = self.book.ledger if self.book else None
+        machine, paused = self.machine, self.connections.paused
+        held = _at(machine.held_until) if machine.held_until > time.monotonic() else None
+        status, words = machine.state()
         return MailboxLive(
             account=self.key.account,
             mailbox=self.key.mailbox,
             connection=self.connection,
             since=self.since,
-            in_flight=len(ledger.in_flight) if ledger else 0,
-            in_flight_bytes=ledger.bytes_in_flight if ledger else 0,
-            error=self.pool.gate.refused or self.error,
+            in_flight=len(machine.uids.in_flight),
+            in_flight_bytes=machine.uids.octets,
+            error=self.connections.refused or self.error or (words if status in ("failed", "incomplete") else ""),
+            failing_since=paused.since if paused else self._failing_since,
+            paused_until=paused.until_at if paused else held,
+            refused=tuple(self._refusals(SHOWN)),
+            refused_count=len(machine.uids.refused),
         )
+
+
+def refusals(saved: Any) -> dict[int, Refusal]:
+    """What an earlier process wrote into the row, on this one's clock."""
+    known = [RefusedMessage.model_validate(one) for one in saved or ()]
+    return {one.uid: Refusal(one.reason, _since(one.since), one.tries, _since(one.next_try)) for one in known}
+
+
+def _at(moment: float) -> datetime:
+    """A monotonic moment on the wall clock."""
+    return datetime.now(UTC) + timedelta(seconds=moment - time.monotonic())
+
+
+def _since(at: datetime) -> float:
+    return time.monotonic() + (at - datetime.now(UTC)).total_seconds()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import structlog
 import trio
@@ -26,8 +26,9 @@ from syncer.attempt import keep_trying
 from syncer.audit import watch
 from syncer.control import Control
 from syncer.credit import Credit
-from syncer.host import Hosts
-from syncer.mailbox import Mailbox, Shared
+from syncer.imap import trace
+from syncer.mailbox import Shared
+from syncer.server import Servers
 
 log = structlog.get_logger(__name__)
 CREDIT = 64 << 20  # bytes published and not yet stored, before bulk work waits
@@ -36,6 +37,7 @@ CREDIT = 64 << 20  # bytes published and not yet stored, before bulk work waits
 def run(settings: Settings) -> None:
     """Until SIGINT or SIGTERM. `settings.nats_url` must be set. SIGHUP reads the accounts again if there is an
     ACCOUNTS_FILE, and ends us otherwise."""
+    trace.begin(settings.imap_trace)
     trio.run(_main, settings, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
@@ -137,8 +139,8 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     spool.mkdir(parents=True, exist_ok=True)
     for left_over in spool.glob("*.eml"):
         left_over.unlink(missing_ok=True)
-    hosts = Hosts(settings.host_connections, settings.host_logins)
-    shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval, hosts)
+    servers = Servers(settings.host_connections, settings.host_logins)
+    shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval, servers)
     accounts.open(shared)
 
     def heard(subject: str, data: bytes, headers: Mapping[str, str]) -> None:
@@ -180,16 +182,6 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accounts.run)
-            nursery.start_soon(watch, _Each(accounts.mailboxes), shared)
+            nursery.start_soon(watch, accounts.mailboxes, shared)
     finally:
         unwatch()
-
-
-class _Each:
-    """An iterable that asks anew each time it is iterated."""
-
-    def __init__(self, iterate: Callable[[], Iterator[Mailbox]]) -> None:
-        self._iterate = iterate
-
-    def __iter__(self) -> Iterator[Mailbox]:
-        return self._iterate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Protocol
 
 from prometheus_client import Counter, Histogram
@@ -11,6 +12,7 @@ from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
 from mailcore.events.control import MailboxLive
 from mailcore.events.identity import MailboxKey
+from mailcore.trouble import paused
 
 _MAILBOX = ("account", "mailbox")
 PUBLISHED = Counter("mozzart_published", "Messages put into JetStream", (*_MAILBOX, "found_by"))
@@ -50,23 +52,32 @@ class Mailboxes(Collector):
         return _families().values()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        families = _families()
+        families, now = _families(), datetime.now(UTC)
+        accounts: dict[str, bool] = {}
         for mailbox in self._mailboxes():
             state = mailbox.live_state()
             labels = (state.account, state.mailbox)
+            accounts[state.account] = accounts.get(state.account, False) or paused(state, now)
             families["failing"].add_metric(labels, bool(state.error))
+            families["refused"].add_metric(labels, state.refused_count)
             families["in_flight"].add_metric(labels, state.in_flight)
             families["in_flight_bytes"].add_metric(labels, state.in_flight_bytes)
             if mailbox.swept_at:
                 families["swept"].add_metric(labels, mailbox.swept_at)
+        for account, is_paused in accounts.items():
+            families["paused"].add_metric((account,), is_paused)
         yield from families.values()
 
 
 def _families() -> dict[str, GaugeMetricFamily]:
-    return {
+    paused_accounts = GaugeMetricFamily(
+        "mozzart_account_paused", "1: the server asked for a pause, and is asked for nothing", labels=_MAILBOX[:1]
+    )
+    return {"paused": paused_accounts} | {
         name: GaugeMetricFamily(metric, text, labels=_MAILBOX)
         for name, metric, text in (
             ("failing", "mozzart_mailbox_failing", "1: its connection failed or the account is refused"),
+            ("refused", "mozzart_refused_messages", "Listed by the server and not given"),
             ("in_flight", "mozzart_in_flight_messages", "Published and not yet heard of as stored"),
             ("in_flight_bytes", "mozzart_in_flight_bytes", "Their RFC 5322 bytes"),
             ("swept", "mozzart_last_sweep_timestamp_seconds", "When a sweep last came to its end"),

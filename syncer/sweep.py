@@ -1,175 +1,162 @@
 """The sweep: what the server has, what we have, and the difference. It never believes a push, a date or a flag.
 
-Without a change it costs one round trip (STATUS). The whole set is compared at the start, on request, after any change,
-and every FULL_EVERY looks.
+Without a change it costs one round trip (STATUS). What it found is judged by the machine.
 """
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+import uuid
+from datetime import UTC, datetime
+from math import inf
 
 import trio
 
 from mailcore.aio import aio
-from mailcore.errors import ConnectionLost, MozzartError
-from mailcore.events.thin import Expunged, Reset, Synced
+from mailcore.errors import ConnectionLost
+from mailcore.events.thin import Expunged, Reset
 from mailcore.imap.sequence import UidSet
-from mailcore.store import MailboxColumns
+from mailcore.store import MailboxColumns, MailboxState
 from mailcore.sync.generation import Birth, OldGenerations
-from mailcore.sync.ledger import Ledger
-from mailcore.sync.reconcile import Snapshot, plan, unchanged
-from mailcore.sync.retry import verdict
+from mailcore.sync.listing import Listing, Snapshot
+from mailcore.sync.mailbox import Sweep
+from mailcore.sync.retry import errors_alone
 from syncer import metrics
-from syncer.attempt import keep_trying
-from syncer.book import Book, Tally
+from syncer.attempt import judge
 from syncer.imap.connection import ImapConnection, Selected
-from syncer.mailbox import Mailbox
+from syncer.mailbox import MailboxTasks, refusals
 from syncer.transfer import publish_all
 
-FULL_EVERY = 10
 STATUS_DEADLINE = (3.0, 30.0)  # seconds, at least and at most
-PUSH_GRACE = 2.0
+LONGEST = 600.0  # seconds that a sweep may take, whatever the server sends
+EXPUNGED_AT_ONCE = 1000  # events published together, so that others are served in between
 
 
-async def sweep(mailbox: Mailbox, nursery: trio.Nursery) -> None:
-    """The task: look at the start, every interval and on request, for ever."""
-    looks = 0
-
-    async def once() -> None:
-        tally = mailbox.request_look()
-        mailbox.wanted = trio.Event()  # whoever asks from here on may have come too late for this look
-        full, mailbox.want_full = mailbox.want_full or looks % FULL_EVERY == 0, False
-        try:
-            await _look(mailbox, tally, full, nursery)
-        except BaseException:  # cancelled, too: the full comparison is still owed
-            mailbox.want_full |= full
-            raise
-
-    def failed(text: str, seconds: float) -> None:
-        mailbox.log.warning("sweep failed", error=text, next_try_s=round(seconds, 1))
-        mailbox.remember(last_sync_status="failed", last_error=text, last_error_at=datetime.now(UTC))
-        tally = mailbox.tally
-        if tally is not None and not tally.looked:  # a run that has looked waits for what it found, and that goes on
-            tally.fail(text)
-            _report_soon(mailbox, tally, nursery)
-
-    async def pause(seconds: float) -> None:
-        with trio.move_on_after(seconds):
-            await mailbox.wanted.wait()
-
+async def sweep(mailbox: MailboxTasks) -> None:
+    """The task: the clock of the machine, for ever."""
+    machine = mailbox.machine
     while True:
-        await keep_trying(f"sweep {mailbox.key}", once, failed, pause)
-        looks += 1
-        await pause(mailbox.shared.interval)
+        await mailbox.until(lambda: machine.next_tick)
+        now = time.monotonic()
+        machine.tick(now)
+        if missed := machine.distrusted(now):
+            _distrust(mailbox, missed)
+        if machine.sweep_at <= now:
+            mailbox.start_soon(_sweep, mailbox, machine.begin_sweep(now, uuid.uuid4().hex))
+        mailbox.changed()
 
 
-async def _look(mailbox: Mailbox, tally: Tally, full: bool, nursery: trio.Nursery) -> None:
-    began = time.monotonic()
-    async with mailbox.pool.look() as connection:
+async def _sweep(mailbox: MailboxTasks, begun: Sweep) -> None:
+    machine = mailbox.machine
+    try:
+        with trio.move_on_after(LONGEST) as deadline:
+            await _compare(mailbox, begun)
+        if deadline.cancelled_caught:
+            raise ConnectionLost(f"{mailbox.account.host}: the comparison took more than {LONGEST:.0f} s")
+    except BaseException as error:
+        if not errors_alone(error):  # cancelled
+            machine.abandon_sweep(begun)
+            raise
+        found = judge(error, f"sweep {mailbox.key}")
+        wait = mailbox.wait_after(machine.attempts + 1, found)
+        if machine.failure != found.text:
+            mailbox.log.warning("sweep failed", error=found.text, next_try_s=round(wait, 1))
+        machine.sweep_failed(begun, found.text, time.monotonic(), wait)
+    finally:
+        swept, mailbox.swept = mailbox.swept, trio.Event()
+        swept.set()
+        mailbox.remember()
+        mailbox.changed()
+
+
+async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
+    machine, began = mailbox.machine, time.monotonic()
+    gone = UidSet()
+    async with mailbox.connections.look() as connection:
         snapshot = await _status(mailbox, connection)
-        if not full and _nothing_to_do(mailbox, snapshot):
-            _done(mailbox, tally, snapshot, began, nursery)
-            return
-        selected = await aio(connection.select, mailbox.key.mailbox)
-        book = mailbox.book
-        if book is None or book.ledger.uidvalidity != selected.uidvalidity:
-            book = await _open_generation(mailbox, connection, selected)
-        if tally not in book.tallies:
-            book.tallies.append(tally)
-        stored_before = book.ledger.stored  # before the server is asked: see reconcile.plan
-        server = await aio(connection.uid_search)
-        wanted = await _in_scope(mailbox, book, connection, server)
-        await aio(connection.unselect)
-    found = plan(wanted, stored_before, book.ledger)
-    gone = stored_before - server
-    mailbox.highest = max(mailbox.highest, server.max if server else 0)
-    book.compared(server)
-    missing = found.missing
-    if missing:
-        nursery.start_soon(_judge_push, mailbox, missing)
-    tally.add(missing)
-    mailbox.enqueue(missing)
-    await _expunge(mailbox, book, gone, tally)
-    await _end_old_generations(mailbox, book, missing, tally)
-    mailbox.snapshot = snapshot if snapshot.uidvalidity == selected.uidvalidity else None
-    _done(mailbox, tally, snapshot, began, nursery)
+        if not machine.nothing_new(begun, snapshot):
+            selected = await aio(connection.select, mailbox.key.mailbox)
+            if not await _open(mailbox, connection, selected):
+                raise ConnectionLost(
+                    f"{mailbox.account.host}: UIDVALIDITY of {mailbox.key.mailbox!r} is {selected.uidvalidity} on this "
+                    "connection and was another one before; a second connection is asked"
+                )
+            known = machine.known()
+            gone = machine.compare(known, await _list(mailbox, begun, connection, selected, snapshot), time.monotonic())
+            mailbox.changed()  # what is missing is fetched meanwhile
+            if machine.doubt:
+                connection.kill()  # the next sweep is made on another one
+            else:
+                await aio(connection.unselect)
+    await _expunge(mailbox, gone)
+    await _end_old_generations(mailbox)
+    machine.swept(begun, snapshot, time.monotonic())
+    if machine.doubt:
+        mailbox.log.debug("sweep not whole", why=machine.doubt)
+        return
+    mailbox.remember(
+        uidnext=snapshot.uidnext,
+        highestmodseq=snapshot.highestmodseq,
+        message_count=len(machine.listed or ()),
+        last_uid=machine.highest or None,
+        last_sync_at=datetime.now(UTC),
+    )
+    if machine.fetch_at == inf:
+        mailbox.connections.accepted()  # else a FETCH is the proof
+    metrics.SWEEP_SECONDS.observe(time.monotonic() - began)
+    mailbox.swept_at = time.time()
 
 
-async def _status(mailbox: Mailbox, connection: ImapConnection) -> Snapshot:
+async def _status(mailbox: MailboxTasks, connection: ImapConnection) -> Snapshot:
     """One round trip, with a deadline that follows the server's pace: this connection may have gone silent since the
-    last look, and mail waits until we know."""
-    began = trio.current_time()
+    last sweep, and mail waits until we know."""
+    began = time.monotonic()
     deadline = min(max(STATUS_DEADLINE[0], 20 * mailbox.status_took), STATUS_DEADLINE[1])
     with trio.move_on_after(deadline):
         status = await aio(connection.status, mailbox.key.mailbox)
-        mailbox.status_took = trio.current_time() - began
+        mailbox.status_took = time.monotonic() - began
         return Snapshot(status.uidvalidity, status.uidnext, status.messages, status.highestmodseq)
     mailbox.status_took = deadline  # if it is slow and not silent, the next one gets more time
     raise ConnectionLost(f"{mailbox.account.host}: no answer to STATUS within {deadline:.0f} s")
 
 
-def _nothing_to_do(mailbox: Mailbox, snapshot: Snapshot) -> bool:
-    book = mailbox.book
-    return book is not None and not book.failed and not book.old and unchanged(mailbox.snapshot, snapshot)
+async def _list(
+    mailbox: MailboxTasks, begun: Sweep, connection: ImapConnection, selected: Selected, snapshot: Snapshot
+) -> Listing:
+    """The UIDs in the mailbox. Without ESEARCH what is new is enough, as long as the counters agree with it."""
+    machine = mailbox.machine
+    birth, before = machine.birth, machine.listed
+    if birth is None:
+        raise AssertionError("a mailbox is listed that is not open")
+    uids, exists = UidSet(), selected.exists
+    compact = bool(connection.capabilities & {"ESEARCH", "IMAP4REV2"})
+    if before and not begun.full and not compact:
+        newer = await aio(connection.uid_search, f"UID {before.max + 1}:*")
+        uids, exists = before | newer, connection.exists
+    if not uids or len(uids) != exists:
+        listed = await aio(connection.uid_search_all)
+        uids, exists = listed.uids, listed.exists
+    if len(uids) != exists:  # FETCH lists them, too; some servers answer SEARCH from a window under load
+        uids, exists = uids | await aio(connection.uid_fetch_uids), connection.exists
+    criteria = birth.criteria(mailbox.account.backfill)
+    scope = uids if criteria == "ALL" else birth.arrived(uids)
+    if criteria not in ("", "ALL"):
+        scope |= uids & await aio(connection.uid_search, criteria)
+    return Listing(selected.uidvalidity, uids, scope, exists, snapshot.messages, connection)
 
 
-async def _in_scope(mailbox: Mailbox, book: Book, connection: ImapConnection, server: UidSet) -> UidSet:
-    """IMAP_BACKFILL: what of the server's set is to be taken. SEARCH SINCE (RFC 9051 §6.4.4) knows days only, so one
-    day more is asked for than is needed."""
-    backfill = mailbox.account.backfill
-    if backfill == "all":
-        return server
-    birth = book.birth
-    arrived = server & UidSet.from_ranges([(birth.uidnext, 0xFFFFFFFF)])
-    days = 0 if backfill == "none" else int(backfill)
-    if backfill == "none" and birth.first:
-        return arrived
-    since = birth.seen_at - timedelta(days=days + 1)
-    return arrived | (server & await aio(connection.uid_search, f"SINCE {_imap_date(since)}"))
-
-
-def _imap_date(moment: datetime) -> str:
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would follow the locale
-    return f"{moment.day}-{months[moment.month - 1]}-{moment.year}"
-
-
-async def _open_generation(mailbox: Mailbox, connection: ImapConnection, selected: Selected) -> Book:
-    """Read what is stored under this UIDVALIDITY; write its birth before anything of it is published."""
-    shared, key, now = mailbox.shared, mailbox.key, datetime.now(UTC)
+async def _open(mailbox: MailboxTasks, connection: ImapConnection, selected: Selected) -> bool:
+    """Read what is stored under this UIDVALIDITY; write its birth before anything of it is published. False: another
+    connection is to be asked whether it has changed."""
+    machine, shared, key, now = mailbox.machine, mailbox.shared, mailbox.key, datetime.now(UTC)
+    if machine.uidvalidity == selected.uidvalidity:
+        return machine.believes(machine.uidvalidity, selected.uidvalidity, connection)
     state = await aio(shared.store.load_mailbox, key)
+    if not machine.believes(state.uidvalidity if state else None, selected.uidvalidity, connection):
+        return False
+    machine.close()  # from here on the live connection's UIDs are of nobody knows which generation
     if state is None or state.uidvalidity != selected.uidvalidity:
-        uidnext = selected.uidnext
-        if uidnext is None:  # RFC 3501 §6.3.1 made it optional
-            server = await aio(connection.uid_search)
-            uidnext = server.max + 1 if server else 1
-        columns: MailboxColumns = {
-            "uidvalidity": selected.uidvalidity,
-            "uidnext": uidnext,
-            "first_uidnext": uidnext,
-            "message_count": selected.exists,
-        }
-        if state is None or state.uidvalidity is None:
-            columns["first_seen_at"] = now
-            columns["first_uidvalidity"] = selected.uidvalidity
-        else:
-            mailbox.log.warning("uidvalidity changed", old=state.uidvalidity, new=selected.uidvalidity)
-            reset = Reset(
-                account=key.account,
-                mailbox=key.mailbox,
-                at=now,
-                old_uidvalidity=state.uidvalidity,
-                uidvalidity=selected.uidvalidity,
-            )
-            await aio(shared.bus.publish, reset)
-
-        async def save() -> None:
-            await shared.store.save_mailbox(key, **columns)
-
-        await aio(save)
-        state = await aio(shared.store.load_mailbox, key)
-        if state is None:
-            raise AssertionError("a mailbox row that was just written is not there")
+        state = await _begin_generation(mailbox, connection, selected, state)
     uidvalidity = selected.uidvalidity
     old = OldGenerations(
         (place.sha256, place.uidvalidity, place.uid)
@@ -177,119 +164,93 @@ async def _open_generation(mailbox: Mailbox, connection: ImapConnection, selecte
     )
     birth = Birth(state.first_seen_at or now, state.first_uidnext or 1, state.first_uidvalidity == uidvalidity)
     stored = await aio(shared.store.stored_uids, state.id, uidvalidity)
-    ours = [i for i in shared.dead if i.key == key and i.uidvalidity == uidvalidity]
-    ledger = Ledger(uidvalidity, stored, (identity.uid for identity in ours))
-    book = Book(key, state.id, ledger, birth, old, shared.credit)
-    for identity in [i for i in shared.unsettled if i.key == key]:
-        seq, size = shared.unsettled.pop(identity)
-        if identity.uidvalidity == uidvalidity and not ledger.knows(identity.uid):
-            book.published(identity.uid, seq, size)
-    mailbox.install(book)
-    mailbox.log.info("mailbox opened", uidvalidity=uidvalidity, server=selected.exists, stored=len(ledger.stored),
-                     in_flight=len(ledger.in_flight))  # fmt: skip
-    return book
+    unsettled = {i: shared.unsettled.pop(i) for i in [i for i in shared.unsettled if i.key == key]}
+    mailbox.row_id = state.id
+    machine.opened(
+        uidvalidity,
+        birth,
+        time.monotonic(),
+        stored=stored,
+        dead=[i.uid for i in shared.dead if i.key == key and i.uidvalidity == uidvalidity],
+        in_flight={i.uid: flown for i, flown in unsettled.items() if i.uidvalidity == uidvalidity},
+        refused=refusals(state.refused),
+        old=old,
+    )
+    if mailbox.interrupt is not None:
+        mailbox.interrupt()  # that connection follows the generation before
+    mailbox.log.info("mailbox opened", uidvalidity=uidvalidity, server=selected.exists, stored=len(machine.uids.stored),
+                     in_flight=len(machine.uids.in_flight))  # fmt: skip
+    return True
 
 
-async def _expunge(mailbox: Mailbox, book: Book, gone: UidSet, tally: Tally) -> None:
-    if not gone:
-        return
-    now, key = datetime.now(UTC), mailbox.key
-    await aio(
-        publish_all,
-        mailbox.shared.bus,
-        [Expunged(account=key.account, mailbox=key.mailbox, at=now, uidvalidity=book.ledger.uidvalidity, uid=uid)
-         for uid in gone],
-    )  # fmt: skip
-    book.ledger.forget(gone)
-    tally.expunged += len(gone)
-    mailbox.log.info("expunged", messages=len(gone), uids=str(gone)[:100])
+async def _begin_generation(
+    mailbox: MailboxTasks, connection: ImapConnection, selected: Selected, before: MailboxState | None
+) -> MailboxState:
+    key, now, uidnext = mailbox.key, datetime.now(UTC), selected.uidnext
+    if uidnext is None:  # RFC 3501 §6.3.1 made it optional
+        server = await aio(connection.uid_search)
+        uidnext = server.max + 1 if server else 1
+    columns: MailboxColumns = {
+        "uidvalidity": selected.uidvalidity,
+        "uidnext": uidnext,
+        "first_uidnext": uidnext,
+        "message_count": selected.exists or 0,
+        "refused": [],
+    }
+    if before is None or before.uidvalidity is None:
+        columns["first_seen_at"] = now
+        columns["first_uidvalidity"] = selected.uidvalidity
+    else:
+        mailbox.log.warning("uidvalidity changed", old=before.uidvalidity, new=selected.uidvalidity)
+        reset = Reset(
+            account=key.account,
+            mailbox=key.mailbox,
+            at=now,
+            old_uidvalidity=before.uidvalidity,
+            uidvalidity=selected.uidvalidity,
+        )
+        await aio(mailbox.shared.bus.publish, reset)
+
+    async def save() -> MailboxState:
+        return await mailbox.shared.store.save_mailbox(key, **columns)
+
+    return await aio(save)
 
 
-async def _end_old_generations(mailbox: Mailbox, book: Book, missing: UidSet, tally: Tally) -> None:
-    """I7: once every message of the new generation is stored, what no message has claimed is gone from the server."""
-    ledger = book.ledger
-    if not book.old or missing or mailbox.backlog or ledger.claimed or ledger.in_flight or book.failed:
-        return
-    now, key, rest = datetime.now(UTC), mailbox.key, book.old.rest()
-    await aio(
-        publish_all,
-        mailbox.shared.bus,
-        [Expunged(account=key.account, mailbox=key.mailbox, at=now, uidvalidity=place.uidvalidity, uid=place.uid)
-         for place in rest],
-    )  # fmt: skip
-    book.old = OldGenerations()
-    tally.expunged += len(rest)
+async def _expunge(mailbox: MailboxTasks, gone: UidSet) -> None:
+    machine, uidvalidity = mailbox.machine, mailbox.machine.uidvalidity
+    for chunk in gone.chunks(EXPUNGED_AT_ONCE):
+        await _publish_expunged(mailbox, [(uidvalidity, uid) for uid in chunk])
+        machine.expunged(uidvalidity, chunk)
+    if gone:
+        mailbox.log.info("expunged", messages=len(gone), uids=str(gone)[:100])
+
+
+async def _end_old_generations(mailbox: MailboxTasks) -> None:
+    rest = mailbox.machine.unclaimed()
+    for start in range(0, len(rest), EXPUNGED_AT_ONCE):
+        chunk = rest[start : start + EXPUNGED_AT_ONCE]
+        await _publish_expunged(mailbox, [(place.uidvalidity, place.uid) for place in chunk])
     if rest:
+        mailbox.machine.old_ended(len(rest))
         mailbox.log.info("expunged with the old uidvalidity", messages=len(rest))
 
 
-async def _judge_push(mailbox: Mailbox, missing: UidSet) -> None:
-    """Mail that IDLE should have announced: if it has not even now, that connection is not to be trusted."""
-    if mailbox.live_from is None:
-        return
-    late = [uid for uid in missing if uid >= mailbox.live_from]
-    if not late:
-        return
-    await trio.sleep(PUSH_GRACE)
-    if mailbox.live_from is None or mailbox.interrupt is None:
+async def _publish_expunged(mailbox: MailboxTasks, places: list[tuple[int, int]]) -> None:
+    now, key = datetime.now(UTC), mailbox.key
+    events = [
+        Expunged(account=key.account, mailbox=key.mailbox, at=now, uidvalidity=uidvalidity, uid=uid)
+        for uidvalidity, uid in places
+    ]
+    await aio(publish_all, mailbox.shared.bus, events)
+
+
+def _distrust(mailbox: MailboxTasks, missed: int) -> None:
+    """Mail that IDLE should have announced and has not even now."""
+    if mailbox.interrupt is None:
         return  # that connection has ended, or is fetching at this moment
-    missed = [uid for uid in late if uid >= mailbox.live_from]
-    if missed:
-        metrics.SWEEP_FOUND_MISSED.labels(*metrics.of(mailbox.key)).inc(len(missed))
-        mailbox.missed += len(missed)
-        mailbox.remember(sweep_found_missed=mailbox.missed)
-        mailbox.log.warning("sweep found what IDLE did not announce; asking that connection", messages=len(missed))
-        mailbox.interrupt()
-
-
-def _done(mailbox: Mailbox, tally: Tally, snapshot: Snapshot, began: float, nursery: trio.Nursery) -> None:
-    tally.looked = True
-    mailbox.remember(
-        uidnext=snapshot.uidnext,
-        highestmodseq=snapshot.highestmodseq,
-        message_count=snapshot.messages,
-        last_uid=mailbox.highest or None,
-        last_sync_at=datetime.now(UTC),
-        last_sync_status="ok",
-    )
-    metrics.SWEEP_SECONDS.observe(time.monotonic() - began)
-    mailbox.swept_at = time.time()
-    tally.check()
-    _report_soon(mailbox, tally, nursery)
-
-
-def _report_soon(mailbox: Mailbox, tally: Tally, nursery: trio.Nursery) -> None:
-    if not tally.reported:
-        tally.reported = True
-        nursery.start_soon(_report, mailbox, tally)
-
-
-async def _report(mailbox: Mailbox, tally: Tally) -> None:
-    """When the run has ended: the `synced` event and one log line, if it did something or somebody asked."""
-    await tally.settled.wait()
-    if mailbox.book is not None and tally in mailbox.book.tallies:
-        mailbox.book.tallies.remove(tally)
-    result = tally.result(mailbox.key)
-    if not (tally.asked or result.found or result.expunged or result.error):
-        return
-    mailbox.log.info("synced", by=tally.found_by.value, found=result.found, published=result.published,
-                     stored=result.stored, expunged=result.expunged, ms=result.duration_ms,
-                     **({"error": result.error} if result.error else {}))  # fmt: skip
-    event = Synced(
-        account=result.account,
-        mailbox=result.mailbox,
-        at=datetime.now(UTC),
-        run_id=tally.run_id,
-        status="failed" if result.status == "failed" else "ok",
-        found_by=tally.found_by,
-        found=result.found,
-        published=result.published,
-        stored=result.stored,
-        expunged=result.expunged,
-        duration_ms=result.duration_ms,
-        error=result.error,
-    )
-    try:
-        await aio(mailbox.shared.bus.publish, event)
-    except MozzartError as error:
-        mailbox.log.warning("synced event not published", error=verdict(error).text)
+    metrics.SWEEP_FOUND_MISSED.labels(*metrics.of(mailbox.key)).inc(missed)
+    mailbox.missed += missed
+    mailbox.remember(sweep_found_missed=mailbox.missed)
+    mailbox.log.warning("sweep found what IDLE did not announce; asking that connection", messages=missed)
+    mailbox.interrupt()

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from api.routes.states import KnownMailbox, NewMailbox
-from mailcore.events.control import MailboxResult, SyncRun
+from mailcore.events.control import MailboxResult, RefusedMessage, SyncRun
+from mailcore.trouble import SYNCED, Kind, Trouble, paused, troubles
 
 Tone = Literal["good", "warn", "bad", ""]
 
 _JUST_PUSHED: Final = timedelta(seconds=5)
-# Session states in which all is well, in words that a person knows.
-_GOOD: Final = {"idling": "live", "polling": "polling"}
+_SHOWN: Final = 5  # refused messages
+_TONES: Final[dict[Kind, Tone]] = {Kind.FAILING: "bad", Kind.FAILED: "bad", Kind.NOTE: ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,32 @@ class MailboxView:
 
     @property
     def connection(self) -> str:
-        if self.state.live is None:
+        live = self.state.live
+        if live is None:
             return "no syncer"
-        return _GOOD.get(self.state.live.connection, self.state.live.connection)
+        if paused(live, self.now):
+            return "paused"
+        return "live" if live.connection == "idling" else live.connection
 
     @property
     def tone(self) -> Tone:
-        if self.state.live is None:
+        live = self.state.live
+        if live is None:
             return "bad"
-        if self.state.live.connection in _GOOD:
+        if paused(live, self.now):
+            return "warn"
+        if live.connection in SYNCED:
             return "good"
-        return "bad" if self.state.live.error else "warn"
+        return "bad" if live.error else "warn"
+
+    @property
+    def troubles(self) -> list[TroubleView]:
+        return [TroubleView(one) for one in troubles(self.row, self.state.live, self.now)]
+
+    @property
+    def refused(self) -> int:
+        """What the server lists and does not give."""
+        return sum(one.trouble.count for one in self.troubles)
 
     @property
     def in_flight(self) -> int:
@@ -55,17 +71,31 @@ class MailboxView:
 
     @property
     def difference(self) -> int:
-        """What the server has and nobody has in hand: not stored, not on its way."""
+        """What the server has and nobody has in hand: not stored, not on its way, not refused."""
         if self.row is None or self.just_pushed:
             return 0
-        return max(0, self.row.message_count - self.stored - self.in_flight)
+        return max(0, self.row.message_count - self.stored - self.in_flight - self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleView:
+    """One trouble of a mailbox."""
+
+    trouble: Trouble
 
     @property
-    def error(self) -> str:
-        """What went wrong last, if nothing went well since."""
-        if self.state.live and self.state.live.error:
-            return self.state.live.error
-        return self.row.last_error if self.row and self.row.last_sync_status == "failed" else ""
+    def tone(self) -> Tone:
+        return _TONES.get(self.trouble.kind, "warn")
+
+    @property
+    def messages(self) -> tuple[RefusedMessage, ...]:
+        """The first ones."""
+        return self.trouble.messages[:_SHOWN]
+
+    @property
+    def more(self) -> int:
+        """How many are not among them."""
+        return self.trouble.count - len(self.messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +115,8 @@ class RunView:
 
     @property
     def failures(self) -> list[MailboxResult]:
-        return [one for one in self.run.results if one.status == "failed"]
+        """Those that failed, and those of which not everything could be had."""
+        return [one for one in self.run.results if one.status == "failed" or one.error]
 
     @property
     def done(self) -> int:
@@ -100,5 +131,6 @@ def totals(views: list[MailboxView]) -> dict[str, int]:
         "stored": sum(view.stored for view in views),
         "in_flight": sum(view.in_flight for view in views),
         "difference": sum(view.difference for view in views),
+        "refused": sum(view.refused for view in views),
         "missed": sum(row.sweep_found_missed for row in rows),
     }

@@ -7,6 +7,8 @@ from typing import Final
 
 from markupsafe import Markup
 
+from mailcore.log import one_line
+
 _UNITS: Final = ("kB", "MB", "GB")
 _SPANS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -79,11 +81,22 @@ def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def time_until(moment: datetime | None) -> Markup:
+    """`<time>` that says in how long: in 8 min."""
+    if moment is None:
+        return Markup('<span class="soft">–</span>')
+    left = (moment - datetime.now(UTC)).total_seconds()
+    words = f"in {span(left)}" if left >= 1 else "now"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(moment), utc(moment), words)
+
+
 FILTERS: Final = {
+    "foreign": one_line,
     "size": size,
     "number": number,
     "counted": counted,
     "took": took,
     "time_ago": time_ago,
     "time_at": time_at,
+    "time_until": time_until,
 }

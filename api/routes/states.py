@@ -14,7 +14,7 @@ from api.schema.operation import operation
 from api.schema.values import Answer
 from mailcore.errors import BusError, StoreError
 from mailcore.events import control
-from mailcore.events.control import MailboxLive, MailboxStates
+from mailcore.events.control import MailboxLive, MailboxStates, RefusedMessage
 from mailcore.events.identity import MailboxKey
 from mailcore.store import MailboxState
 
@@ -24,13 +24,18 @@ _ANSWER_WITHIN: Final = 1.0
 
 
 class Live(Answer):
-    """What the syncer sees of a mailbox at this moment."""
+    """What the syncer sees of a mailbox at this moment. Nothing is asked of the server before `paused_until`. `refused`
+    are the first 20 of `refused_count`."""
 
     connection: str
     since: AwareDatetime
     in_flight: int
     in_flight_bytes: int
     error: str
+    failing_since: AwareDatetime | None
+    paused_until: AwareDatetime | None
+    refused: list[RefusedMessage]
+    refused_count: int
 
 
 class NewMailbox(Answer):
@@ -62,6 +67,7 @@ class KnownMailbox(Answer):
     last_sync_status: str
     last_error: str
     last_error_at: AwareDatetime | None
+    refused: list[RefusedMessage]
     live: Live | None
 
 

@@ -19,7 +19,6 @@ from cli.backup.archive import DATABASE, MANIFEST, MEDIA, SUMS, BackupError, Rea
 from cli.backup.create import database_path
 from cli.backup.manifest import Manifest, read_manifest, read_sums
 from cli.backup.progress import Steps
-from cli.data_lock import AlreadyRunning, DataLock
 from cli.process import run_asyncio
 from mailcore import metrics
 from mailcore.bus import Bus
@@ -27,6 +26,7 @@ from mailcore.errors import BusError, SettingsError
 from mailcore.media import Media, claimed
 from mailcore.settings import Settings
 from mailcore.store import migration, snapshot
+from supervisor.data_lock import AlreadyRunning, DataLock
 
 _BLOCK: Final = 1 << 20
 # What is held in memory between two writes.

@@ -14,11 +14,12 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from cli import up
-from cli.nats_server import write_private
-from cli.supervise import Child
 from mailcore import log
 from mailcore.settings import Settings
+from supervisor import up
+from supervisor.children import Child
+from supervisor.fork_server import Command
+from supervisor.nats_server import write_private
 
 USER: Final = "demo"
 _API_PORT: Final = 8000
@@ -62,22 +63,24 @@ def _run(directory: Path, *, every: float, count: int | None, api_port: int) -> 
     # What goes well is the story's to tell.
     log.configure(settings.model_copy(update={"log_level": "WARNING"}), "demo")
 
-    def ours(name: str, *arguments: str, to_terminal: bool = False, once: bool = False) -> Child:
+    def ours(name: str, command: Command, *, to_terminal: bool = False, once: bool = False) -> Child:
         return Child(
             name=name,
-            command=lambda: (sys.executable, "-m", "cli.main", *arguments),
+            what=command,
             directory=directory,
             output=directory / "demo.log",
             keep_stdout=to_terminal,
             once=once,
         )
 
-    story = ("demo-story", "--every", str(every), *(() if count is None else ("--count", str(count))))
+    imap = Command(("demo-imap", "--port", str(imap_port)), "cli.demo.imap")
+    limit = () if count is None else ("--count", str(count))
+    story = Command(("demo-story", "--every", str(every), *limit), "cli.demo.story")
     return up.run(
         up.Plan(
             settings,
-            before=(ours("imap", "demo-imap", "--port", str(imap_port)),),
-            finale=ours("story", *story, to_terminal=True, once=True),
+            before=(ours("imap", imap),),
+            finale=ours("story", story, to_terminal=True, once=True),
             directory=directory,
             output=directory / "demo.log",
         )

@@ -10,8 +10,9 @@ from typing import Final
 from cli.doctor.finding import Finding
 from cli.imap_account import connected, mailboxes
 from cli.quantity import counted
-from mailcore.errors import ImapError
+from mailcore.errors import ImapError, SettingsError
 from mailcore.settings import Account, Settings
+from syncer.imap import trace
 from syncer.imap.connection import ImapConnection, MailboxStatus
 
 _WITHIN: Final = 20.0
@@ -39,6 +40,10 @@ class Looked:
 
 async def imap(settings: Settings) -> AsyncIterator[Finding]:
     """In the order of the settings; several are looked at at once, so that one that is silent holds up none."""
+    try:
+        trace.begin(settings.imap_trace)
+    except SettingsError as error:
+        yield Finding("failed", "IMAP", str(error))
     turns = asyncio.Semaphore(_AT_ONCE)
     looks = [asyncio.create_task(_look(account, turns)) for account in settings.accounts]
     try:
@@ -89,6 +94,10 @@ def details(looked: Looked) -> list[Finding]:
             text = f"{account.name}: the server has no IDLE, so mail is found by the sweep alone"
             found.append(Finding("note", "IMAP", text, "Lower SYNC_INTERVAL if that is too slow."))
     for name, status in looked.mailboxes.items():
+        if status.messages is None or status.uidvalidity is None:
+            text = f"{account.name}/{name}: the server answers STATUS with too little; SELECT tells the rest"
+            found.append(Finding("note", "IMAP", text))
+            continue
         text = f"{account.name}/{name}: {counted(status.messages, 'message')}, UIDVALIDITY {status.uidvalidity}"
         found.append(Finding("ok", "IMAP", text))
     found += [
@@ -108,7 +117,7 @@ def line(looked: Looked) -> Finding:
     if looked.absent:
         names = ", ".join(repr(pattern) for pattern in looked.absent)
         return Finding("failed", "IMAP", f"{account.name}: there is no mailbox {names}", _absent_remedy(account))
-    messages = sum(status.messages for status in looked.mailboxes.values())
+    messages = sum(status.messages or 0 for status in looked.mailboxes.values())
     text = (
         f"{account.name}: logged in at {looked.place}; {counted(len(looked.mailboxes), 'mailbox')}, "
         f"{counted(messages, 'message')}"

@@ -20,7 +20,7 @@ from mailcore.settings import Settings
 async def run(settings: Settings, *, as_json: bool = False) -> int:
     """FAILED when a check failed; a note is no failure."""
     console = Console(highlight=False, emoji=False, soft_wrap=True, quiet=as_json)
-    failed = 0
+    failed = noted = 0
     for check in (
         local.settings,
         imap.imap,
@@ -31,11 +31,15 @@ async def run(settings: Settings, *, as_json: bool = False) -> int:
     ):
         async for finding in check(settings):
             failed += finding.verdict == "failed"
+            noted += finding.verdict == "note"
             if as_json:
                 sys.stdout.write(strike_out(json.dumps(asdict(finding))) + "\n")
             else:
                 _show(console, finding)
-    console.print("\n[green]All is well.[/]" if not failed else f"\n[red]{counted(failed, 'check')} failed.[/]")
+    if failed:
+        console.print(f"\n[red]{counted(failed, 'check')} failed.[/]")
+    else:
+        console.print("\n[green]No check failed.[/]" if noted else "\n[green]All is well.[/]")
     return exit_code.FAILED if failed else exit_code.OK
 
 

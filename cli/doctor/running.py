@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from typing import Final
+
+from pydantic import ValidationError
 
 from cli.doctor.finding import Finding
-from cli.nats_server import program
 from cli.quantity import counted
 from cli.status.run import count_processes
+from cli.troubles import said
 from mailcore import metrics, undelivered
 from mailcore.bus import MAIL, MAIL_DEAD, Bus
 from mailcore.errors import BusError, MozzartError, SettingsError
 from mailcore.events import control
+from mailcore.events.control import MailboxLive, MailboxStates
 from mailcore.settings import Settings
+from mailcore.trouble import Kind, troubles
+from supervisor.nats_server import program
+
+_MAILBOXES: Final = 5  # are named
+_REMEDIES: Final = {
+    Kind.PAUSED: "The server asked for it; it is asked again by itself.",
+    Kind.REFUSED: "`mozzart verify` names them; docs/operations.md#when-messages-are-refused has what can be done.",
+}
 
 
 async def nats(settings: Settings) -> AsyncIterator[Finding]:
@@ -52,8 +65,12 @@ async def nats(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _processes(bus: Bus) -> AsyncIterator[Finding]:
     try:
-        await bus.request(control.STATES, b"", 3)
+        states = MailboxStates.model_validate_json(await bus.request(control.STATES, b"", 3))
         yield Finding("ok", "syncer", "answers")
+        for finding in _troubles(states.mailboxes, datetime.now(UTC)):
+            yield finding
+    except ValidationError:
+        yield Finding("note", "syncer", "answers as another version does", "Restart what runs of the older version.")
     except BusError as error:
         yield Finding("note", "syncer", str(error), "Start `mozzart up`, or `mozzart syncer`.")
     try:
@@ -81,6 +98,20 @@ async def _processes(bus: Bus) -> AsyncIterator[Finding]:
             )
     except BusError as error:
         yield Finding("note", "consumer", str(error))
+
+
+def _troubles(mailboxes: Iterable[MailboxLive], now: datetime) -> Iterator[Finding]:
+    """Of the first mailboxes that have any. Pure."""
+    wrong = ((one, trouble) for one in mailboxes for trouble in troubles(None, one, now))
+    found = [(one, trouble) for one, trouble in wrong if trouble.kind is not Kind.NOTE]
+    for one, trouble in found[:_MAILBOXES]:
+        words = f"{one.account}/{one.mailbox}: {said(trouble, now)}"
+        if trouble.messages:
+            first = trouble.messages[0]
+            words += f" (UID {first.uid}: {first.reason})"
+        yield Finding("note", "mailbox", words, _REMEDIES.get(trouble.kind, "`mozzart status` shows all of it."))
+    if len(found) > _MAILBOXES:
+        yield Finding("note", "mailbox", f"and {len(found) - _MAILBOXES:,} more", "`mozzart status` shows them.")
 
 
 async def api(settings: Settings) -> AsyncIterator[Finding]:

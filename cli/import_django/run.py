@@ -17,7 +17,6 @@ from typing import Any
 import click
 
 from cli import exit_code
-from cli.data_lock import DataLock
 from cli.import_django import mapping
 from cli.import_django.files import Files
 from cli.import_django.source import Record, Source
@@ -27,6 +26,7 @@ from mailcore.media import Media
 from mailcore.settings import Settings
 from mailcore.store import AttachmentRow, MessageRow, Store
 from mailcore.store.engine import parse_url
+from supervisor.data_lock import DataLock
 
 _SHOWN = 5
 

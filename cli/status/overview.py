@@ -11,6 +11,7 @@ from mailcore.events.control import MailboxLive
 from mailcore.events.identity import MailboxKey
 from mailcore.events.message import stamp
 from mailcore.store import MailboxState
+from mailcore.trouble import Trouble, troubles
 
 
 @dataclass
@@ -32,6 +33,10 @@ class Overview:
     @property
     def keys(self) -> list[MailboxKey]:
         return sorted(self.rows.keys() | self.live.keys())
+
+    def troubles(self, key: MailboxKey) -> tuple[Trouble, ...]:
+        """What keeps that mailbox from being whole."""
+        return troubles(self.rows.get(key), self.live.get(key), self.at)
 
     def facts(self) -> dict[str, Any]:
         """As JSON has it."""

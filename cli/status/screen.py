@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from rich import box
@@ -10,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from cli import troubles
 from cli.quantity import ago, counted, size, span
 from cli.status.overview import Overview
 from mailcore.bus import MAIL_DEAD
@@ -18,6 +20,7 @@ from mailcore.events.identity import MailboxKey
 from mailcore.log import one_line
 from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import MailboxState
+from mailcore.trouble import SYNCED, paused
 
 
 def screen(settings: Settings, found: Overview) -> RenderableType:
@@ -48,7 +51,15 @@ def screen(settings: Settings, found: Overview) -> RenderableType:
                 "see `mozzart dead-letters list --webhook`"
             )
         )
-    return Group(*lines, _table(found)) if found.keys else Group(*lines)
+    if not found.keys:
+        return Group(*lines)
+    wrong = (_unbroken(line) for key in found.keys for line in _troubles(key, found))
+    return Group(*lines, _table(found), *wrong)
+
+
+def _troubles(key: MailboxKey, found: Overview) -> Iterator[str]:
+    for trouble in found.troubles(key):
+        yield from troubles.lines(f"{key.account}/{key.mailbox}", trouble, found.at)
 
 
 def _line(name: str, fault: str | None, text: str) -> Text:
@@ -83,9 +94,6 @@ def _table(found: Overview) -> Table:
             ago(row.last_push_at, found.at) if row else "–",
             _last_sync(row, found.at),
         )
-        error = (live.error if live else "") or (row.last_error if row and row.last_sync_status == "failed" else "")
-        if error:
-            table.add_row("", f"[red]{escape(one_line(error))}[/]")
     return table
 
 
@@ -96,7 +104,9 @@ def _name(key: MailboxKey) -> str:
 def _connection(live: MailboxLive | None, found: Overview) -> str:
     if live is None:
         return "[red]no syncer[/]" if "syncer" in found.faults else "[dim]not synced[/]"
-    colour = {"idling": "green", "polling": "green"}.get(live.connection, "yellow")
+    if paused(live, found.at):
+        return f"[yellow]paused[/] [dim]for {span(live.since, found.at)}[/]"
+    colour = "green" if live.connection in SYNCED else "yellow"
     return f"[{colour}]{escape(one_line(live.connection))}[/] [dim]for {span(live.since, found.at)}[/]"
 
 
@@ -110,5 +120,5 @@ def _stored(row: MailboxState | None) -> str:
 def _last_sync(row: MailboxState | None, now: datetime) -> str:
     if row is None or row.last_sync_at is None:
         return "–"
-    colour = "green" if row.last_sync_status == "ok" else "red"
+    colour = {"ok": "green", "running": "green", "incomplete": "yellow"}.get(row.last_sync_status, "red")
     return f"[{colour}]{escape(row.last_sync_status)}[/] {ago(row.last_sync_at, now)}"

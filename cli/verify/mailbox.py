@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cli.verify.comparison import Difference, compare
+from mailcore.events.control import RefusedMessage
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.imap.sequence import UidSet
 from mailcore.settings import Account
 from mailcore.store import MailboxState, Store
+from mailcore.trouble import named
 from syncer.imap.connection import ImapConnection
 
 _PAUSE: Final = 0.5
@@ -29,7 +31,8 @@ class Transit:
 
 @dataclass(frozen=True)
 class Compared:
-    """How one mailbox stands. Counts are messages; `wanted` of those `on_server` is what IMAP_BACKFILL asks for."""
+    """How one mailbox stands. Counts are messages; `wanted` of those `on_server` is what IMAP_BACKFILL asks for;
+    `refused` are those that the server lists and did not give to the syncer: they are not among the missing."""
 
     key: MailboxKey
     uidvalidity: int
@@ -38,7 +41,13 @@ class Compared:
     stored: int
     in_flight: int
     dead: int
+    refused: tuple[RefusedMessage, ...]
     difference: Difference
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that is wanted is stored, on its way or a dead letter, and nothing is stored too much."""
+        return not (self.difference or self.refused)
 
 
 async def compare_mailbox(
@@ -60,16 +69,7 @@ async def compare_mailbox(
         await asyncio.sleep(min(_PAUSE, max(end - clock(), 0)))
         found = await _look(connection, store, account, key, await transit())
         lasting &= found.difference
-    return Compared(
-        found.key,
-        found.uidvalidity,
-        found.on_server,
-        found.wanted,
-        found.stored,
-        found.in_flight,
-        found.dead,
-        lasting,
-    )
+    return replace(found, difference=lasting)
 
 
 async def _look(
@@ -91,12 +91,18 @@ async def _look(
     open_ones = server - UidSet(stored)
     in_flight = _here(transit.in_flight, key, selected.uidvalidity, open_ones)
     dead = _here(transit.dead, key, selected.uidvalidity, open_ones)
+    of_now = state is not None and state.uidvalidity == selected.uidvalidity
+    refused = tuple(
+        one
+        for one in (named(state.refused) if state is not None and of_now else ())
+        if one.uid in open_ones and one.uid in wanted and one.uid not in in_flight | dead
+    )
     difference = compare(
         selected.uidvalidity,
         server=server,
         wanted=wanted,
         stored=stored,
-        on_the_way=in_flight | dead,
+        on_the_way=in_flight | dead | {one.uid for one in refused},
         older=older,
         hashes=hashes,
     )
@@ -108,6 +114,7 @@ async def _look(
         len(stored) + len(older),
         len(in_flight - dead),
         len(dead),
+        refused,
         difference,
     )
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import Console
@@ -22,6 +23,7 @@ from mailcore.errors import BusError, ImapError, MozzartError, SettingsError
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import NOT_CONFIGURED, Account, Settings
 from mailcore.store import Store
+from syncer.imap import trace
 
 _CONNECT_WITHIN: Final = 5.0
 _FILE_WIDTH: Final = 200
@@ -38,7 +40,7 @@ class Report:
 
     @property
     def code(self) -> int:
-        if self.files or any(one.difference for one in self.mailboxes):
+        if self.files or not all(one.whole for one in self.mailboxes):
             return exit_code.FAILED
         return exit_code.UNAVAILABLE if self.failed else exit_code.OK
 
@@ -52,8 +54,8 @@ async def run(
     wait: float,
     as_json: bool,
 ) -> int:
-    """FAILED when something differs, UNAVAILABLE when something could not be compared. Raises SettingsError,
-    StoreError; MozzartError for a mailbox that nobody has."""
+    """FAILED when something differs or is refused, UNAVAILABLE when something could not be compared. Raises
+    SettingsError, StoreError; MozzartError for a mailbox that nobody has."""
     if not settings.imap_configured:
         raise SettingsError(f"{NOT_CONFIGURED} Set IMAP_HOST, IMAP_USER and IMAP_PASSWORD.")
     accounts = [one for one in settings.accounts if account in (None, one.name)]
@@ -63,6 +65,7 @@ async def run(
     if not console.is_terminal:
         console.width = _FILE_WIDTH
     report = Report()
+    trace.begin(settings.imap_trace)
     store = await Store.open(settings.database_url)
     try:
         await store.check()
@@ -81,7 +84,7 @@ async def run(
     if as_json:
         sys.stdout.write(json.dumps(facts(report), ensure_ascii=True) + "\n")
     else:
-        screen.show(console, report.mailboxes, report.failed, report.files, report.notes)
+        screen.show(console, report.mailboxes, report.failed, report.files, report.notes, datetime.now(UTC))
     return report.code
 
 
@@ -156,6 +159,7 @@ def facts(report: Report) -> dict[str, Any]:
                 "stored": one.stored,
                 "in_flight": one.in_flight,
                 "dead": one.dead,
+                "refused": [each.model_dump(mode="json") for each in one.refused],
                 "missing": sorted(one.difference.missing),
                 "gone": sorted(one.difference.gone),
                 "doubled": sorted(one.difference.doubled),

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
 
+from cli import troubles
 from cli.quantity import counted, size
+from cli.troubles import safe
 from cli.verify.comparison import uids_text
 from cli.verify.files import Files
 from cli.verify.mailbox import Compared
-from mailcore.log import one_line, strike_out
 from mailcore.store.audit import StoredFile
 
 _SHOWN: Final = 20  # files; --json has them all
 
 _MISSING: Final = "`mozzart sync` fetches what is missing and marks what is gone; `mozzart up` does so by itself."
+_REFUSED: Final = (
+    "The server lists them and does not give them; they are asked for again by themselves. "
+    "docs/operations.md#when-messages-are-refused says what can be done at the server."
+)
 _DOUBLED: Final = (
     "They are of an earlier UIDVALIDITY; `mozzart sync` ends it once all mail of the present one is stored."
 )
@@ -30,35 +35,39 @@ def show(
     failed: Mapping[str, str],
     files: Files | None,
     notes: Sequence[str],
+    now: datetime,
 ) -> None:
     """Print all of it."""
     for one in mailboxes:
-        _mailbox(console, one)
+        _mailbox(console, one, now)
     for name, error in failed.items():
-        _say(console, f"[red]✗[/] [bold]{_safe(name)}[/]  [red]could not be compared: {_safe(error)}[/]")
+        _say(console, f"[red]✗[/] [bold]{safe(name)}[/]  [red]could not be compared: {safe(error)}[/]")
     if files is not None:
         _files(console, files)
     for note in notes:
-        _say(console, f"[yellow]![/] {_safe(note)}")
+        _say(console, f"[yellow]![/] {safe(note)}")
 
 
-def _mailbox(console: Console, one: Compared) -> None:
-    mark = "[red]✗[/]" if one.difference else "[green]✓[/]"
+def _mailbox(console: Console, one: Compared, now: datetime) -> None:
+    mark = "[green]✓[/]" if one.whole else "[red]✗[/]"
     scope = "" if one.wanted == one.on_server else f" ({one.wanted:,} wanted by IMAP_BACKFILL)"
     extra = "".join(
         f", {count:,} {words}" for count, words in ((one.in_flight, "in flight"), (one.dead, "dead letters")) if count
     )
     name = f"{one.key.account}/{one.key.mailbox}"
-    _say(
-        console, f"{mark} [bold]{_safe(name)}[/]  {one.on_server:,} on the server{scope}, {one.stored:,} stored{extra}"
-    )
+    _say(console, f"{mark} [bold]{safe(name)}[/]  {one.on_server:,} on the server{scope}, {one.stored:,} stored{extra}")
     for word, places in (
         ("missing", one.difference.missing),
         ("gone", one.difference.gone),
         ("doubled", one.difference.doubled),
     ):
         if places:
-            _say(console, f"  [red]{len(places):,} {word}[/]  {_safe(uids_text(places))}")
+            _say(console, f"  [red]{len(places):,} {word}[/]  {safe(uids_text(places))}")
+    if one.refused:
+        _say(console, f"  [yellow]{len(one.refused):,} refused by the server[/]")
+        for line in troubles.listed(one.refused, len(one.refused), now):
+            _say(console, line)
+        _say(console, f"  [dim]→ {_REFUSED}[/]")
     if one.difference.missing or one.difference.gone:
         _say(console, f"  [dim]→ {_MISSING}[/]")
     if one.difference.doubled:
@@ -81,7 +90,7 @@ def _files(console: Console, files: Files) -> None:
         _say(
             console,
             f"[yellow]![/] {counted(len(files.unnamed), 'file')} that no row names, the first is "
-            f"{_safe(files.unnamed[0])} [dim](its message may be on its way, or a dead letter)[/]",
+            f"{safe(files.unnamed[0])} [dim](its message may be on its way, or a dead letter)[/]",
         )
 
 
@@ -90,14 +99,10 @@ def _list(console: Console, words: str, found: Sequence[StoredFile]) -> None:
         return
     _say(console, f"  [red]{len(found):,} {words}[/]")
     for each in found[:_SHOWN]:
-        _say(console, f"    {_safe(each.file)}  [dim]message {each.message_id}[/]")
+        _say(console, f"    {safe(each.file)}  [dim]message {each.message_id}[/]")
     if len(found) > _SHOWN:
         _say(console, f"    [dim]… and {len(found) - _SHOWN:,} more; --json names them all[/]")
 
 
 def _say(console: Console, line: str) -> None:
     console.print(line, soft_wrap=True)
-
-
-def _safe(text: str) -> str:
-    return escape(strike_out(one_line(text)))

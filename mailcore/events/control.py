@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from mailcore.events.fields import ErrorText
+from mailcore.events.fields import Count, ErrorText, Number
 
 START: Final = "mozzart.sync.start"
 RESULT: Final = "mozzart.sync.result"
@@ -70,9 +70,23 @@ class SyncRun(Totals):
     results: tuple[MailboxResult, ...] = ()
 
 
+class RefusedMessage(_Model):
+    """A message that the server lists and does not give, asked for `tries` times since `since`; not again before
+    `next_try`."""
+
+    uid: Number
+    reason: ErrorText
+    since: AwareDatetime
+    tries: Count
+    next_try: AwareDatetime
+
+
 class MailboxLive(_Model):
     """What only the syncer knows of a mailbox at this moment. `connection` names the session state of the live
-    connection ("idling", "connecting", "backing off", "polling", …)."""
+    connection ("idling", "connecting", "backing off", "polling", …).
+
+    Nothing is asked of the server before `paused_until`; `error` has the reason. `refused` are the first 20 of
+    `refused_count`."""
 
     account: str
     mailbox: str
@@ -81,6 +95,10 @@ class MailboxLive(_Model):
     in_flight: int
     in_flight_bytes: int
     error: ErrorText = ""
+    failing_since: AwareDatetime | None = None
+    paused_until: AwareDatetime | None = None
+    refused: tuple[RefusedMessage, ...] = ()
+    refused_count: Count = 0
 
 
 class MailboxStates(_Model):

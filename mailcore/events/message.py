@@ -17,8 +17,19 @@ from mailcore.events.subject import subject
 SPEC_VERSION: Final = "1.0"
 BODY_BUCKET: Final = "mail-bodies"
 _DATAREF: Final = f"nats-object://{BODY_BUCKET}/"
+DEFECTS: Final = "mozzart-defects"
+_DEFECTS: Final = re.compile(r"[a-z0-9-]+(,[a-z0-9-]+)*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _FLAGS_BYTES: Final = 16 << 10  # a message with more keywords than this names the first ones only
+
+SIZE_DIFFERS: Final = "size-differs"
+INTERNALDATE_INVALID: Final = "internaldate-invalid"
+MEANINGS: Final = {
+    SIZE_DIFFERS: "RFC822.SIZE is another number than the message has bytes",
+    INTERNALDATE_INVALID: "INTERNALDATE is no date; the time of receipt is the Date field's, or that of fetching",
+}
+"""The defects that show when a message is fetched, as those of `mailcore.mime.defects` show when it is parsed. The
+names are stored: they may be added to, not changed."""
 
 
 class Kind(StrEnum):
@@ -42,7 +53,7 @@ class MessageEvent:
 
     `size` and `sha256` are those of the whole RFC 5322 bytes. `body` is those bytes, or empty when they lie in the
     object store under `object_name` (claim check). `pushed_at` is when the server's hint came (or the sweep that found
-    it began), `published_at` when the event was made. Times are aware, in UTC.
+    it began), `published_at` when the event was made. Times are aware, in UTC. `defects` are names out of MEANINGS.
     """
 
     identity: Identity
@@ -56,6 +67,7 @@ class MessageEvent:
     flags: tuple[str, ...] = ()
     body: bytes = b""
     object_name: str = ""
+    defects: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -83,6 +95,8 @@ class MessageEvent:
         }
         if self.object_name:
             out["ce-dataref"] = dataref(self.object_name)
+        if self.defects:
+            out[DEFECTS] = ",".join(self.defects)
         return out
 
     @classmethod
@@ -95,6 +109,9 @@ class MessageEvent:
         sha256 = _required(headers, "ce-sha256")
         if not _SHA256.fullmatch(sha256):
             raise EventError(f"ce-sha256 is no SHA-256: {sha256[:80]!r}")
+        defects = headers.get(DEFECTS, "")
+        if defects and not _DEFECTS.fullmatch(defects):
+            raise EventError(f"{DEFECTS} is no list of words: {defects[:200]!r}")
         try:
             event = cls(
                 identity=Identity.parse(_required(headers, "ce-id")),
@@ -110,6 +127,7 @@ class MessageEvent:
                 ),
                 body=body,
                 object_name=unquote(dataref.removeprefix(_DATAREF)),
+                defects=tuple(defects.split(",")) if defects else (),
             )
         except ValueError as error:
             raise EventError(f"not a message event: {error}") from error

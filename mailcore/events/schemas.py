@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mailcore.events import asyncapi, control, dead_letter
-from mailcore.events.message import BODY_BUCKET, SPEC_VERSION, FoundBy, Kind, ce_type
+from mailcore.events.message import BODY_BUCKET, DEFECTS, SPEC_VERSION, FoundBy, Kind, ce_type
 from mailcore.events.thin import TYPES
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -62,6 +62,11 @@ def _headers(title: str, required: dict[str, Any], optional: dict[str, Any] | No
 
 
 _REDRIVEN: Final = {**_DECIMAL, "description": "the dead letter that this was before it was tried again"}
+_NOTICED: Final = {
+    "type": "string",
+    "pattern": "^[a-z0-9-]+(,[a-z0-9-]+)*$",
+    "description": "what was wrong with what the server said of the message, with commas between; absent when nothing",
+}
 
 
 def _message_facts() -> dict[str, Any]:
@@ -86,7 +91,7 @@ def _message_headers() -> dict[str, Any]:
     return _headers(
         "MessageHeaders",
         {"Nats-Msg-Id": {"type": "string", "pattern": f"^{_IDENTITY}(/redrive/[1-9][0-9]*)?$"}, **_message_facts()},
-        {"ce-dataref": _dataref(BODY_BUCKET), dead_letter.REDRIVEN: _REDRIVEN},
+        {"ce-dataref": _dataref(BODY_BUCKET), DEFECTS: _NOTICED, dead_letter.REDRIVEN: _REDRIVEN},
     )
 
 

@@ -21,6 +21,13 @@ _BLANK: Final = re.compile(rb" *\Z")
 _FLAGS: Final = re.compile(rb"\(([^()\"]*)\)")
 _TOKEN: Final = re.compile(rb" *(?:(\()|(\))|\"([^\"\\]*(?:\\.[^\"\\]*)*)\"|([^ ()\"]+))", re.DOTALL)
 _DATE: Final = re.compile(rb" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-]\d{4})\Z")
+# As headers have it (RFC 5322 §3.3) and what lies between: a weekday, spaces for hyphens, no seconds, a zone by name.
+_LAX_DATE: Final = re.compile(
+    rb" *(?:[A-Za-z]{3,9}\.?,? +)?(\d{1,2})[- ]([A-Za-z]{3})[a-z]{0,6}[- ](\d{4}),? +(\d{1,2}):(\d\d)(?::(\d\d))?"
+    rb"(?:\.\d{1,9})? *(?:([+-]\d\d:?\d\d)|UTC?|GMT|Z)(?: *\([^()]*\))? *\Z",
+    re.IGNORECASE,
+)
+_MAX_DATE: Final = 80
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 _MONTHS: Final = {
     month.encode("ascii"): number
@@ -53,7 +60,7 @@ def parse_usual(head: bytes, unit: Unit) -> Fetch | None:
         return None
     return Fetch(
         int(seq),
-        int(uid),
+        int(uid) or None,
         tuple(flags.decode("utf-8", "replace").split()),
         parse_internaldate(internaldate),
         int(size),
@@ -63,14 +70,23 @@ def parse_usual(head: bytes, unit: Unit) -> Fetch | None:
 
 
 def parse_internaldate(raw: bytes) -> datetime | None:
-    """date-time of RFC 9051 §9 in UTC; None for what is no date, as a wrong date must not stop a mailbox."""
-    found = _DATE.match(raw)
+    """date-time of RFC 9051 §9 in UTC, also as headers write it; None for what is no date (Domino says `00-Jan-0000
+    00:00:00 +0000`), as a wrong date must not stop a mailbox."""
+    found = _DATE.match(raw) or (_LAX_DATE.match(raw) if len(raw) <= _MAX_DATE else None)
     if not found:
         return None
     day, month, year, hour, minute, second, zone = found.groups()
     try:
-        local = datetime(int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
-        offset = int(zone)
+        local = datetime(
+            int(year),
+            _MONTHS[month.lower()],
+            int(day),
+            int(hour),
+            int(minute),
+            min(int(second or 0), 59),  # 60 is a leap second (RFC 5322 §3.3)
+            tzinfo=UTC,
+        )
+        offset = int((zone or b"0").replace(b":", b""))
         if offset == 0:
             return local
         hours, minutes = divmod(abs(offset), 100)
@@ -110,7 +126,7 @@ class _Reader:
             self._at = item.end()
             name = item[1].upper()
             if name == b"UID":
-                uid = self._number(MAX_UID)
+                uid = self._number(MAX_UID) or None  # 0 is nobody's (nz-number, RFC 9051 §9)
             elif name == b"FLAGS":
                 flags = self._flags()
             elif name == b"INTERNALDATE":

@@ -33,6 +33,10 @@ class News:
         self.exists = None
         self.take()
 
+    def doubt(self) -> None:
+        """Something was told of the number of messages that we could not read."""
+        self.exists = None
+
     def take(self) -> tuple[tuple[Hint, ...], datetime | None]:
         """All hints since the last call, in order, and when the first one came."""
         taken, since = tuple(self._hints), self._since

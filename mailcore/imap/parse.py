@@ -1,7 +1,8 @@
 """Units → typed responses (RFC 9051 §7, §9). Pure; raises nothing but ProtocolError, and linear in the unit.
 
-What we have no use for becomes Other; only what we rely on is checked. Errors name the response, never its content:
-that may be somebody's mail.
+What we have no use for becomes Other; only what we rely on is checked, and what fails becomes Unreadable: it costs what
+it speaks of, not the connection. A line that is no response at all is a ProtocolError. Both name the response, never
+its content: that may be somebody's mail.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from mailcore.imap.response import (
     Search,
     StatusItem,
     Tagged,
+    Unreadable,
     Vanished,
 )
 from mailcore.imap.sequence import MAX_UID, UidSet
@@ -55,7 +57,7 @@ def parse(unit: Unit) -> Response:
     head = unit[0]
     assert isinstance(head, bytes)
     if head.startswith(b"*"):
-        return parse_usual(head, unit) or _untagged(head, unit)
+        return parse_usual(head, unit) or _untagged_or_unreadable(head, unit)
     if head.startswith(b"+"):
         return Continuation(_text(head[1:].lstrip(b" ")))
     tagged = _TAGGED.match(head)
@@ -65,6 +67,16 @@ def parse(unit: Unit) -> Response:
     if not head and len(unit) == 1:
         return Other("", b"")  # some servers send an empty line now and then
     raise ProtocolError("the server sent a line that is neither tagged nor untagged nor a continuation")
+
+
+def _untagged_or_unreadable(head: bytes, unit: Unit) -> Response:
+    try:
+        return _untagged(head, unit)
+    except ProtocolError as error:
+        numbered = _NUMBERED.match(head)
+        named = _NAMED.match(head)
+        name = numbered[2] if numbered else named[1] if named else b""
+        return Unreadable(name.upper().decode("ascii"), str(error))
 
 
 def _untagged(head: bytes, unit: Unit) -> Response:
@@ -116,9 +128,10 @@ def _search(unit: Unit, start: int) -> Search:
     modseq = _MODSEQ.search(line, max(start, len(line) - 64)) if line.endswith(b")") else None
     numbers: list[int] = []
     for word in line[start : modseq.start() if modseq else len(line)].split():
-        if len(word) > 10 or not word.isdigit() or not 0 < (number := int(word)) <= MAX_UID:
+        if len(word) > 20 or not word.isdigit():
             raise ProtocolError("the server sent a SEARCH result that is no number")
-        numbers.append(number)
+        if 0 < (number := int(word)) <= MAX_UID:  # some servers list 0, which nothing can have (nz-number, RFC 9051 §9)
+            numbers.append(number)
     return Search(tuple(numbers), int(modseq[1]) if modseq else None)
 
 
@@ -138,7 +151,7 @@ def _esearch(unit: Unit, start: int) -> ESearch:
     return ESearch(
         tag=_text(tag[1]) if tag else "",
         uid=by_uid is not None,
-        all=UidSet.parse(every.decode("ascii")) if every is not None else None,
+        all=_uids(every.decode("ascii"), "ESEARCH") if every is not None else None,
         min=_number(found.get(b"MIN")),
         max=_number(found.get(b"MAX")),
         count=_number(found.get(b"COUNT")),
@@ -157,7 +170,15 @@ def _number(digits: bytes | None) -> int | None:
 def _vanished(unit: Unit, start: int) -> Vanished:
     line = _only(unit, "VANISHED")
     earlier = _EARLIER.match(line, start)
-    return Vanished(UidSet.parse(_text(line[earlier.end() if earlier else start :].strip())), earlier is not None)
+    uids = _text(line[earlier.end() if earlier else start :].strip())
+    return Vanished(_uids(uids, "VANISHED"), earlier is not None)
+
+
+def _uids(text: str, kind: str) -> UidSet:
+    try:
+        return UidSet.parse(text, lax=True)
+    except ProtocolError:
+        raise ProtocolError(f"the server sent a {kind} that is no set of UIDs") from None
 
 
 def _list(unit: Unit, start: int) -> ListItem:

@@ -136,6 +136,15 @@ class Other:
     line: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An untagged response that is framed well and says nothing that we understand: its name (upper case) and what is
+    wrong with it, without its content."""
+
+    name: str
+    fault: str
+
+
 Response = (
     Fetch
     | Exists
@@ -151,4 +160,5 @@ Response = (
     | Tagged
     | Continuation
     | Other
+    | Unreadable
 )

@@ -68,8 +68,9 @@ class UidSet:
         return cls._of(merged)
 
     @classmethod
-    def parse(cls, text: str) -> UidSet:
-        """The inverse of `str()`; takes any sequence-set of numbers (no `*`). Raises ProtocolError."""
+    def parse(cls, text: str, *, lax: bool = False) -> UidSet:
+        """The inverse of `str()`; takes any sequence-set of numbers (no `*`). With `lax` a 0, which some servers list
+        and which is no UID (nz-number), is left out. Raises ProtocolError."""
         if not text:
             return cls()
         ranges: list[Range] = []
@@ -78,6 +79,8 @@ class UidSet:
             if not (_is_number(low) and (_is_number(high) if colon else True)):
                 raise ProtocolError(f"not a set of UIDs: {text[:80]!r}")
             ranges.append((int(low), int(high) if colon else int(low)))
+        if lax:
+            ranges = [(max(1, min(pair)), max(pair)) for pair in ranges if max(pair) > 0]
         try:
             return cls.from_ranges(ranges)
         except ValueError as error:

@@ -1,6 +1,7 @@
 """What the drivers raise → StoreError with scope and retry. Pure.
 
-A refused row (scope MESSAGE, retry NEVER) is the message's fault; everything else is the database's and passes (I8).
+A refused row (scope MESSAGE, retry NEVER) is the message's fault; everything else of theirs is the database's and
+passes (I8). What neither a driver nor the system raised is a bug of ours.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError, DisconnectionError, PendingRollbackError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mailcore.errors import Retry, Scope, StoreError
 
@@ -19,11 +22,38 @@ _ROW_CLASSES: Final = frozenset({"22", "23", "54"})
 _NO_TABLE: Final = frozenset({"42P01", "42703"})
 _LOCKED: Final = "55P03"
 _SQLITE_ROW: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError)
-# What our types and the drivers raise for a value that they cannot encode: lone surrogates, naive times, 65-bit
-# numbers.
+# What the drivers raise for a value that they cannot encode: lone surrogates, 65-bit numbers.
 _VALUE: Final = (ValueError, OverflowError, TypeError)
 
-FAILURES: Final = (SQLAlchemyError, sqlite3.Error, OSError, *_VALUE)
+
+class ValueRefused(Exception):
+    """A value that the driver could not encode."""
+
+
+_DATABASE: Final = (
+    DBAPIError,
+    DisconnectionError,
+    PendingRollbackError,
+    PoolTimeout,
+    sqlite3.Error,
+    OSError,
+    ValueRefused,
+)
+
+
+def values_refused(context: ExceptionContext) -> ValueRefused | None:
+    """For SQLAlchemy's event `handle_error`, which alone can tell the driver's ValueError from one of ours: it comes
+    while a statement is with the driver, and is none of the driver's own errors."""
+    error = context.original_exception
+    if context.sqlalchemy_exception is None and context.statement is not None and isinstance(error, _VALUE):
+        return ValueRefused(str(error))
+    return None
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether it is a bug of ours."""
+    # asyncpg's own, which it raises while it connects, without importing it for those who have SQLite.
+    return not isinstance(error, _DATABASE) and not type(error).__module__.startswith("asyncpg.")
 
 
 def store_error(error: BaseException, doing: str) -> StoreError:
@@ -70,4 +100,4 @@ def _row_refused(error: BaseException) -> bool:
     sqlstate = getattr(error, "sqlstate", None)
     if sqlstate is not None:
         return str(sqlstate)[:2] in _ROW_CLASSES
-    return isinstance(error, (*_SQLITE_ROW, *_VALUE))
+    return isinstance(error, (*_SQLITE_ROW, ValueRefused, *_VALUE))

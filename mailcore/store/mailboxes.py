@@ -14,7 +14,8 @@ from mailcore.store.schema import mailboxes
 
 
 def _state(row: Row[Any]) -> MailboxState:
-    return MailboxState(**row._mapping)
+    columns = dict(row._mapping)
+    return MailboxState(**{**columns, "refused": tuple(columns["refused"])})
 
 
 def load(connection: Connection, key: MailboxKey) -> MailboxState | None:

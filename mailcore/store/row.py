@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
+
+
+class Refused(TypedDict):
+    """A message that the server lists and does not give. `reason` is in the server's words where it had any; `since`
+    and `next_try` are RFC 3339 in UTC, `tries` is how often it was asked for."""
+
+    uid: int
+    reason: str
+    since: str
+    tries: int
+    next_try: str
 
 
 class MailboxColumns(TypedDict, total=False):
@@ -25,12 +37,17 @@ class MailboxColumns(TypedDict, total=False):
     last_sync_status: str
     last_error: str
     last_error_at: datetime | None
+    refused: Sequence[Refused]
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxState:
     """One mailbox. `first_seen_at` and `first_uidvalidity` tell when and in which generation we first saw it;
-    `first_uidnext` is UIDNEXT at the start of the generation `uidvalidity`: UIDs from there on have arrived since."""
+    `first_uidnext` is UIDNEXT at the start of the generation `uidvalidity`: UIDs from there on have arrived since.
+
+    `last_sync_status` is `ok`, `running` (something that is listed is still to be fetched), `incomplete` (something is
+    refused, or the look was not whole), `failed`, or empty before the first sweep. `refused` has 1,000 entries at
+    most."""
 
     id: int
     account: str
@@ -50,6 +67,7 @@ class MailboxState:
     last_sync_status: str = ""
     last_error: str = ""
     last_error_at: datetime | None = None
+    refused: tuple[Refused, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,8 @@ mailboxes: Final = Table(
     Column("last_sync_status", String(20), nullable=False, server_default=text("''")),
     Column("last_error", Text, nullable=False, server_default=text("''")),
     Column("last_error_at", UtcDateTime),
+    # What the server lists and does not give: `row.Refused`, in the order of the UIDs.
+    Column("refused", Json, nullable=False, server_default=text("'[]'")),
     UniqueConstraint("account", "mailbox", name="mailbox_app_mailboxstate_account_mailbox_uniq"),
     sqlite_autoincrement=True,
 )

@@ -18,6 +18,7 @@ from typing import Any, Final, Self, TypeVar
 import aiosqlite
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
+from mailcore.store.failure import values_refused
 from mailcore.store.transactions import OPTIONS, Transactions
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class Sqlite(Transactions):
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         self._engine = create_engine(url.set(drivername="sqlite"), poolclass=NullPool, **OPTIONS)
         event.listen(self._engine, "connect", _on_connect)
+        event.listen(self._engine, "handle_error", values_refused, retval=True)
         # SQLite has one writer: a queue in here is fairer and quicker than its busy timeout.
         self._writer = asyncio.Lock()
         # In memory each connection is a database of its own, so there is but one.

@@ -1,4 +1,5 @@
-"""The database of one process, behind methods that take and give our own types and raise StoreError alone."""
+"""The database of one process, behind methods that take and give our own types and raise StoreError, or Fault,
+alone."""
 
 from __future__ import annotations
 
@@ -8,11 +9,12 @@ from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from sqlalchemy import Connection
 
-from mailcore.errors import Scope, StoreError
+from mailcore.errors import MozzartError, Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
+from mailcore.fault import told
 from mailcore.store import audit, lookup, mailboxes, messages, migration, pruning, reading
 from mailcore.store.engine import Engine, make_engine, parse_url
-from mailcore.store.failure import FAILURES, store_error
+from mailcore.store.failure import is_fault, store_error
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessagePage, StoredAt
 from mailcore.store.row import Location, MailboxColumns, MailboxState, MessageRow, Move, Slot, StoredOrigin
 
@@ -24,7 +26,7 @@ class Store:
     """One per process; any task of its event loop may call it at any time.
 
     Every method raises StoreError: scope MESSAGE and retry NEVER when the database refused a row, scope PROCESS and
-    retry LATER when it was not available. Every write may be repeated.
+    retry LATER when it was not available. A bug of ours is a Fault, and in the log. Every write may be repeated.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -177,7 +179,11 @@ class Store:
     async def _run(self, doing: str, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False) -> T:
         try:
             return await self._engine.run(work, writes=writes, unhurried=unhurried)
-        except FAILURES as error:
+        except MozzartError:
+            raise
+        except Exception as error:
+            if is_fault(error):
+                raise told(error, doing) from error
             failure = store_error(error, doing)
             if failure.scope is Scope.MAILBOX:
                 self._mailbox_ids = {}

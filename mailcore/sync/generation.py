@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final, Literal
 
 from mailcore.events.message import Kind
+from mailcore.imap.sequence import MAX_UID, UidSet
+
+_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would follow the locale
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,18 @@ class Birth:
         if uid >= self.uidnext or (not self.first and received_at >= self.seen_at):
             return Kind.NEW
         return Kind.BACKFILL
+
+    def arrived(self, uids: UidSet) -> UidSet:
+        """Those of `uids` that are in scope whatever IMAP_BACKFILL says."""
+        return uids & UidSet.from_ranges([(self.uidnext, MAX_UID)])
+
+    def criteria(self, backfill: Literal["all", "none"] | int) -> str:
+        """IMAP_BACKFILL as SEARCH criteria for what is in scope besides: "ALL", "" for nothing, or "SINCE …", which
+        knows days only (RFC 9051 §6.4.4), so one day more is asked for than is needed."""
+        if backfill == "all" or (backfill == "none" and self.first):
+            return "ALL" if backfill == "all" else ""
+        since = self.seen_at - timedelta(days=(0 if backfill == "none" else int(backfill)) + 1)
+        return f"SINCE {since.day}-{_MONTHS[since.month - 1]}-{since.year}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,11 @@ class OldGenerations:
 
     def __bool__(self) -> bool:
         return bool(self._by_hash)
+
+    def add(self, sha256: str, place: OldPlace) -> None:
+        """It was stored when its generation had ended already."""
+        if place not in self._settled and place not in self._by_hash.get(sha256, ()):
+            self._by_hash[sha256].append(place)
 
     def take(self, sha256: str) -> OldPlace | None:
         """The place to rebind from, or None: the mail is unknown."""

@@ -33,6 +33,11 @@ def leaves(error: BaseException) -> list[BaseException]:
     return [error]
 
 
+def errors_alone(error: BaseException) -> bool:
+    """Whether it is no cancellation, nor holds one."""
+    return all(isinstance(leaf, Exception) for leaf in leaves(error))
+
+
 def verdict(error: BaseException) -> Verdict:
     """The broadest scope in the group decides; a bug of ours outranks all, so that it is seen."""
     worst: Verdict | None = None
@@ -50,7 +55,14 @@ def verdict(error: BaseException) -> Verdict:
     return worst
 
 
-def pause(attempt: int, found: Verdict, chance: Callable[[], float]) -> float:
+def pause(
+    attempt: int,
+    found: Verdict,
+    chance: Callable[[], float],
+    *,
+    first: float = FIRST_PAUSE,
+    longest: float = LONGEST_PAUSE,
+) -> float:
     """Seconds to wait before attempt `attempt + 1` (the first attempt is 1). `chance` gives a number in [0, 1).
 
     Half of an exponential step is kept, half is jitter, so that a thousand clients do not come back at once and none
@@ -59,8 +71,8 @@ def pause(attempt: int, found: Verdict, chance: Callable[[], float]) -> float:
     """
     if found.retry is Retry.NOW and attempt <= 1:
         return 0.0
-    slow = found.retry is Retry.NEVER
-    first, longest = (SLOW_FIRST_PAUSE, SLOW_LONGEST_PAUSE) if slow else (FIRST_PAUSE, LONGEST_PAUSE)
+    if found.retry is Retry.NEVER:
+        first, longest = SLOW_FIRST_PAUSE, SLOW_LONGEST_PAUSE
     step = min(longest, first * 2.0 ** min(attempt - 1, 32))
     wait = step / 2 + chance() * step / 2
     return max(wait, found.retry_after or 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -14,6 +15,8 @@ from mailcore.imap.quote import command as chunks_of
 from mailcore.imap.response import Fetch, Response, Tagged
 from mailcore.imap.sequence import UidSet
 from mailcore.imap.session import Event
+
+MAX_BEGUN: Final = 8 << 20  # bytes of bodies whose date or size is still to come
 
 # aioimaplib's table of commands and the states that allow them, with what it does not know.
 COMMANDS: Final = {
@@ -59,10 +62,12 @@ class ImapCommand(base.Command):  # type: ignore[misc]  # aioimaplib is not type
         self.title = f"{name} {words[1].decode('ascii')}" if name == "UID" and isinstance(words[1], bytes) else name
         first, *rest = chunks_of(words, nonsync=nonsync)
         self._chunks = deque((tag.encode("ascii") + b" " + first, *rest, *more))
+        self.secret = name in ("LOGIN", "AUTHENTICATE")  # its arguments are credentials
         self._sent = False
         self.future: asyncio.Future[Tagged] = loop.create_future()
         self.future.add_done_callback(_retrieve)
         self.untagged: list[Response] = []
+        self.exists: int | None = None  # the number of messages that was known when it ended
         self.on_sent, self.on_ok, self.on_refused = _EVENTS.get(name, (None, None, None))
 
     alone = True
@@ -83,6 +88,9 @@ class ImapCommand(base.Command):  # type: ignore[misc]  # aioimaplib is not type
         """Take message data that this command asked for."""
         return False
 
+    def renumbered(self) -> None:
+        """A message was expunged: sequence numbers that are known are so no more (RFC 9051 §7.5.1)."""
+
     def finished(self, tagged: Tagged) -> None:
         if not self.future.done():
             self.future.set_result(tagged)
@@ -93,9 +101,12 @@ class ImapCommand(base.Command):  # type: ignore[misc]  # aioimaplib is not type
 
 
 class FetchCommand(ImapCommand):
-    """UID FETCH; several may be in flight. `take` gets each message as soon as all that was asked for is there.
+    """UID FETCH; several may be in flight. `take` gets each message as soon as all that was asked for is there, and at
+    the command's end what of it the server gave.
 
-    `uids` None stands for an open range (`n:*`): any UID may come, even one below n (RFC 9051 §6.4.9).
+    `uids` None stands for an open range (`n:*`): any UID may come, even one below n (RFC 9051 §6.4.9). `origin` is the
+    offset of the body that was asked for, None where none was. `complete` says that nothing is to come any more,
+    `enough` that what came is worth giving at the end.
     """
 
     alone = False
@@ -108,38 +119,98 @@ class FetchCommand(ImapCommand):
         *,
         loop: asyncio.AbstractEventLoop,
         uids: UidSet | None,
+        origin: int | None,
         complete: Callable[[Fetch], bool],
+        enough: Callable[[Fetch], bool],
         take: Callable[[Fetch], None],
     ) -> None:
         super().__init__("UID", tag, (b"FETCH", sequence.encode("ascii"), items), loop=loop)
         self._uids = uids
+        self._origin = origin
         self._complete = complete
+        self._enough = enough
         self._take = take
         self._begun: dict[int, Fetch] = {}
+        self._begun_octets = 0
+        self._uid_of: dict[int, int] = {}  # of what has begun, by sequence number
         self._taken: set[int] = set()
 
     def claim(self, fetch: Fetch) -> bool:
-        """False: it is not ours, or it is a flag update, which is news to the mailbox as well."""
-        uid = fetch.uid
+        """False: it is not ours, or it is a flag update, which is news to the mailbox as well. What has no UID is ours
+        only as the rest of a message whose number we know; it is never taken for another one."""
+        uid = fetch.uid if fetch.uid is not None else self._uid_of.get(fetch.seq)
         if uid is None or uid in self._taken or (self._uids is not None and uid not in self._uids):
             return False
-        begun = self._begun.pop(uid, None) if self._begun else None
+        body = fetch.sections.get("")
+        if body is not None and (self._origin is None or body.origin not in (self._origin, None)):
+            return False  # another command asked for it
+        begun = self._begun.get(uid)
         if begun is not None:
+            if body is not None and "" in begun.sections:
+                return False
+            self._forget(uid, begun)
             fetch = _merge(begun, fetch)
-        if not self._complete(fetch):
-            self._begun[uid] = fetch
-            return not (fetch.flags is not None and fetch.size is None and not fetch.sections)
+        elif fetch.uid is None:
+            return False
+        if self._complete(fetch):
+            self._give(uid, fetch)
+            return True
+        self._begun[uid] = fetch
+        self._begun_octets += _octets(fetch)
+        self._uid_of[fetch.seq] = uid
+        while self._begun_octets > MAX_BEGUN:  # the rest of a message comes soon or never
+            oldest, given = next(iter(self._begun.items()))
+            self._forget(oldest, given)
+            if self._enough(given):
+                self._give(oldest, given)
+        return not (fetch.flags is not None and fetch.size is None and not fetch.sections)
+
+    def renumbered(self) -> None:
+        self._uid_of.clear()
+
+    def finished(self, tagged: Tagged) -> None:
+        for uid, fetch in self._begun.items():
+            if self._enough(fetch):
+                self._give(uid, fetch)
+        self._begun.clear()
+        super().finished(tagged)
+
+    def _forget(self, uid: int, begun: Fetch) -> None:
+        del self._begun[uid]
+        self._begun_octets -= _octets(begun)
+        self._uid_of.pop(begun.seq, None)
+
+    def _give(self, uid: int, fetch: Fetch) -> None:
         self._taken.add(uid)
         if not self.future.cancelled():
             self._take(fetch)
-        return True
+
+
+class UidsCommand(ImapCommand):
+    """UID FETCH n:* (UID): `uids` are those that were given, `whole` is False when a message came without one."""
+
+    def __init__(self, tag: str, first: int, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__("UID", tag, (b"FETCH", b"%d:*" % first, b"(UID)"), loop=loop)
+        self.uids = array("L")
+        self.whole = True
+
+    def claim(self, fetch: Fetch) -> bool:
+        if fetch.uid is not None:
+            self.uids.append(fetch.uid)
+        elif fetch.flags is None:
+            self.whole = False
+        return fetch.flags is None  # a flag update is news as well
+
+
+def _octets(fetch: Fetch) -> int:
+    return sum(len(section.data or b"") for section in fetch.sections.values())
 
 
 def _merge(old: Fetch, new: Fetch) -> Fetch:
     """A server may send the items of one message in several responses."""
     return Fetch(
         new.seq,
-        new.uid,
+        old.uid,
         new.flags if new.flags is not None else old.flags,
         new.internaldate or old.internaldate,
         new.size if new.size is not None else old.size,

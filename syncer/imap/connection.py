@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Iterable
-from typing import Final, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Retry, Scope
 from mailcore.imap import name as mailbox_name
@@ -17,24 +18,36 @@ from mailcore.imap.response import (
     Exists,
     Fetch,
     ListItem,
-    Response,
     Search,
     Section,
     StatusItem,
     Tagged,
+    Unreadable,
 )
-from mailcore.imap.sequence import UidSet
+from mailcore.imap.sequence import MAX_UID, UidSet
 from mailcore.imap.session import State
-from syncer.imap.command import FetchCommand, ImapCommand
+from syncer.imap.command import FetchCommand, ImapCommand, UidsCommand
 from syncer.imap.link import Link
-from syncer.imap.model import Endpoint, FetchedMessage, Listed, MailboxStatus, MessageGone, Push, Selected
+from syncer.imap.model import (
+    Endpoint,
+    FetchedMessage,
+    IdleRefused,
+    Listed,
+    Listing,
+    MailboxStatus,
+    MessageGone,
+    Push,
+    Selected,
+)
 from syncer.imap.stream import MessageStream, message
 
 __all__ = [
     "Endpoint",
     "FetchedMessage",
+    "IdleRefused",
     "ImapConnection",
     "Listed",
+    "Listing",
     "MailboxStatus",
     "MessageGone",
     "MessageStream",
@@ -43,6 +56,7 @@ __all__ = [
 ]
 
 DONE_DEADLINE: Final = 10.0  # seconds from DONE to the end of IDLE
+MAX_MODSEQ: Final = (1 << 63) - 1  # RFC 7162 §7
 SEQUENCE_CHARS: Final = 7000  # RFC 7162 §4: a command line of at most 8,192 octets
 _FACTS: Final = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
 _OPEN_RANGE: Final = re.compile(r"[1-9][0-9]{0,9}:\*\Z")
@@ -55,6 +69,22 @@ class ImapConnection(Link):
     Every method raises ImapError: ConnectionLost or ProtocolError when the connection is gone (then it is `closed`),
     CommandFailed when the server refused.
     """
+
+    @property
+    def exists(self) -> int | None:
+        """The number of messages in the selected mailbox, as EXISTS and EXPUNGE have told it so far."""
+        return self._protocol.news.exists
+
+    @contextmanager
+    def silence(self, seconds: float) -> Iterator[None]:
+        """For the time of the block the server may owe an answer for so long without sending a byte."""
+        flow = self._protocol.flow
+        before = flow.silence
+        flow.expect(seconds)
+        try:
+            yield
+        finally:
+            flow.expect(before)
 
     async def noop(self) -> None:
         self._ok("NOOP", await self._run("NOOP"))
@@ -73,15 +103,21 @@ class ImapConnection(Link):
         self._selected = mailbox
         command = self._command("SELECT", Text(mailbox_name.encode(mailbox)), *condstore)
         self._ok("SELECT", await self._protocol.execute(command))
-        codes = _codes(command.untagged)
-        if "UIDVALIDITY" not in codes:
-            raise CommandFailed(f"{self.endpoint}: the server has no UIDVALIDITY for {mailbox!r}, so no stable UIDs")
+        codes = {item.code: item.argument for item in command.untagged if isinstance(item, Condition)}
+        uidvalidity = _number(codes.get("UIDVALIDITY"), MAX_UID)
+        if uidvalidity is None:
+            told = f"UIDVALIDITY {codes['UIDVALIDITY'][:40]!r}" if "UIDVALIDITY" in codes else "no UIDVALIDITY"
+            raise CommandFailed(
+                f"{self.endpoint}: the server has {told} for {mailbox!r}, so no UIDs to rely on; "
+                f"it must be 1 to {MAX_UID} (RFC 9051 §9)",
+                retry=Retry.LATER,
+            )
         exists = [item.count for item in command.untagged if isinstance(item, Exists)]
         return Selected(
-            uidvalidity=codes["UIDVALIDITY"],
-            uidnext=codes.get("UIDNEXT"),
-            exists=exists[-1] if exists else 0,
-            highestmodseq=codes.get("HIGHESTMODSEQ"),
+            uidvalidity=uidvalidity,
+            uidnext=_number(codes.get("UIDNEXT"), MAX_UID + 1),
+            exists=exists[-1] if exists else None,
+            highestmodseq=_number(codes.get("HIGHESTMODSEQ"), MAX_MODSEQ),
         )
 
     async def unselect(self) -> None:
@@ -96,48 +132,74 @@ class ImapConnection(Link):
 
     async def status(self, mailbox: str) -> MailboxStatus:
         """STATUS in one round trip; in two for the selected mailbox, of which servers may tell what they told last
-        (RFC 9051 §6.3.11)."""
+        (RFC 9051 §6.3.11). A refusal of STATUS alone is no error: SELECT and SEARCH tell as much."""
         if mailbox == self._selected and self.state is State.SELECTED:
             await self.noop()
         items = [b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"]
         if "CONDSTORE" in self.capabilities:
             items.append(b"HIGHESTMODSEQ")
         command = self._command("STATUS", Text(mailbox_name.encode(mailbox)), b"(" + b" ".join(items) + b")")
-        self._ok("STATUS", await self._protocol.execute(command))
+        tagged = await self._protocol.execute(command)
+        if tagged.status != "OK" and (error := self._refused("STATUS", tagged)).scope is Scope.ACCOUNT:
+            raise error
         values = next((item.values for item in command.untagged if isinstance(item, StatusItem)), {})
-        try:
-            return MailboxStatus(
-                uidvalidity=values["UIDVALIDITY"],
-                uidnext=values["UIDNEXT"],
-                messages=values["MESSAGES"],
-                highestmodseq=values.get("HIGHESTMODSEQ"),
-            )
-        except KeyError as error:
-            raise CommandFailed(f"{self.endpoint}: STATUS of {mailbox!r} came without {error.args[0]}") from None
+        return MailboxStatus(
+            uidvalidity=_within(values.get("UIDVALIDITY"), 1, MAX_UID),
+            uidnext=_within(values.get("UIDNEXT"), 1, MAX_UID + 1),
+            messages=_within(values.get("MESSAGES"), 0, MAX_UID),
+            highestmodseq=_within(values.get("HIGHESTMODSEQ"), 1, MAX_MODSEQ),
+        )
 
     # ---- messages ----
 
     async def uid_search(self, criteria: str = "ALL") -> UidSet:
         """UIDs in the selected mailbox; a compact ESEARCH (RFC 4731) where offered. `criteria` is ASCII: no CHARSET is
         sent, as some servers refuse any."""
+        return (await self._search(criteria)).uids
+
+    async def uid_search_all(self) -> Listing:
+        """All UIDs, with the number of messages that they should be."""
+        return await self._search("ALL")
+
+    async def _search(self, criteria: str) -> Listing:
         if not _CRITERIA.match(criteria):
             raise ImapError(f"not search criteria: {criteria[:80]!r}")
         extended = (b"RETURN", b"(ALL)") if self.capabilities & {"ESEARCH", "IMAP4REV2"} else ()
         command = self._command("UID", b"SEARCH", *extended, criteria.encode("ascii"))
         self._ok("UID SEARCH", await self._protocol.execute(command))
+        self._check_readable("UID SEARCH", command, "SEARCH", "ESEARCH")
         found = UidSet()
         for item in command.untagged:
             if isinstance(item, ESearch) and item.all is not None and item.tag in ("", command.tag):
                 found |= item.all
             elif isinstance(item, Search):
                 found |= UidSet(item.numbers)
-        return found
+        return Listing(found, command.exists)
+
+    async def uid_fetch_uids(self, first: int = 1) -> UidSet:
+        """The UIDs from `first` on by UID FETCH, which asks another part of the server than SEARCH does: a second
+        witness where that one contradicts EXISTS. Beyond the last UID a server gives the last message (RFC 9051
+        §6.4.9)."""
+        command = UidsCommand(self._protocol.new_tag(), first, loop=self._loop)
+        self._ok("UID FETCH (UID)", await self._protocol.execute(command))
+        self._check_readable("UID FETCH (UID)", command, "FETCH")
+        if not command.whole:
+            raise CommandFailed(f"{self.endpoint}: UID FETCH (UID) gave a message without its UID")
+        return UidSet(uid for uid in command.uids if uid >= first)
+
+    def _check_readable(self, what: str, command: ImapCommand, *names: str) -> None:
+        """A list that lacks what we could not read would look as if that were gone."""
+        for item in command.untagged:
+            if isinstance(item, Unreadable) and item.name in names:
+                raise CommandFailed(f"{self.endpoint}: {what}: {item.fault}")
 
     async def uid_fetch_facts(self, uids: UidSet) -> list[FetchedMessage]:
         """Flags, date and size of each; those that are gone are missing. `body` is None."""
         found: list[FetchedMessage] = []
         for part in uids.lines(SEQUENCE_CHARS):
-            command = self._fetch(str(part), _FACTS, part, _has_size, lambda fetch: found.append(message(fetch, 0)))
+            command = self._fetch(
+                str(part), _FACTS, part, None, _has_facts, lambda _: True, lambda fetch: found.append(message(fetch, 0))
+            )
             tagged = await self._protocol.execute(command)
             if tagged.code != "EXPUNGEISSUED":
                 self._ok("UID FETCH", tagged)
@@ -149,23 +211,19 @@ class ImapConnection(Link):
         stream = MessageStream(self._protocol, limit, lambda tagged: self._refused("UID FETCH", tagged))
         items = b"(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[]<0.%d>)" % limit
         if isinstance(uids, str) and _OPEN_RANGE.match(uids):
-            stream.send(self._fetch(uids, items, None, _has_body, stream.take))
+            stream.send(self._fetch(uids, items, None, 0, _has_all, _has_body, stream.take))
             return stream
         for part in (UidSet.parse(uids) if isinstance(uids, str) else uids).lines(SEQUENCE_CHARS):
-            stream.send(self._fetch(str(part), items, part, _has_body, stream.take))
+            stream.send(self._fetch(str(part), items, part, 0, _has_all, _has_body, stream.take))
         return stream
 
     async def uid_fetch_part(self, uid: int, offset: int, count: int) -> bytes:
         """`count` bytes of the body from `offset` on; fewer at the end, b"" behind it. Raises MessageGone."""
         found: list[Section] = []
-
-        def complete(fetch: Fetch) -> bool:
-            section = fetch.sections.get("")
-            return section is not None and section.origin in (offset, None)
-
-        uids = UidSet((uid,))
         items = b"(UID BODY.PEEK[]<%d.%d>)" % (offset, count)
-        command = self._fetch(str(uid), items, uids, complete, lambda fetch: found.append(fetch.sections[""]))
+        command = self._fetch(
+            str(uid), items, UidSet((uid,)), offset, _has_body, _has_body, lambda got: found.append(got.sections[""])
+        )
         self._protocol.flow.keep(count)
         try:
             tagged = await self._protocol.execute(command)
@@ -182,28 +240,39 @@ class ImapConnection(Link):
             return section.data[:count]
         if tagged.status == "OK" or tagged.code in ("EXPUNGEISSUED", "NONEXISTENT"):
             raise MessageGone(f"{self.endpoint}: message {uid} was expunged before we had all of it", code=tagged.code)
-        raise self._refused("UID FETCH", tagged, Scope.MESSAGE)
+        raise self._refused("UID FETCH", tagged)
 
     def _fetch(
         self,
         sequence: str,
         items: bytes,
         uids: UidSet | None,
+        origin: int | None,
         complete: Callable[[Fetch], bool],
+        enough: Callable[[Fetch], bool],
         take: Callable[[Fetch], None],
     ) -> FetchCommand:
         return FetchCommand(
-            self._protocol.new_tag(), sequence, items, loop=self._loop, uids=uids, complete=complete, take=take
+            self._protocol.new_tag(),
+            sequence,
+            items,
+            loop=self._loop,
+            uids=uids,
+            origin=origin,
+            complete=complete,
+            enough=enough,
+            take=take,
         )
 
     # ---- push ----
 
     async def idle(self, *, refresh: float) -> Push:
         """IDLE (RFC 2177) until the first hint, `interrupt_idle()` or `refresh` seconds. Hints that came at any moment
-        since the last idle() end it at once, without a command."""
+        since the last idle() end it at once, without a command. Raises IdleRefused as well."""
         protocol = self._protocol
         if protocol.failure is not None:
             raise protocol.failure_now()
+        ended = False
         if not protocol.news and not self._idle_interrupted:
             command = self._command("IDLE")
             command.future.add_done_callback(lambda _: protocol.poke())
@@ -211,17 +280,21 @@ class ImapConnection(Link):
             try:
                 protocol.submit(command)
                 await self._sleep(protocol.idle_wake, refresh)
+                ended = command.future.done()
                 protocol.finish_idle()
-                if command.sent or command.future.done():
-                    self._ok("IDLE", await self._end_of_idle(command))
+                if command.sent or ended:
+                    tagged = await self._end_of_idle(command)
+                    if tagged.status != "OK":
+                        raise self._refused("IDLE", tagged, IdleRefused)
             finally:
                 protocol.idle_wake = None
                 command.future.cancel()  # not yet sent: never will be
                 protocol.finish_idle()  # cancelled meanwhile: the connection stays usable, IDLE ends by itself
         interrupted, self._idle_interrupted = self._idle_interrupted, False
         hints, at = protocol.news.take()
-        reason: Literal["push", "refresh", "interrupted"] = "interrupted" if interrupted else "refresh"
-        return Push(hints, "push" if hints else reason, at)
+        if hints:
+            return Push(hints, "push", at)
+        return Push((), "interrupted" if interrupted else "ended" if ended else "refresh")
 
     async def _sleep(self, wake: asyncio.Future[None], seconds: float) -> None:
         try:
@@ -248,12 +321,16 @@ class ImapConnection(Link):
         self._protocol.poke()
 
 
-def _has_size(fetch: Fetch) -> bool:
-    return fetch.size is not None
+def _has_facts(fetch: Fetch) -> bool:
+    return fetch.flags is not None and fetch.internaldate is not None and fetch.size is not None
 
 
 def _has_body(fetch: Fetch) -> bool:
     return "" in fetch.sections
+
+
+def _has_all(fetch: Fetch) -> bool:
+    return _has_body(fetch) and _has_facts(fetch)
 
 
 def _listed(item: ListItem) -> Listed:
@@ -262,7 +339,10 @@ def _listed(item: ListItem) -> Listed:
     return Listed(name, frozenset(item.flags), selectable)
 
 
-def _codes(responses: Iterable[Response]) -> dict[str, int]:
-    """The response codes that carry a number."""
-    conditions = (item for item in responses if isinstance(item, Condition))
-    return {item.code: int(item.argument) for item in conditions if re.fullmatch(r"[0-9]{1,20}", item.argument)}
+def _number(digits: str | None, most: int) -> int | None:
+    """A response code's number, 1 to `most`."""
+    return _within(int(digits), 1, most) if digits is not None and re.fullmatch(r"[0-9]{1,20}", digits) else None
+
+
+def _within(number: int | None, least: int, most: int) -> int | None:
+    return number if number is not None and least <= number <= most else None

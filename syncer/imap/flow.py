@@ -18,7 +18,7 @@ class Flow:
     def __init__(self, loop: asyncio.AbstractEventLoop, silence: float, on_silence: Callable[[], None]) -> None:
         """`on_silence` is called when the server owes an answer and has sent nothing for `silence` seconds."""
         self._loop = loop
-        self._silence = silence
+        self.silence = silence
         self._on_silence = on_silence
         self._transport: asyncio.Transport | None = None
         self._held = 0
@@ -50,13 +50,21 @@ class Flow:
     def watch(self) -> None:
         """From now on the server's silence counts, as long as it owes an answer."""
         if self._timer is None:
-            self._timer = self._loop.call_later(self._silence, self._check)
+            self._timer = self._loop.call_later(self.silence, self._check)
+
+    def expect(self, silence: float) -> None:
+        """From now on so many seconds of silence are too many."""
+        self.silence = silence
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self.watch()
 
     def _check(self) -> None:
         self._timer = None
         if not self._owed():
             return
-        left = self._silence if self._paused else self._last_byte + self._silence - self._loop.time()
+        left = self.silence if self._paused else self._last_byte + self.silence - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check)
         else:

@@ -8,12 +8,12 @@ import ssl
 from collections.abc import Callable
 from typing import Final, Self
 
-from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Scope, TlsFailed
-from mailcore.imap.failure import login_refused, refused
+from mailcore.errors import CommandFailed, ConnectionLost, ImapError, TlsFailed
 from mailcore.imap.quote import Text, nonsync_limit
+from mailcore.imap.refusal import login_refused, refused, said
 from mailcore.imap.response import Tagged
 from mailcore.imap.session import State
-from syncer.imap import tls
+from syncer.imap import tls, trace
 from syncer.imap.command import ImapCommand
 from syncer.imap.login import login_command
 from syncer.imap.model import Endpoint
@@ -29,7 +29,9 @@ class Link:
         """Not yet connected; `start()` does that. Needs the running loop."""
         self.endpoint = endpoint
         self._loop = asyncio.get_running_loop()
-        self._protocol = Protocol(self._loop, where=str(endpoint), silence=endpoint.command_timeout)
+        self._protocol = Protocol(
+            self._loop, where=str(endpoint), silence=endpoint.command_timeout, wire=trace.wire(endpoint)
+        )
         self._dialing: asyncio.Task[None] | None = None
         self._idle_interrupted = False
         self._selected = ""  # the last mailbox that SELECT was sent for
@@ -143,7 +145,7 @@ class Link:
         tagged = await self._run("STARTTLS")
         if tagged.status != "OK":
             check = f"{self.endpoint.setting('port')} and {self.endpoint.setting('use_ssl')}"
-            raise TlsFailed(f"{self.endpoint}: STARTTLS refused: {tagged.text}. Check {check}")
+            raise TlsFailed(f"{self.endpoint}: STARTTLS refused: {said(tagged.code, tagged.text)}. Check {check}")
         if self._protocol.failure is not None:  # something came behind the OK
             raise self._protocol.failure_now()
         try:
@@ -208,8 +210,5 @@ class Link:
         if tagged.status != "OK":
             raise self._refused(what, tagged)
 
-    def _refused(self, what: str, tagged: Tagged, scope: Scope | None = None) -> CommandFailed:
-        error = refused(str(self.endpoint), what, tagged.code, tagged.text)
-        if scope is not None and error.scope is Scope.MAILBOX:
-            error.scope = scope
-        return error
+    def _refused(self, what: str, tagged: Tagged, error: type[CommandFailed] = CommandFailed) -> CommandFailed:
+        return refused(str(self.endpoint), what, tagged.code, tagged.text, error)

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from mailcore.errors import CommandFailed, Retry, Scope
 from mailcore.imap.response import Response
+from mailcore.imap.sequence import UidSet
 from mailcore.settings import Account
 
 
@@ -56,22 +57,32 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Selected:
-    """What SELECT told (RFC 9051 §6.3.2). `uidnext` and `highestmodseq` are None where the server does not say."""
+    """What SELECT told (RFC 9051 §6.3.2). What the server did not say, or what is no such number, is None."""
 
     uidvalidity: int
     uidnext: int | None
-    exists: int
+    exists: int | None
     highestmodseq: int | None
 
 
 @dataclass(frozen=True)
 class MailboxStatus:
-    """What STATUS told (RFC 9051 §6.3.11); `highestmodseq` is None without CONDSTORE."""
+    """What STATUS told (RFC 9051 §6.3.11). What the server did not say, or what is no such number, is None: all of it
+    where STATUS was refused."""
 
-    uidvalidity: int
-    uidnext: int
-    messages: int
+    uidvalidity: int | None
+    uidnext: int | None
+    messages: int | None
     highestmodseq: int | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What UID SEARCH ALL listed, and the number of messages that EXISTS and EXPUNGE had told when it ended (RFC 9051
+    §7.4.1; None if they did not): where the two differ the server contradicts itself, or the mailbox just changed."""
+
+    uids: UidSet
+    exists: int | None
 
 
 @dataclass(frozen=True)
@@ -85,8 +96,8 @@ class Listed:
 
 @dataclass(slots=True)
 class FetchedMessage:
-    """One message of a UID FETCH. `internaldate` is in UTC (1970-01-01 when the server's was no date); `size` is
-    RFC822.SIZE.
+    """One message of a UID FETCH. `internaldate` is in UTC; `size` is RFC822.SIZE as the server announced it. Both are
+    None where the server sent none, or no date and no number.
 
     `body` is None when it was not asked for or the message is gone (NIL). `complete` says that `body` is the whole
     message: it goes by the bytes that came, as some servers' RFC822.SIZE is an estimate.
@@ -94,8 +105,8 @@ class FetchedMessage:
 
     uid: int
     flags: tuple[str, ...]
-    internaldate: datetime
-    size: int
+    internaldate: datetime | None
+    size: int | None
     body: bytes | None = field(default=None, repr=False)
     complete: bool = False
 
@@ -104,12 +115,17 @@ class FetchedMessage:
 class Push:
     """Why idle() ended, and every hint (Exists, Expunge, Vanished, Fetch with flags) since the last one, in order.
 
-    `at` is when the first hint came (aware, UTC); None without hints.
+    `at` is when the first hint came (aware, UTC); None without hints. `ended`: the server ended the IDLE by itself and
+    told nothing.
     """
 
     hints: tuple[Response, ...]
-    reason: Literal["push", "refresh", "interrupted"]
+    reason: Literal["push", "refresh", "interrupted", "ended"]
     at: datetime | None = None
+
+
+class IdleRefused(CommandFailed):
+    """The server offers IDLE and refused it; everything else works."""
 
 
 class MessageGone(CommandFailed):

@@ -4,14 +4,16 @@
    for it, all else to the command in flight and to the mailbox's news. Nothing untagged is dropped between commands.
 2. UID FETCH is pipelined; any other command is alone on the connection. A command leaves when its tagged response has
    come, also if nobody waits for it any more: so the responses never get out of step with the commands.
-3. Whatever ends the connection (loss, BYE, a protocol error, silence, `fail()`) fails all waiters at once.
-4. No line that was sent or received is ever logged.
+3. Whatever ends the connection (loss, BYE, a protocol error, silence, `fail()`) fails all waiters at once. A response
+   that is framed well and cannot be read does not: it was not given.
+4. No line that was sent or received is ever logged; IMAP_TRACE has a file of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import re
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -22,9 +24,10 @@ import aioimaplib.aioimaplib as base
 import structlog
 
 from mailcore.errors import ConnectionLost, ImapError, ProtocolError
-from mailcore.imap.failure import said_bye
+from mailcore.imap.framing import Unit
 from mailcore.imap.news import Hint, News
 from mailcore.imap.parse import names, parse
+from mailcore.imap.refusal import greeting_refused, said_bye
 from mailcore.imap.response import (
     Capability,
     Condition,
@@ -34,16 +37,20 @@ from mailcore.imap.response import (
     Fetch,
     Response,
     Tagged,
+    Unreadable,
     Vanished,
 )
 from mailcore.imap.session import Event, State, transition
 from syncer.imap.command import COMMANDS, ImapCommand
 from syncer.imap.flow import Flow
+from syncer.imap.trace import Wire
 
 log = structlog.get_logger(__name__)
 
 PIPELINED: Final = 8
 MAX_UNTAGGED: Final = 200_000  # responses to one command
+
+_GREETING: Final = re.compile(rb"\* +(?:OK|PREAUTH)\b", re.IGNORECASE)
 
 # Somebody may have put it there to be taken for the server's (RFC 9051 §11.1).
 _INJECTED: Final = "plaintext behind the answer to STARTTLS; the connection may be tampered with"
@@ -64,9 +71,12 @@ _BASE_STATE: Final = {
 
 
 class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is not typed
-    """`where` names the server in errors; `silence` is how many seconds it may owe an answer without sending a byte."""
+    """`where` names the server in errors; `silence` is how many seconds it may owe an answer without sending a byte;
+    `wire` is told of what goes over it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, where: str, silence: float) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, where: str, silence: float, wire: Wire | None = None
+    ) -> None:
         super().__init__(loop)
         self.where = where
         self.session = State.CONNECTING
@@ -77,10 +87,11 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self.greeting: asyncio.Future[Condition] = loop.create_future()
         self.greeting.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.idle_wake: asyncio.Future[None] | None = None
-        self._silence = silence
+        self._wire = wire
         self._queue: deque[ImapCommand] = deque()
         self._flight: dict[str, ImapCommand] = {}  # in the order sent
         self._done_wanted = False
+        self._unreadable_logged = False
         self._mourners: list[Callable[[], None]] = []
 
     # ---- the transport's side ----
@@ -91,6 +102,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
             self.transport.abort()
             return
         self.flow.attach(self.transport, self._is_owed)
+        self._happened(f"connected to {self.where}")
         self._move(Event.CONNECTED)
 
     def data_received(self, data: bytes) -> None:
@@ -119,6 +131,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self.transport = transport
         self.flow.attach(transport, self._is_owed)
         self.capabilities = frozenset()
+        self._happened("TLS established")
         self._move(Event.TLS_ESTABLISHED)
 
     def fail(self, error: ImapError) -> None:
@@ -126,6 +139,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         if self.failure is not None:
             return
         self.failure = error
+        self._happened(str(error))
         self._move(Event.GONE)
         self.flow.stop()
         if self.transport is not None:
@@ -160,7 +174,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
 
     def _silent(self) -> None:
         command = next(iter(self._flight.values()))
-        self.fail(ConnectionLost(f"{self.where}: no answer to {command.title} within {self._silence:g} s"))
+        self.fail(ConnectionLost(f"{self.where}: no answer to {command.title} within {self.flow.silence:g} s"))
 
     def _move(self, event: Event) -> None:
         self.session = transition(self.session, event)
@@ -189,7 +203,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
             self._move(Event.DONE_SENT)
             self.flow.heard()
             self.flow.watch()
-            self.transport.write(b"DONE\r\n")
+            self._write(b"DONE\r\n")
         elif self.session is State.IDLE_REQUESTED:
             self._done_wanted = True
 
@@ -225,7 +239,16 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self._done_wanted = False
         self._flight[command.tag] = command
         self.flow.watch()
-        self.transport.write(command.next_chunk())
+        self._write(command.next_chunk(), secret=command.secret)
+
+    def _write(self, data: bytes, *, secret: bool = False) -> None:
+        if self._wire is not None:
+            self._wire.sent(data, secret=secret)
+        self.transport.write(data)
+
+    def _happened(self, what: str) -> None:
+        if self._wire is not None:
+            self._wire.happened(what)
 
     # ---- receiving ----
 
@@ -236,7 +259,12 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
                 return
             if self.session is State.TLS_HANDSHAKE:
                 raise ProtocolError(_INJECTED)
-            self._dispatch(parse(unit))
+            if self._wire is not None:
+                self._wire.received(unit)
+            if self.session is State.GREETING_AWAITED:
+                self._greet(unit)
+            else:
+                self._dispatch(parse(unit))
         if self.session is State.TLS_HANDSHAKE and framer.pending:
             raise ProtocolError(_INJECTED)
 
@@ -246,8 +274,6 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
                 if command.claim(response):
                     return
             self._tell(response)
-        elif self.session is State.GREETING_AWAITED:
-            self._greet(response)
         elif isinstance(response, Tagged):
             self._finish(response)
         elif isinstance(response, Continuation):
@@ -255,18 +281,22 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         else:
             self._untagged(response)
 
-    def _greet(self, response: Response) -> None:
-        if not isinstance(response, Condition) or response.status not in ("OK", "PREAUTH", "BYE"):
-            raise ProtocolError("the server did not begin with an IMAP greeting; is this the right port?")
-        self._condition(response)
-        if response.status != "BYE":
-            self._move(Event.GREETED if response.status == "OK" else Event.GREETED_PREAUTH)
-            self.greeting.set_result(response)
+    def _greet(self, unit: Unit) -> None:
+        line = unit[0]
+        assert isinstance(line, bytes)  # a unit begins with a text
+        greeting = parse(unit) if _GREETING.match(line) else None
+        if not isinstance(greeting, Condition):
+            self.fail(greeting_refused(self.where, line[:1000].decode("utf-8", "replace")))
+            return
+        self._condition(greeting)
+        self._move(Event.GREETED if greeting.status == "OK" else Event.GREETED_PREAUTH)
+        self.greeting.set_result(greeting)
 
     def _finish(self, tagged: Tagged) -> None:
         command = self._flight.pop(tagged.tag, None)
         if command is None:
             raise ProtocolError("the server answered a command that was never sent")
+        command.exists = self.news.exists
         event = command.on_ok if tagged.status == "OK" else command.on_refused
         if event is not None:
             self._move(event)
@@ -283,13 +313,13 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
             return
         chunk = command.next_chunk()
         if chunk:
-            self.transport.write(chunk)
+            self._write(chunk, secret=command.secret)
         elif self.session is State.IDLE_REQUESTED:
             self._move(Event.IDLE_CONTINUED)
             if self._done_wanted:
                 self.finish_idle()
         elif command.name == "AUTHENTICATE":
-            self.transport.write(b"*\r\n")  # a challenge that we have no answer for (RFC 9051 §6.2.2)
+            self._write(b"*\r\n")  # a challenge that we have no answer for (RFC 9051 §6.2.2)
 
     def _untagged(self, response: Response) -> None:
         command = next(iter(self._flight.values()), None)
@@ -302,7 +332,20 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         elif isinstance(response, Capability):
             self.capabilities = response.names
         elif isinstance(response, Exists | Expunge | Vanished):
+            if not isinstance(response, Exists):
+                for each in self._flight.values():
+                    each.renumbered()
             self._tell(response)
+        elif isinstance(response, Unreadable):
+            self._unreadable(response)
+
+    def _unreadable(self, response: Unreadable) -> None:
+        """What it spoke of was not given; whoever waits for a list of its kind must not take the rest for all."""
+        if response.name in ("EXISTS", "EXPUNGE", "VANISHED"):
+            self.news.doubt()
+        if not self._unreadable_logged:
+            self._unreadable_logged = True
+            log.warning("imap-unreadable", server=self.where, response=response.name, fault=response.fault)
 
     def _condition(self, condition: Condition) -> None:
         if condition.status == "BYE" and self.session is not State.LOGOUT_REQUESTED:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from typing import Final
 
 from mailcore.errors import CommandFailed
@@ -14,7 +13,6 @@ from syncer.imap.command import FetchCommand
 from syncer.imap.model import FetchedMessage
 from syncer.imap.protocol import Protocol
 
-_NO_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OVERHEAD: Final = 512  # what a message without a body costs while it waits
 
 
@@ -24,13 +22,13 @@ def message(fetch: Fetch, limit: int) -> FetchedMessage:
     section = fetch.sections.get("")
     body = section.data[:limit] if section is not None and section.data is not None else None
     announced = section.size if section is not None else 0
-    size = fetch.size if fetch.size is not None else announced
-    complete = body is not None and (announced < limit or announced == limit >= size)
+    # When as much came as was asked for, only the size tells whether that was all.
+    whole = announced < limit or (announced == limit and fetch.size is not None and fetch.size <= limit)
     # \\Recent speaks of sessions, not of the message (RFC 9051 dropped it).
     flags = fetch.flags or ()
     if "\\Recent" in flags:
         flags = tuple(flag for flag in flags if flag != "\\Recent")
-    return FetchedMessage(fetch.uid, flags, fetch.internaldate or _NO_DATE, size, body, complete)
+    return FetchedMessage(fetch.uid, flags, fetch.internaldate, fetch.size, body, body is not None and whole)
 
 
 class MessageStream(AsyncIterator[FetchedMessage]):

@@ -31,6 +31,7 @@ def idling(mozzart: Mozzart, names: list[str]) -> bool:
     return all(name in found and found[name]["live"]["connection"] == "idling" for name in names)
 
 
+@pytest.mark.invariant("I9")
 def test_each_broken_account_says_why_and_none_slows_the_others(
     dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
 ) -> None:

@@ -44,6 +44,8 @@ def running() -> Iterator[Mozzart]:
             mozzart.use(server).start().wait_ready().wait_stored(3)
             mozzart.wait_live("idling")
             assert mozzart.run("sync").returncode == 0
+            count = "SELECT id FROM mailbox_app_mailboxstate WHERE stored_count = 3"
+            wait_until(lambda: mozzart.rows(count), "the row of the mailbox follows")
             yield mozzart
         finally:
             mozzart.stop()

@@ -15,6 +15,18 @@ from tests.support.processes import ROLES, Mozzart
 from tests.support.programs import wait_until
 
 
+@pytest.fixture
+def make_mozzart(make_mozzart: Callable[..., Mozzart]) -> Callable[..., Mozzart]:
+    """Started by the console script."""
+
+    def make(**environment: str) -> Mozzart:
+        mozzart = make_mozzart(**environment)
+        mozzart.executed = True
+        return mozzart
+
+    return make
+
+
 def running(mozzart: Mozzart) -> dict[str, psutil.Process]:
     """All four children, ready for work."""
     mozzart.wait_ready()
@@ -71,6 +83,7 @@ def test_kill_9_of_the_supervisor_leaves_no_process_and_the_next_one_starts(
 ) -> None:
     mozzart = make_mozzart().start()
     children = running(mozzart)
+    children["fork-server"] = wait_until(lambda: fork_server(mozzart), "a fork server")
 
     began = time.monotonic()
     mozzart.kill_supervisor()
@@ -101,6 +114,64 @@ def test_kill_9_of_a_child_brings_it_back_on_the_same_port(make_mozzart: Callabl
     assert (mozzart.home / "data" / "nats.url").read_text() == address
     assert f"child={role}" in mozzart.log_text()
     wait_until(lambda: mozzart.run("status").returncode == 0, "the new one is known", within=20)
+
+
+def fork_server(mozzart: Mozzart) -> psutil.Process | None:
+    for child in psutil.Process(mozzart.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if child.cmdline()[:2] == ["mozzart", "fork-server"]:
+                return child
+    return None
+
+
+@pytest.mark.parametrize("role", ["syncer", "consumer", "api"])
+def test_a_killed_child_runs_again_within_a_second(make_mozzart: Callable[..., Mozzart], role: str) -> None:
+    mozzart = make_mozzart().start()
+    before = running(mozzart)[role]
+
+    before.kill()
+    began = time.monotonic()
+    wait_until(lambda: (now := mozzart.processes().get(role)) and now.pid != before.pid, f"a new {role}")
+    assert time.monotonic() - began < 1
+
+
+def test_kill_9_of_the_fork_server_touches_nobody_and_the_next_one_forks(make_mozzart: Callable[..., Mozzart]) -> None:
+    mozzart = make_mozzart().start()
+    children = running(mozzart)
+    server = wait_until(lambda: fork_server(mozzart), "a fork server")
+
+    server.kill()
+    children["consumer"].kill()  # its start waits for the next fork server
+    after = wait_until(
+        lambda: found if (found := mozzart.processes()).keys() == children.keys() else None, "a new consumer", within=20
+    )
+    assert {name for name in ROLES if after[name].pid != children[name].pid} == {"consumer"}, "nobody else was touched"
+    assert after["consumer"].cmdline()[:2] == ["mozzart", "consumer"], "forked, not executed"
+    found = wait_until(lambda: fork_server(mozzart), "a fork server")
+    assert found.pid != server.pid
+    mozzart.wait_ready()
+
+    leader = psutil.Process(mozzart.pid)
+    leader.send_signal(signal.SIGTERM)
+    assert leader.wait(5) == 0
+    assert alive({**after, "fork-server": found}) == []
+
+
+def test_no_command_line_holds_a_secret(make_mozzart: Callable[..., Mozzart]) -> None:
+    secrets = {
+        "IMAP_PASSWORD": "correct-horse-7",
+        "ADMIN_PASSWORD": "battery-staple-8",
+        "API_TOKEN": "a-token-9-of-ours",
+    }
+    mozzart = make_mozzart(IMAP_HOST="127.0.0.1", IMAP_PORT="1", IMAP_USER="anna", **secrets).start()
+    mozzart.token = secrets["API_TOKEN"]
+    running(mozzart)
+    nats_token = (mozzart.home / "data" / "nats.url").read_text().partition("//")[2].partition("@")[0]
+
+    leader = psutil.Process(mozzart.pid)
+    lines = [" ".join(process.cmdline()) for process in (leader, *leader.children(recursive=True))]
+    assert {"mozzart fork-server", "mozzart syncer"} <= {line.strip() for line in lines}
+    assert [line for line in lines for secret in (*secrets.values(), nats_token) if secret in line] == []
 
 
 def test_a_second_one_on_the_same_data_directory_is_refused(make_mozzart: Callable[..., Mozzart]) -> None:

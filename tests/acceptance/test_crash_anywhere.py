@@ -21,6 +21,7 @@ KILLS = int(os.environ.get("CRASH_KILLS", "50"))
 MESSAGES = int(os.environ.get("CRASH_MESSAGES", "1000"))
 
 
+@pytest.mark.invariant("I3", "I4")
 @pytest.mark.timeout(400)
 def test_kill_9_of_every_process_while_mail_arrives_loses_and_doubles_nothing(
     dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]

@@ -6,6 +6,8 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
 from tests.support.processes import Mozzart
@@ -30,6 +32,7 @@ def test_expunged_messages_keep_their_row_with_the_time_it_was_noticed(
     mozzart.check_complete(sent)
 
 
+@pytest.mark.invariant("I7")
 def test_a_new_uidvalidity_rebinds_the_rows_and_doubles_nothing(
     dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
 ) -> None:

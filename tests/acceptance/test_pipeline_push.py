@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+import pytest
+
 from tests.support.dovecot import Dovecot, append
 from tests.support.mail import make_mail
 from tests.support.processes import Mozzart
@@ -39,6 +41,7 @@ def _state(mozzart: Mozzart) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+@pytest.mark.invariant("I10")
 def test_mail_that_was_there_before_is_stored_too_and_the_log_has_a_line_for_each_and_no_secret(
     dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
 ) -> None:

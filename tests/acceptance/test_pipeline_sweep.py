@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.acceptance.test_pipeline_sync import NO_PUSH
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
@@ -11,6 +13,7 @@ from tests.support.processes import Mozzart
 from tests.support.proxy import Proxy
 
 
+@pytest.mark.invariant("I3")
 def test_mail_that_a_silent_idle_connection_never_told_of_is_stored_by_the_next_sweep(
     dovecot: Dovecot, make_mozzart: Callable[..., Mozzart], make_proxy: Callable[[int], Proxy]
 ) -> None:

@@ -13,6 +13,7 @@ from mailcore.media import Media
 from mailcore.store import Store
 from tests.support.consumers import Ear, listening
 from tests.support.nats import NatsServer
+from tests.support.pipeline import mirror  # noqa: F401  # a fixture
 from tests.support.stores import KEY
 
 

@@ -15,12 +15,12 @@ from cli.backup import archive
 from cli.backup.archive import BackupError
 from cli.backup.create import take
 from cli.backup.restore import check, restore
-from cli.data_lock import AlreadyRunning, DataLock
 from mailcore import metrics
 from mailcore.bus import Bus
 from mailcore.media import Media
 from mailcore.settings import Settings
 from mailcore.store import Store, snapshot
+from supervisor.data_lock import AlreadyRunning, DataLock
 from tests.support.nats import NatsServer
 from tests.support.stores import KEY, message_row, query
 

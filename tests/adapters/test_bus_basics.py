@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus, DeadLetterMissing, Delivery
 from mailcore.bus.layout.streams import Limits, streams
@@ -188,6 +189,23 @@ async def test_requests_are_answered_refused_and_given_up(bus: Bus) -> None:
         await bus.request("mozzart.test.never", b"", 0.1)
     with pytest.raises(BusError, match=r"nobody answers mozzart\.test\.nobody"):
         await bus.request("mozzart.test.nobody", b"", 5)
+
+
+@pytest.mark.asyncio
+async def test_a_bug_in_an_answer_is_told_once_with_its_traceback_and_each_time_in_words(bus: Bus) -> None:
+    async def fail(data: bytes) -> bytes:
+        raise TypeError("planted")
+
+    await bus.respond("mozzart.test.fail", fail)
+    with capture_logs() as lines:
+        for _ in range(3):
+            with pytest.raises(BusError):
+                await bus.request("mozzart.test.fail", b"", 5)
+    (told,) = [line for line in lines if line["event"] == "fault"]
+    assert 'raise TypeError("planted")' in told["exception"]
+    words = [line["error"] for line in lines if line["event"] == "request-failed"]
+    assert len(words) == 3
+    assert all("a fault of ours (TypeError: planted)" in each for each in words)
 
 
 @pytest.mark.asyncio

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,9 +18,9 @@ from mailcore.bus import MAIL_EVENTS, Bus, Pipeline, PubAck
 from mailcore.errors import BusError
 from mailcore.events.identity import Identity
 from mailcore.events.message import MessageEvent
-from mailcore.events.thin import ThinEvent
+from mailcore.events.thin import Origin, Rebind, ThinEvent
 from mailcore.media import Media
-from mailcore.store import MessageRow, Store
+from mailcore.store import MessageRow, Store, lookup, messages
 from tests.support.consumers import (
     Ear,
     acknowledged,
@@ -32,6 +32,7 @@ from tests.support.consumers import (
     temporary_files,
     until,
 )
+from tests.support.events import expunged
 from tests.support.nats import NatsServer
 from tests.support.postgres import Postgres
 from tests.support.stores import KEY, query
@@ -59,6 +60,7 @@ async def refuse_poison(url: str) -> None:
         await query(url, "ALTER TABLE mailbox_app_mailmessage ADD CONSTRAINT refuse CHECK (subject <> 'poison')")
 
 
+@pytest.mark.invariant("I5")
 @pytest.mark.asyncio
 async def test_a_refused_row_stops_nobody_and_ends_as_a_dead_letter(
     bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int, impatient: None
@@ -116,6 +118,7 @@ async def test_nul_in_a_flag_reaches_no_other_message(
     await store.close()
 
 
+@pytest.mark.invariant("I5")
 @pytest.mark.asyncio
 async def test_a_parser_that_raises_costs_one_message(
     bus: Bus, ear: Ear, store: Store, media: Media, mailbox_id: int, impatient: None, monkeypatch: pytest.MonkeyPatch
@@ -130,10 +133,133 @@ async def test_a_parser_that_raises_costs_one_message(
     monkeypatch.setattr(storing, "draft", raising)
     for number in (1, 2, 3):
         await bus.publish(event(number))
+    with capture_logs() as lines:
+        async with consuming(bus, store, media):
+            await ear.count(2)
+            (dead,) = await eventually(lambda: ear.dead, "the bad one is dead")
+    assert (dead.uid, dead.deliveries) == (2, disposition.ATTEMPTS)
+    assert "a fault of ours (RecursionError: too deep)" in dead.error
+    assert dead.error.endswith(", see the log")
+    (told,) = [line for line in lines if line["event"] == "fault"]
+    assert 'raise RecursionError("too deep")' in told["exception"]
+
+
+def bug(*_: object) -> NoReturn:
+    raise TypeError("planted")
+
+
+def met_by(wanted: object, real: Callable[..., T]) -> Callable[..., T]:
+    """`real` with a bug that only what looks so meets."""
+    return lambda *given, **named: bug() if str(wanted) in repr(given) else real(*given, **named)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("owner", "name", "meets"),
+    [
+        (storing, "decode", "13@example.org"),
+        (lookup, "known", "uid=13"),
+        (Media, "_write_share", "größe 13"),
+        (storing, "message_row", "mail 13"),
+        (messages, "add", "mail 13"),
+    ],
+    ids=["in-decoding", "in-a-look", "in-writing-files", "between", "in-a-transaction"],
+)
+async def test_a_bug_that_one_message_meets_costs_that_one_and_is_told_as_ours(
+    bus: Bus,
+    ear: Ear,
+    store: Store,
+    store_url: str,
+    media: Media,
+    mailbox_id: int,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    name: str,
+    meets: str,
+) -> None:
+    # I5
+    monkeypatch.setattr(owner, name, met_by(meets, getattr(owner, name)))
+    for number in range(1, 31):
+        ack = await bus.publish(event(number))
+    with capture_logs() as lines:
+        async with consuming(bus, store, media):
+            await ear.count(29)
+            await until(lambda: bus.dead_identities(), "the one is dead")
+            await acknowledged(bus, ack.seq)
+    assert [uid for (uid,) in await query(store_url, _UIDS)] == [n for n in range(1, 31) if n != 13]
+    # The others did not even have to come again.
+    assert {line["identity"] for line in lines if line["event"] == "not-stored"} == {str(event(13).identity)}
+    (letter,) = [each async for each in bus.dead_letters()]
+    assert (letter.identity, letter.deliveries) == (event(13).identity, disposition.ATTEMPTS)
+    assert "a fault of ours (TypeError: planted)" in letter.error
+    assert "refused a row" not in str(lines)
+    (told,) = [line for line in lines if line["event"] == "fault"]
+    assert 'raise TypeError("planted")' in told["exception"]
+    assert "text of" not in told["exception"]
+
+
+@pytest.mark.asyncio
+async def test_a_bug_that_one_rebind_meets_keeps_no_other_from_being_rebound(
+    bus: Bus,
+    ear: Ear,
+    store: Store,
+    store_url: str,
+    media: Media,
+    mailbox_id: int,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in (1, 2, 3):
+        await bus.publish(event(number))
     async with consuming(bus, store, media):
-        await ear.count(2)
-        (dead,) = await eventually(lambda: ear.dead, "the bad one is dead")
-    assert (dead.uid, dead.error) == (2, "RecursionError: too deep")
+        await ear.count(3)
+    monkeypatch.setattr(messages, "move", met_by("uidvalidity=8, uid=2)", messages.move))
+    for number in (1, 2, 3):
+        facts = {"account": KEY.account, "mailbox": KEY.mailbox, "at": event(1).published_at, "sha256": "a" * 64}
+        await bus.publish(Rebind(**facts, uidvalidity=8, uid=number, origin=Origin(uidvalidity=7, uid=number)))
+    with capture_logs() as lines:
+        async with consuming(bus, store, media):
+            (dead,) = await eventually(lambda: ear.dead, "the one is dead")
+    assert (dead.uidvalidity, dead.uid) == (8, 2)
+    assert await query(store_url, "SELECT uidvalidity, uid FROM mailbox_app_mailmessage ORDER BY uid") == [
+        (8, 1),
+        (7, 2),
+        (8, 3),
+    ]
+    assert len([line for line in lines if line["event"] == "fault"]) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_bug_that_one_expunged_event_meets_keeps_no_other_from_being_marked(
+    bus: Bus,
+    ear: Ear,
+    store: Store,
+    media: Media,
+    mailbox_id: int,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in (1, 2, 3):
+        await bus.publish(event(number))
+    async with consuming(bus, store, media):
+        await ear.count(3)
+    real = messages.set_expunged
+    monkeypatch.setattr(messages, "set_expunged", met_by("uid=2)", real))
+    for number in (1, 2, 3):
+        await bus.publish(expunged(number))
+
+    async def left(wanted: list[int]) -> bool:
+        return await store.stored_uids(mailbox_id, 7) == wanted
+
+    with capture_logs() as lines:
+        async with consuming(bus, store, media):
+            await until(lambda: left([2]), "the others are marked")
+            await eventually(lambda: len([one for one in lines if one["event"] == "not-marked"]) > 2, "it comes again")
+            monkeypatch.setattr(messages, "set_expunged", real)
+            await until(lambda: left([]), "it is marked when the bug is gone")
+    assert {one["identity"] for one in lines if one["event"] == "not-marked"} == {str(event(2).identity)}
+    assert len([one for one in lines if one["event"] == "fault"]) == 1
 
 
 @pytest.mark.asyncio
@@ -170,6 +296,7 @@ async def test_what_is_no_event_of_ours_is_put_aside(
     assert await bus.dead_identities() == {event(1).identity, good.identity}
 
 
+@pytest.mark.invariant("I8")
 @pytest.mark.asyncio
 async def test_while_the_database_is_down_messages_wait_and_then_all_are_stored(
     bus: Bus, ear: Ear, postgres: Postgres, postgres_url: str, media: Media, monkeypatch: pytest.MonkeyPatch
@@ -334,6 +461,7 @@ class CrashingBus(Bus):
         return pipeline
 
 
+@pytest.mark.invariant("I2", "I4")
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "step",
@@ -418,6 +546,7 @@ async def test_a_message_that_nobody_ever_came_to_an_end_with_is_buried(
     assert await bus.dead_identities() == {event(1).identity}
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("impatient")
 async def test_what_could_not_be_told_is_not_acknowledged_and_is_told_later(

@@ -86,6 +86,7 @@ async def test_the_way_of_a_message_is_kept(bus: Bus, ear: Ear, store: Store, me
     assert [each.uid for each in (await store.list_messages(MessageFilter(query="grüße"))).messages] == [2]
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.asyncio
 async def test_when_stored_is_heard_row_and_file_are_there(
     bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int
@@ -135,6 +136,7 @@ async def test_two_consumers_share_the_work_and_double_nothing(
     await other_bus.close()
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.asyncio
 async def test_a_redelivery_rewrites_nothing_and_tells_the_same(
     bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int
@@ -202,6 +204,7 @@ async def test_an_expired_claim_check_is_dropped_for_the_syncer_to_fetch_anew(
     assert await store.stored_uids(mailbox_id, 7) == []
 
 
+@pytest.mark.invariant("I7")
 @pytest.mark.asyncio
 async def test_a_rebind_gives_the_row_its_new_identity_and_is_repeatable(
     bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int

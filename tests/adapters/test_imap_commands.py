@@ -16,7 +16,16 @@ from pydantic import SecretStr
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Retry, Scope
 from mailcore.imap.sequence import UidSet
 from mailcore.imap.session import State
-from syncer.imap.connection import Endpoint, FetchedMessage, ImapConnection, Listed, MailboxStatus, MessageGone
+from syncer.imap.connection import (
+    Endpoint,
+    FetchedMessage,
+    ImapConnection,
+    Listed,
+    Listing,
+    MailboxStatus,
+    MessageGone,
+    Selected,
+)
 from tests.support.dovecot import Dovecot
 from tests.support.programs import wait_until
 from tests.support.scripted_imap import ScriptedImap, Session, message
@@ -87,10 +96,10 @@ async def test_status_of_a_mailbox_not_selected_tells_highestmodseq_from_the_fir
 
 
 async def test_a_missing_mailbox_fails_the_command_and_not_the_connection(connection: ImapConnection) -> None:
-    for command in (connection.select, connection.status):
-        with pytest.raises(CommandFailed) as caught:
-            await command("no such")
-        assert (caught.value.scope, caught.value.retry) == (Scope.MAILBOX, Retry.LATER)
+    with pytest.raises(CommandFailed) as caught:
+        await connection.select("no such")
+    assert (caught.value.scope, caught.value.retry) == (Scope.MAILBOX, Retry.LATER)
+    assert await connection.status("no such") == MailboxStatus(None, None, None, None)
     assert connection.state is State.AUTHENTICATED
     await connection.select("INBOX")
 
@@ -265,8 +274,7 @@ async def test_a_server_without_esearch_and_condstore_is_asked_plainly(scripted_
     assert (selected.uidnext, selected.highestmodseq) == (None, None)
     assert not connection.supports_idle
     assert str(await connection.uid_search()) == "2:3,9"  # and no CHARSET, which some servers refuse
-    with pytest.raises(CommandFailed, match="MESSAGES"):
-        await connection.status("INBOX")
+    assert await connection.status("INBOX") == MailboxStatus(7, 5, None, None)
     connection.kill()
 
 
@@ -395,6 +403,161 @@ async def test_a_very_long_set_of_uids_goes_in_several_commands(scripted_imap: S
     assert UidSet(fact.uid for fact in await connection.uid_fetch_facts(uids)) == uids
     assert len(lengths) > 1
     assert max(lengths) < 8000
+    connection.kill()
+
+
+async def test_a_listing_comes_with_the_number_of_messages_as_it_stood_when_the_command_ended(
+    dovecot: Dovecot, connection: ImapConnection
+) -> None:
+    await asyncio.to_thread(dovecot.append_many, [b"x: y\r\n\r\n"] * 5)
+    await connection.select("INBOX")
+    assert await connection.uid_search_all() == Listing(UidSet(range(1, 6)), 5)
+    await asyncio.to_thread(dovecot.expunge, 2)
+    await connection.noop()
+    assert await connection.uid_search_all() == Listing(UidSet([1, 3, 4, 5]), 4)
+    assert await connection.uid_fetch_uids() == UidSet([1, 3, 4, 5])
+    assert await connection.uid_fetch_uids(4) == UidSet([4, 5])
+    assert await connection.uid_fetch_uids(99) == UidSet()  # Dovecot gives the last one, which is below
+
+
+async def test_a_listing_that_contradicts_exists_can_be_told(scripted_imap: Serve) -> None:
+    def script(session: Session) -> None:
+        session.begin(exists=3, capabilities="IMAP4rev1")
+        session.answer("UID SEARCH ALL", "* SEARCH 0 3 3")
+        session.answer(r"UID FETCH 1:\* \(UID\)", *(f"* {n} FETCH (UID {n})" for n in (1, 2, 3)))
+        session.expect("UID SEARCH ALL")
+        session.say("* 2 EXPUNGE", "* SEARCH 1 3", "TAG OK", "* 9 EXISTS")
+        session.until_closed()
+
+    connection = await ImapConnection.open(scripted_imap(script).endpoint())
+    await connection.select("INBOX")
+    assert await connection.uid_search_all() == Listing(UidSet([3]), 3)
+    assert await connection.uid_fetch_uids() == UidSet([1, 2, 3])
+    assert await connection.uid_search_all() == Listing(UidSet([1, 3]), 2)  # what came behind its end is not of it
+    connection.kill()
+
+
+@pytest.mark.parametrize("answer", ["* SEARCH 1 x", '* ESEARCH (TAG "TAG") UID ALL 1,x', "* SEARCH 99999999999"])
+async def test_a_listing_that_cannot_be_read_fails_and_is_no_short_one(scripted_imap: Serve, answer: str) -> None:
+    def script(session: Session) -> None:
+        session.begin()
+        session.expect("UID SEARCH .*")
+        session.say("* SEARCH 2 3", answer.replace("TAG", session.tag), "TAG OK")
+        session.answer("NOOP")
+        session.until_closed()
+
+    connection = await ImapConnection.open(scripted_imap(script).endpoint())
+    await connection.select("INBOX")
+    with pytest.raises(CommandFailed) as caught:
+        await connection.uid_search_all()
+    assert (caught.value.scope, caught.value.retry) == (Scope.MAILBOX, Retry.LATER)
+    await connection.noop()
+    connection.kill()
+
+
+async def test_a_listing_by_fetch_that_lacks_a_uid_fails(scripted_imap: Serve) -> None:
+    def script(session: Session) -> None:
+        session.begin()
+        session.answer(r"UID FETCH 1:\* .*", "* 1 FETCH (UID 1)", "* 2 FETCH (FLAGS (\\Seen))", "* 0 FETCH (UID 2)")
+        session.answer(r"UID FETCH 1:\* .*", "* 1 FETCH (UID 1)", "* 2 FETCH (MODSEQ (7))")
+        session.answer(r"UID FETCH 1:\* .*", "* 1 FETCH (UID 1)", "* 2 FETCH (FLAGS (\\Seen))")
+        session.until_closed()
+
+    connection = await ImapConnection.open(scripted_imap(script).endpoint())
+    await connection.select("INBOX")
+    for _ in range(2):
+        with pytest.raises(CommandFailed, match="UID FETCH"):
+            await connection.uid_fetch_uids()
+    assert await connection.uid_fetch_uids() == UidSet([1])  # news of flags are no answer
+    connection.kill()
+
+
+@pytest.mark.parametrize("cut", ["* SEARCH 1 2", "* SEARCH 1 2\r\n", '* ESEARCH (TAG "TAG") UID ALL 1:2\r\n* SEAR'])
+async def test_an_answer_that_is_cut_by_the_end_of_the_connection_is_no_answer(scripted_imap: Serve, cut: str) -> None:
+    def script(session: Session) -> None:
+        session.begin()
+        session.expect("UID SEARCH .*")
+        session.send(cut.replace("TAG", session.tag))
+
+    connection = await ImapConnection.open(scripted_imap(script).endpoint())
+    await connection.select("INBOX")
+    with pytest.raises(ConnectionLost):
+        await connection.uid_search_all()
+
+
+@pytest.mark.parametrize("told", ["[UIDVALIDITY 0]", "[UIDVALIDITY 99999999999]", "[UIDVALIDITY x]", ""])
+async def test_a_uidvalidity_that_is_none_is_told_of_with_its_value(scripted_imap: Serve, told: str) -> None:
+    def script(session: Session) -> None:
+        session.log_in()
+        session.answer("SELECT .*", "* 3 EXISTS", f"* OK {told} x", "* OK [UIDNEXT 4] x")
+        session.answer("SELECT .*", "* OK [UIDVALIDITY 4294967295] x", "* OK [UIDNEXT 0] x", "* OK [HIGHESTMODSEQ 0] x")
+        session.answer("SELECT .*", "* 0 EXISTS", "* OK [UIDVALIDITY 1] x", "* OK [UIDNEXT 4294967296] x")
+        session.until_closed()
+
+    connection = await ImapConnection.open(scripted_imap(script).endpoint())
+    with pytest.raises(CommandFailed, match="RFC 9051 §9") as caught:
+        await connection.select("INBOX")
+    assert (told.strip("[]").partition(" ")[2] or "no UIDVALIDITY") in str(caught.value)
+    assert (caught.value.scope, caught.value.retry) == (Scope.MAILBOX, Retry.LATER)
+    assert await connection.select("INBOX") == Selected(4294967295, None, None, None)
+    assert await connection.select("INBOX") == Selected(1, 4294967296, 0, None)
+    connection.kill()
+
+
+@pytest.mark.parametrize(
+    ("answer", "end", "status"),
+    [
+        ('* STATUS "INBOX" ()', "OK", MailboxStatus(None, None, None, None)),
+        ("* STATUS INBOX (MESSAGES 3 UIDVALIDITY 7)", "OK", MailboxStatus(7, None, 3, None)),
+        ("* STATUS INBOX (MESSAGES 3 UIDVALIDITY 0 UIDNEXT 99999999999)", "OK", MailboxStatus(None, None, 3, None)),
+        ("* STATUS INBOX", "OK", MailboxStatus(None, None, None, None)),
+        ("* OK", "OK", MailboxStatus(None, None, None, None)),
+        ("* OK", "BAD unknown command", MailboxStatus(None, None, None, None)),
+        ("* OK", "NO [SERVERBUG] oops", MailboxStatus(None, None, None, None)),
+    ],
+)
+async def test_a_status_that_tells_less_is_no_error(
+    scripted_imap: Serve, answer: str, end: str, status: MailboxStatus
+) -> None:
+    def script(session: Session) -> None:
+        session.log_in()
+        session.answer("STATUS .*", answer, end=end)
+        session.answer("STATUS .*", end="NO [LIMIT] slow down")
+        session.until_closed()
+
+    connection = await ImapConnection.open(scripted_imap(script).endpoint())
+    assert await connection.status("INBOX") == status
+    with pytest.raises(CommandFailed) as caught:
+        await connection.status("INBOX")
+    assert (caught.value.scope, caught.value.retry_after) == (Scope.ACCOUNT, 60)
+    connection.kill()
+
+
+async def test_a_mailbox_that_cannot_be_read_from_a_list_hides_no_other(scripted_imap: Serve) -> None:
+    def script(session: Session) -> None:
+        session.log_in()
+        session.answer("LIST .*", "* LIST nonsense", '* LIST () "/" INBOX')
+        session.until_closed()
+
+    connection = await ImapConnection.open(scripted_imap(script).endpoint())
+    assert [found.name for found in await connection.list_mailboxes("*")] == ["INBOX"]
+    connection.kill()
+
+
+async def test_facts_that_lack_something_are_given_all_the_same(scripted_imap: Serve) -> None:
+    def script(session: Session) -> None:
+        session.begin()
+        session.answer(
+            "UID FETCH 1:3 .*",
+            "* 1 FETCH (UID 1 FLAGS ())",
+            '* 2 FETCH (UID 2 FLAGS () INTERNALDATE "00-Jan-0000 00:00:00 +0000" RFC822.SIZE 5)',
+        )
+        session.until_closed()
+
+    connection = await ImapConnection.open(scripted_imap(script).endpoint())
+    await connection.select("INBOX")
+    facts = await connection.uid_fetch_facts(UidSet([1, 2, 3]))
+    assert [(fact.uid, fact.size, fact.internaldate) for fact in facts] == [(1, None, None), (2, 5, None)]
     connection.kill()
 
 

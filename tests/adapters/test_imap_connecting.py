@@ -282,8 +282,36 @@ async def test_gibberish_instead_of_a_greeting_is_a_protocol_error(scripted_imap
         session.send(greeting.encode("latin-1"))
         session.until_closed()
 
-    with pytest.raises(ProtocolError):
+    with pytest.raises(ProtocolError, match="is this the right port") as caught:
         await ImapConnection.open(scripted_imap(script).endpoint())
+    assert greeting.strip().encode("latin-1").decode("utf-8", "replace") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "greeting", [" NO LOGOUT Intrusion prevention active for 192.0.2.7", "* NO go away", "* BAD go away"]
+)
+async def test_a_greeting_that_refuses_is_told_in_the_servers_words(scripted_imap: Serve, greeting: str) -> None:
+    def script(session: Session) -> None:
+        session.say(greeting)
+        session.until_closed()
+
+    with pytest.raises(ConnectionLost) as caught:
+        await ImapConnection.open(scripted_imap(script).endpoint())
+    assert greeting.strip("* ").replace(" ", ": ", 1) in str(caught.value)
+    assert (caught.value.scope, caught.value.retry) == (Scope.ACCOUNT, Retry.LATER)
+    assert (caught.value.retry_after or 0) >= 5
+
+
+async def test_a_right_password_is_never_blamed_for_exchange_not_being_ready(scripted_imap: Serve) -> None:
+    def script(session: Session) -> None:
+        session.say("* OK [CAPABILITY IMAP4rev1] hello")
+        session.answer("LOGIN .*", end="BAD User is authenticated but not connected.")
+        session.until_closed()
+
+    with pytest.raises(CommandFailed, match="not connected") as caught:
+        await ImapConnection.open(scripted_imap(script).endpoint())
+    assert "IMAP_PASSWORD" not in str(caught.value)
+    assert (caught.value.scope, caught.value.retry, caught.value.retry_after) == (Scope.ACCOUNT, Retry.LATER, 5)
 
 
 async def test_a_connection_closed_instead_of_a_greeting_is_lost_at_once(scripted_imap: Serve) -> None:

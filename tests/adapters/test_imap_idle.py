@@ -12,11 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 import syncer.imap.connection
-from mailcore.errors import CommandFailed, ConnectionLost, ImapError, ProtocolError
+from mailcore.errors import ConnectionLost, ImapError, ProtocolError, Scope
 from mailcore.imap.response import Exists, Expunge, Fetch, Response, Vanished
 from mailcore.imap.sequence import UidSet
 from mailcore.imap.session import State
-from syncer.imap.connection import Endpoint, ImapConnection, Push
+from syncer.imap.connection import Endpoint, IdleRefused, ImapConnection, Push
 from tests.support.dovecot import Dovecot
 from tests.support.programs import wait_until
 from tests.support.scripted_imap import ScriptedImap, Session, message
@@ -242,17 +242,24 @@ async def test_done_that_is_not_answered_ends_by_its_deadline(
         assert connection.closed
 
 
-async def test_idle_refused_is_a_failed_command(scripted_imap: Serve) -> None:
+@pytest.mark.parametrize("end", ["NO not today", "BAD not today", "NO [LIMIT] not today"])
+async def test_idle_refused_is_told_apart_and_the_connection_lives_on(scripted_imap: Serve, end: str) -> None:
     def script(session: Session) -> None:
         session.begin()
-        session.answer("IDLE", end="NO not today")
+        session.answer("IDLE", end=end)
         session.answer("NOOP")
+        session.idle()
+        assert session.line() == "DONE"
+        session.say("TAG NO not today")
         session.until_closed()
 
     connection = await opened(scripted_imap(script))
-    with pytest.raises(CommandFailed, match="not today"):
+    with pytest.raises(IdleRefused, match="not today") as caught:
         await connection.idle(refresh=60)
+    assert caught.value.scope is (Scope.ACCOUNT if "LIMIT" in end else Scope.MAILBOX)
     await connection.noop()
+    with pytest.raises(IdleRefused, match="not today"):
+        await connection.idle(refresh=0.1)
     connection.kill()
 
 
@@ -265,8 +272,21 @@ async def test_a_server_that_ends_idle_by_itself_wakes_it(scripted_imap: Serve) 
         session.until_closed()
 
     connection = await opened(scripted_imap(script))
-    assert (await connection.idle(refresh=60)).reason == "refresh"
+    assert await connection.idle(refresh=60) == Push((), "ended", None)
     await connection.noop()
+    connection.kill()
+
+
+async def test_a_server_that_ends_idle_to_tell_of_mail_has_told_of_mail(scripted_imap: Serve) -> None:
+    def script(session: Session) -> None:
+        session.begin(exists=3)
+        session.idle()
+        session.say("* 4 EXISTS", "TAG OK enough")
+        session.until_closed()
+
+    connection = await opened(scripted_imap(script))
+    push = await connection.idle(refresh=60)
+    assert (push.hints, push.reason) == ((Exists(4),), "push")
     connection.kill()
 
 

@@ -7,14 +7,17 @@ import select
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 import pytest
+import structlog
 
+import syncer.imap.command
 import syncer.imap.protocol
 from mailcore.errors import ConnectionLost, ImapError, ProtocolError
 from mailcore.imap.response import Exists
 from mailcore.imap.sequence import UidSet
-from syncer.imap.connection import FetchedMessage, ImapConnection
+from syncer.imap.connection import FetchedMessage, ImapConnection, MessageGone
 from syncer.imap.flow import HOLD
 from tests.support.scripted_imap import ScriptedImap, Session, message
 
@@ -151,7 +154,122 @@ async def test_items_of_one_message_may_come_in_several_responses(scripted_imap:
 
     connection = await opened(scripted_imap(script))
     (found,) = await every(connection.uid_fetch_messages("1", limit=9))
-    assert (found.body, found.size, found.flags, found.internaldate.year) == (b"abc", 3, ("\\Flagged",), 2026)
+    assert (found.body, found.size, found.flags) == (b"abc", 3, ("\\Flagged",))
+    assert found.internaldate == datetime(2026, 1, 1, tzinfo=UTC)
+    connection.kill()
+
+
+DATE = 'INTERNALDATE "01-Jan-2026 00:00:00 +0000"'
+
+
+@pytest.mark.parametrize("name", ["UID 1 ", ""])
+async def test_the_date_of_a_message_may_come_after_its_body(scripted_imap: Serve, name: str) -> None:
+    def script(session: Session) -> None:
+        session.begin()
+        session.answer(
+            "UID FETCH .*",
+            "* 7 FETCH (UID 1 BODY[]<0> {3}\r\nabc)",
+            "* 8 FETCH (UID 2 BODY[]<0> {3}\r\nxyz)",
+            f"* 7 FETCH ({name}FLAGS () {DATE} RFC822.SIZE 4)",
+        )
+        session.until_closed()
+
+    connection = await opened(scripted_imap(script))
+    found = await every(connection.uid_fetch_messages("1:2", limit=9))
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    assert [(one.uid, one.body, one.internaldate, one.size) for one in found] == [
+        (1, b"abc", moment, 4),
+        (2, b"xyz", None, None),
+    ]
+    connection.kill()
+
+
+async def test_what_has_no_uid_is_never_taken_for_another_message(scripted_imap: Serve) -> None:
+    def script(session: Session) -> None:
+        session.begin()
+        session.answer("UID FETCH 3 .*", f"* 3 FETCH (FLAGS () {DATE} RFC822.SIZE 3 BODY[]<0> {{3}}\r\nabc)")
+        session.answer("UID FETCH 3 .*", f"* 3 FETCH (UID 4 FLAGS () {DATE} RFC822.SIZE 3 BODY[]<0> {{3}}\r\nabc)")
+        session.answer("UID FETCH 3 .*", "* 3 FETCH (BODY[]<0> {3}\r\nabc)")
+        session.answer(  # after an EXPUNGE the number is another message's
+            "UID FETCH 3:4 .*",
+            "* 3 FETCH (UID 3 BODY[]<0> {3}\r\nabc)",
+            "* 2 EXPUNGE",
+            f"* 3 FETCH (FLAGS () {DATE} RFC822.SIZE 99)",
+        )
+        session.until_closed()
+
+    connection = await opened(scripted_imap(script))
+    assert await every(connection.uid_fetch_messages("3", limit=9)) == []
+    assert await every(connection.uid_fetch_messages("3", limit=9)) == []
+    with pytest.raises(MessageGone):
+        await connection.uid_fetch_part(3, 0, 9)
+    (found,) = await every(connection.uid_fetch_messages("3:4", limit=9))
+    assert (found.uid, found.size, found.internaldate) == (3, None, None)
+    connection.kill()
+
+
+async def test_bodies_that_wait_for_their_date_take_no_more_than_a_bounded_room(
+    scripted_imap: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncer.imap.command, "MAX_BEGUN", 100)
+    first = threading.Event()
+
+    def script(session: Session) -> None:
+        session.begin()
+        session.expect("UID FETCH .*")
+        session.say(*(f"* {n} FETCH (UID {n} BODY[]<0> {{60}}\r\n{'x' * 60})" for n in (1, 2)))
+        assert first.wait(10)
+        session.say("TAG OK")
+        session.until_closed()
+
+    connection = await opened(scripted_imap(script))
+    stream = connection.uid_fetch_messages("1:2", limit=99)
+    assert (await anext(stream)).uid == 1
+    first.set()
+    assert [found.uid for found in await every(stream)] == [2]
+    connection.kill()
+
+
+async def test_parts_of_one_message_answered_out_of_order_reach_whoever_asked(scripted_imap: Serve) -> None:
+    def script(session: Session) -> None:
+        session.begin()
+        tags = []
+        for _ in range(2):
+            session.expect("UID FETCH 1 .*")
+            tags.append(session.tag)
+        session.say("* 1 FETCH (UID 1 BODY[]<2> {2}\r\ncd)", "* 1 FETCH (UID 1 BODY[]<0> {2}\r\nab)")
+        session.say(*(f"{tag} OK" for tag in tags))
+        session.until_closed()
+
+    connection = await opened(scripted_imap(script))
+    assert await asyncio.gather(*(connection.uid_fetch_part(1, at, 2) for at in (0, 2))) == [b"ab", b"cd"]
+    connection.kill()
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        "* 0 FETCH (UID 2 BODY[]<0> {6}\r\nsecret)",
+        "* 2 FETCH (UID x secret)",
+        '* 2 FETCH (UID 2 BODY[]<0> "secret" oops',
+        "* 2 FETCH secret",
+    ],
+)
+async def test_a_response_that_cannot_be_read_costs_its_message_alone_and_is_told_of_once(
+    scripted_imap: Serve, unreadable: str
+) -> None:
+    def script(session: Session) -> None:
+        session.begin()
+        session.answer("UID FETCH 1:3 .*", message(1), unreadable, unreadable, message(3))
+        session.answer("NOOP")
+        session.until_closed()
+
+    connection = await opened(scripted_imap(script))
+    with structlog.testing.capture_logs() as logs:
+        assert [found.uid for found in await every(connection.uid_fetch_messages("1:3", limit=9))] == [1, 3]
+    await connection.noop()
+    assert len([entry for entry in logs if entry["event"] == "imap-unreadable"]) == 1
+    assert "secret" not in repr(logs)
     connection.kill()
 
 
@@ -295,7 +413,6 @@ async def waiters(connection: ImapConnection) -> list[BaseException]:
         (b"* BYE shutting down\r\n", ConnectionLost),
         (b"* 1 FETCH (UID 1 FLAGS () BODY[]<0> {10}\r\nabc", ConnectionLost),
         (b"hello?\r\n", ProtocolError),
-        (b"* 1 FETCH (UID x)\r\n", ProtocolError),
         (b"ZZZ99 OK never asked\r\n", ProtocolError),
     ],
 )

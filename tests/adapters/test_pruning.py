@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from consumers.pruning import Pruning
@@ -15,6 +17,7 @@ from consumers.retrying import Retrying
 from mailcore.events.identity import Identity
 from mailcore.media import Media
 from mailcore.store import AttachmentRow, MessageFilter, MessageRow, Move, Slot, Store
+from mailcore.store import pruning as statements
 from tests.support.consumers import eventually, kept_files
 from tests.support.stores import KEY, message_row, query
 
@@ -156,3 +159,24 @@ async def test_a_bug_in_it_ends_neither_it_nor_the_process(
             await eventually(lambda: not kept_files(media.root), "the second pass prunes")
             stop.set()
     assert "not-pruned" in [line["event"] for line in logs]
+
+
+@pytest.mark.asyncio
+async def test_a_bug_that_one_row_meets_keeps_no_other_from_being_pruned(
+    store: Store, store_url: str, media: Media, mailbox_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(store, media, mailbox_id, dict.fromkeys((1, 2, 3), OLD))
+    ((bad,),) = await query(store_url, "SELECT id FROM mailbox_app_mailmessage WHERE uid = 1")
+    real = statements.prune
+
+    def prune(connection: Connection, row_ids: Sequence[int], at: datetime) -> None:
+        if bad in row_ids:
+            raise TypeError("planted")
+        real(connection, row_ids, at)
+
+    monkeypatch.setattr(statements, "prune", prune)
+    with capture_logs() as logs:
+        assert await pruning(store, media).once() == 2
+    assert await query(store_url, "SELECT uid FROM mailbox_app_mailmessage WHERE pruned_at IS NULL") == [(1,)]
+    assert {line["row_id"] for line in logs if line["event"] == "row-not-pruned"} == {bad}
+    assert len([line for line in logs if line["event"] == "fault"]) == 1

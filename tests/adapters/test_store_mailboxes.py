@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailcore.events.identity import MailboxKey
-from mailcore.store import MailboxState, Store
+from mailcore.store import MailboxState, Refused, Store
 from mailcore.store.schema import NameText
-from tests.support.stores import KEY, NOW
+from tests.support.stores import KEY, NOW, query
 
 
 @pytest.mark.asyncio
@@ -31,6 +31,27 @@ async def test_saving_sets_what_is_named_and_keeps_the_rest(store: Store) -> Non
         last_push_at=NOW,
         last_error="no route",
     )
+
+
+@pytest.mark.asyncio
+async def test_what_is_refused_stays_until_it_is_set_anew(store: Store) -> None:
+    moment = NOW.isoformat()
+    refused: list[Refused] = [
+        {"uid": uid, "reason": "nicht lesbar: é", "since": moment, "tries": 3, "next_try": moment} for uid in (3, 1_000)
+    ]
+    assert (await store.save_mailbox(KEY, uidnext=5)).refused == ()
+    assert (await store.save_mailbox(KEY, refused=refused)).refused == tuple(refused)
+    await store.save_mailbox(KEY, last_sync_status="incomplete")
+    assert [state.refused for state in await store.mailbox_states()] == [tuple(refused)]
+    assert (await store.save_mailbox(KEY, refused=[])).refused == ()
+
+
+@pytest.mark.asyncio
+async def test_a_mailbox_of_a_syncer_of_the_version_before_refuses_nothing(store: Store, store_url: str) -> None:
+    await query(store_url, "INSERT INTO mailbox_app_mailboxstate(account, mailbox) VALUES ('default', 'INBOX')")
+    state = await store.load_mailbox(KEY)
+    assert state is not None
+    assert state.refused == ()
 
 
 @pytest.mark.asyncio

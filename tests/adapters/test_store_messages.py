@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from mailcore.errors import Retry, Scope, StoreError
+from mailcore.errors import Fault, Retry, Scope, StoreError
 from mailcore.events.identity import Identity
-from mailcore.store import Move, Slot, Store, StoredOrigin, sqlite
+from mailcore.store import MessageFilter, Move, Slot, Store, StoredOrigin, reading, sqlite
 from tests.support.postgres import Postgres
 from tests.support.stores import KEY, NOW, message_row, query
 
@@ -48,6 +49,7 @@ async def test_a_row_comes_back_as_it_was_given(store: Store, store_url: str) ->
     ]
 
 
+@pytest.mark.invariant("I1", "I4")
 @pytest.mark.asyncio
 async def test_the_same_identity_is_one_row_however_often_it_is_inserted(store: Store, store_url: str) -> None:
     box = await mailbox(store)
@@ -75,8 +77,8 @@ async def test_consumers_that_insert_the_same_at_once_agree_on_the_rows(store: S
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "columns",
-    [{"subject": "\ud800"}, {"received_at": datetime(2024, 1, 1)}, {"size": 1 << 70}],  # noqa: DTZ001  # naive: that is the fault
-    ids=["surrogate", "naive-time", "too-large"],
+    [{"subject": "\ud800"}, {"size": 1 << 70}],
+    ids=["surrogate", "too-large"],
 )
 async def test_a_refused_row_takes_its_transaction_along_and_is_the_messages_fault(
     store: Store, store_url: str, columns: dict[str, Any]
@@ -87,6 +89,43 @@ async def test_a_refused_row_takes_its_transaction_along_and_is_the_messages_fau
     assert (caught.value.scope, caught.value.retry) == (Scope.MESSAGE, Retry.NEVER)
     assert "Grüße" not in str(caught.value)
     assert await query(store_url, _COUNTS) == [(0, 0, 0)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"received_at": datetime(2024, 1, 1), "attachments": ()}, "offset-naive"),  # noqa: DTZ001  # that is the fault
+        ({"sent_at": datetime(2024, 1, 1)}, "a time without a zone"),  # noqa: DTZ001  # that is the fault
+        ({"attachments": (None,)}, "NoneType"),
+    ],
+    ids=["in-our-code", "in-our-types", "another-kind"],
+)
+async def test_a_bug_of_ours_in_a_transaction_is_blamed_on_nobody_else(
+    store: Store, store_url: str, columns: dict[str, Any], words: str
+) -> None:
+    box = await mailbox(store)
+    with capture_logs() as lines, pytest.raises(Fault, match=r"a fault of ours .*see the log$") as caught:
+        await store.insert_messages([message_row(box, 1), message_row(box, 2, **columns)])
+    assert words in str(caught.value)
+    assert "the database" not in str(caught.value)
+    (line,) = lines
+    assert (line["event"], line["log_level"]) == ("fault", "error")
+    assert "mailcore/store/" in line["exception"]
+    assert "Grüße" not in str(line)
+    assert await query(store_url, _COUNTS) == [(0, 0, 0)]
+    await store.insert_messages([message_row(box, 1)])
+    assert await query(store_url, _COUNTS) == [(1, 1, 0)]
+
+
+@pytest.mark.asyncio
+async def test_a_bug_of_ours_in_reading_is_no_database_that_does_not_answer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "page", lambda *given: None + 1)  # type: ignore[operator]  # that is the fault
+    with capture_logs() as lines, pytest.raises(Fault):
+        await store.list_messages(MessageFilter())
+    assert "None + 1" in lines[0]["exception"]
 
 
 @pytest.mark.asyncio
@@ -128,6 +167,7 @@ async def test_a_rebound_row_keeps_its_id_and_its_files(store: Store, store_url:
     assert await query(store_url, "SELECT file FROM mailbox_app_mailattachment ORDER BY id") == files
 
 
+@pytest.mark.invariant("I7")
 @pytest.mark.asyncio
 async def test_a_late_redelivery_under_a_former_identity_makes_no_second_row(store: Store, store_url: str) -> None:
     box = await mailbox(store)

@@ -115,10 +115,10 @@ async def test_what_was_stored_before_the_beginnings_of_words_is_found_by_them(s
     engine = make_engine(parse_url(store_url))
     await engine.run(lambda connection: migration.upgrade(connection, "0002"), writes=True)
     store = await Store.open(store_url)
-    box = (await store.save_mailbox(KEY, uidvalidity=7)).id
-    await store.insert_messages([message_row(box, uid, subject=f"vorher{uid}") for uid in (1, 2)])
+    await query(store_url, "INSERT INTO mailbox_app_mailboxstate(account, mailbox) VALUES ('default', 'INBOX')")
+    await store.insert_messages([message_row(1, uid, subject=f"vorher{uid}") for uid in (1, 2)])
     await store.upgrade()
-    await store.insert_messages([message_row(box, 3, subject="vorher3")])
+    await store.insert_messages([message_row(1, 3, subject="vorher3")])
     await query(store_url, "DELETE FROM mailbox_app_mailattachment WHERE message_id = 2")
     await query(store_url, "DELETE FROM mailbox_app_mailmessage WHERE uid = 2")
 

@@ -181,8 +181,8 @@ async def manual(seen: Seen, payload: bytes = b"{}", wait: float = 20) -> SyncRu
 async def test_mail_that_was_there_is_backfill_newest_first_and_mail_that_comes_is_new(
     settings: Settings, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.bulk.BATCH_COUNT", 1)
-    monkeypatch.setattr("syncer.bulk.WORKERS", 1)
+    monkeypatch.setattr("syncer.fetch.BATCH_COUNT", 1)
+    monkeypatch.setattr("syncer.fetch.WORKERS", 1)
     there = [make_mail(number).raw for number in range(3)]
     for raw in there:
         dovecot.append(raw)
@@ -208,6 +208,7 @@ async def test_mail_that_was_there_is_backfill_newest_first_and_mail_that_comes_
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.invariant("I4")
 async def test_what_is_in_flight_when_the_syncer_dies_is_not_published_again(
     settings: Settings, dovecot: Dovecot
 ) -> None:
@@ -290,6 +291,7 @@ async def test_expunged_mail_is_told_once(settings: Settings, dovecot: Dovecot) 
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.invariant("I7")
 async def test_a_new_uidvalidity_rebinds_what_is_stored_and_takes_what_is_not(
     settings: Settings, dovecot: Dovecot
 ) -> None:
@@ -337,10 +339,11 @@ async def test_backfill_of_some_days_leaves_what_is_older(settings: Settings, do
         assert seen.uids() == [3]
 
 
+@pytest.mark.invariant("I9")
 async def test_a_refused_account_is_told_and_not_hammered(
     settings: Settings, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.gate.HURRY_PAUSE", 0.2)
+    monkeypatch.setattr("mailcore.sync.refusal.HURRY_PAUSE", 0.2)
     chosen = settings.model_copy()
     wrong = SecretStr("not the password")
     chosen._accounts = tuple(a.model_copy(update={"password": wrong}) for a in settings.accounts)
@@ -355,6 +358,7 @@ async def test_a_refused_account_is_told_and_not_hammered(
         assert dovecot.log_text().count("auth failed") <= 2, "the one of the start and the one that was asked for"
 
 
+@pytest.mark.invariant("I3")
 async def test_events_lost_with_their_stream_are_published_again(
     settings: Settings, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

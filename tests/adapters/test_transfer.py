@@ -14,10 +14,9 @@ from mailcore.errors import BusError
 from mailcore.events.identity import MailboxKey
 from mailcore.events.message import FoundBy
 from mailcore.imap.sequence import UidSet
-from mailcore.sync.generation import Birth, OldGenerations
-from mailcore.sync.ledger import Ledger
-from syncer.book import Book
-from syncer.credit import Credit
+from mailcore.sync.generation import Birth
+from mailcore.sync.mailbox import Mailbox
+from mailcore.sync.statuses import Octets
 from syncer.imap.connection import FetchedMessage, ImapConnection
 from syncer.transfer import Transfer
 
@@ -32,18 +31,23 @@ class Two:
             yield FetchedMessage(uid, (), NOW, len(body), body, True)
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.asyncio
 async def test_what_got_no_puback_is_missing_again_and_what_got_one_is_in_flight(bus: Bus, tmp_path: Path) -> None:
     # I2
     config = (await bus._jetstream.call(f"STREAM.INFO.{MAIL}"))["config"]
     await bus._jetstream.call(f"STREAM.UPDATE.{MAIL}", {**config, "max_msg_size": 5_000})
-    key = MailboxKey("default", "INBOX")
-    book = Book(key, 1, Ledger(7), Birth(NOW, 1), OldGenerations(), Credit(1 << 20))
-    transfer = Transfer(cast("ImapConnection", Two()), bus, book, tmp_path, FoundBy.SWEEP, NOW)
-    assert all(book.ledger.claim(uid) for uid in (1, 2))
+    birth = Birth(NOW, 1)
+    mailbox = Mailbox(MailboxKey("default", "INBOX"), Octets(), 60.0)
+    mailbox.opened(7, birth, 0.0)
+    mailbox.announced(7, UidSet([1, 2]))
+    wish = mailbox.claim(0.0, 10)
+    assert wish is not None
+    transfer = Transfer(cast("ImapConnection", Two()), bus, mailbox, birth, tmp_path, FoundBy.SWEEP, NOW)
 
     with pytest.raises(BusError, match="refused"):
-        await transfer.batch(UidSet([1, 2]))
+        await transfer.batch(wish.uids)
+    mailbox.give_back(7, wish.uids, 0.0)
 
-    assert book.ledger.missing(UidSet([1, 2])) == UidSet([2])
-    assert list(book.ledger.in_flight) == [1]
+    assert mailbox.uids.missing == UidSet([2])
+    assert list(mailbox.uids.in_flight) == [1]

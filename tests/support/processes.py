@@ -1,4 +1,4 @@
-"""The program started as a person starts it: the console script, settings in the environment, its own directory."""
+"""The program as a person starts it: settings in the environment, its own directory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
 
+from supervisor.fork_server import AVAILABLE
+from supervisor.forked import Forked
 from tests.support.dovecot import Dovecot
+from tests.support.forking import fork
 from tests.support.mail import Mail, SentFile
 from tests.support.programs import answers, free_port, wait_until
 
@@ -42,13 +45,15 @@ class Answer:
 
 @dataclass
 class Mozzart:
-    """One installation in a directory of its own. `environment` adds to and overrides the settings."""
+    """One installation in a directory of its own. `environment` adds to and overrides the settings. `executed`: by the
+    console script, imports and all; otherwise the program is forked, which is the same but for the time it takes."""
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
     api_port: int = field(default_factory=free_port)
     token: str = "a-token-only-for-tests-5f2c"
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    executed: bool = not AVAILABLE
+    _process: subprocess.Popen[bytes] | Forked | None = field(default=None, repr=False)
 
     @property
     def database(self) -> Path:
@@ -89,16 +94,23 @@ class Mozzart:
     def start(self, *arguments: str) -> Mozzart:
         """`mozzart up`, or another command that stays."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(MOZZART), *(arguments or ("up",))],
-                cwd=self.home,
-                env=self.settings,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self._process = self._launch(arguments or ("up",), log, log)
         return self
+
+    def _launch(
+        self, arguments: tuple[str, ...], output: IO[bytes], error: IO[bytes]
+    ) -> subprocess.Popen[bytes] | Forked:
+        if not self.executed:
+            return fork(arguments, self.settings, self.home, output.fileno(), error.fileno())
+        return subprocess.Popen(
+            [str(MOZZART), *arguments],
+            cwd=self.home,
+            env=self.settings,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=error,
+            start_new_session=True,
+        )
 
     def wait_ready(self, *, within: float = 30) -> Mozzart:
         """Until /readyz says 200."""
@@ -134,16 +146,18 @@ class Mozzart:
 
     def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A command that ends."""
-        return subprocess.run(
-            [str(MOZZART), *arguments],
-            cwd=self.home,
-            env=self.settings,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as error:
+            process = self._launch(arguments, output, error)
+            try:
+                code = process.wait(timeout)
+            finally:
+                process.kill()
+                process.wait()
+            words = []
+            for file in (output, error):
+                file.seek(0)
+                words.append(file.read().decode())
+        return subprocess.CompletedProcess(arguments, code, *words)
 
     def stop(self, *, within: float = 10) -> float:
         """SIGTERM, as `docker stop` does; the seconds it took. Raises TimeoutError, leaves nothing either way."""
@@ -168,7 +182,7 @@ class Mozzart:
         assert not left, f"left running: {left}"
         return took
 
-    def interrupt(self) -> subprocess.Popen[bytes]:
+    def interrupt(self) -> subprocess.Popen[bytes] | Forked:
         """SIGINT to the leader, as Ctrl-C does; the process, to be waited for."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)

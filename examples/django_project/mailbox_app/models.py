@@ -18,6 +18,7 @@ class MailboxState(models.Model):
     last_sync_status = models.CharField(max_length=20)
     last_error = models.TextField()
     last_error_at = models.DateTimeField(null=True)
+    refused = models.JSONField()
 
     class Meta:
         managed = False

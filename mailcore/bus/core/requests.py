@@ -11,6 +11,7 @@ import structlog
 from mailcore.bus.core.connection import NO_RESPONDERS, Connection, Reply, end_tasks
 from mailcore.bus.core.headers import decode_headers, encode_headers
 from mailcore.errors import BusError
+from mailcore.fault import told
 
 log = structlog.get_logger(__name__)
 
@@ -107,8 +108,8 @@ class Requests:
         answer = b""
         try:
             answer = await handler(data)
-        except Exception as error:
-            log.exception("request-failed", subject=subject)
+        except Exception as error:  # noqa: BLE001  # it is told, here and to whoever asked
+            log.error("request-failed", subject=subject, error=str(told(error, f"answering {subject}")))
             block = encode_headers({_ERROR: type(error).__name__, "Nats-Service-Error-Code": "500"})
         self._connection.wire.publish_parts(reply, "", block, answer)
 

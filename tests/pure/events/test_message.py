@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailcore.errors import EventError
-from mailcore.events.message import MessageEvent
+from mailcore.events.message import INTERNALDATE_INVALID, MEANINGS, SIZE_DIFFERS, MessageEvent
+from mailcore.mime import defects
 from tests.pure.events.strategies import message_events
 from tests.support.events import message
 
@@ -22,7 +23,7 @@ def test_a_message_event_comes_back(event: MessageEvent) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*message(1).headers(), "ce-dataref", "other"]),
+        st.sampled_from([*message(1).headers(), "ce-dataref", "mozzart-defects", "other"]),
         st.text() | st.sampled_from(["", "-1", "0", "1.5", "new", "2024-01-01", "nats-object://mail-bodies/"]),
     )
 )
@@ -57,11 +58,22 @@ def test_a_missing_header_is_named(name: str) -> None:
         ("ce-sha256", "A" * 64, "no SHA-256"),
         ("ce-receivedat", "2024-01-01T00:00:00", "without a zone"),
         ("ce-dataref", "file:///etc/passwd", "no object of ours"),
+        ("mozzart-defects", "size-differs,\x1b[2J", "no list of words"),
     ],
 )
 def test_a_wrong_header_is_told(name: str, value: str, fault: str) -> None:
     with pytest.raises(EventError, match=fault):
         MessageEvent.decode(message(1).headers() | {name: value}, message(1).body)
+
+
+def test_a_message_without_defects_has_no_header_for_them() -> None:
+    assert "mozzart-defects" not in message(1).headers()
+    event = replace(message(1), defects=(SIZE_DIFFERS, INTERNALDATE_INVALID))
+    assert event.headers()["mozzart-defects"] == "size-differs,internaldate-invalid"
+
+
+def test_the_defects_of_fetching_and_of_parsing_have_names_of_their_own() -> None:
+    assert not MEANINGS.keys() & defects.MEANINGS.keys()
 
 
 def test_a_claim_check_of_negative_size_is_refused() -> None:

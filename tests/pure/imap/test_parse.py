@@ -31,6 +31,7 @@ from mailcore.imap.response import (
     Section,
     StatusItem,
     Tagged,
+    Unreadable,
     Vanished,
 )
 from mailcore.imap.sequence import MAX_UID, UidSet
@@ -106,10 +107,18 @@ def test_what_servers_say(line: bytes, response: Response | None) -> None:
         b"hello",
         b"A1 MAYBE done",
         b"HTTP/1.1 400 Bad Request",
+    ],
+)
+def test_what_is_no_response_is_a_protocol_error(line: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        read(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
         b"* 9999999999 EXISTS",
         b"* SEARCH 1 x",
-        b"* SEARCH 0",
-        b"* SEARCH 4294967296",
         b"* SEARCH " + b"1" * 5000,
         b"* ESEARCH UID ALL 1:*",
         b"* ESEARCH UID COUNT " + b"9" * 5000,
@@ -134,15 +143,36 @@ def test_what_servers_say(line: bytes, response: Response | None) -> None:
         b"* 1 FETCH (X ))",
     ],
 )
-def test_what_no_server_may_say(line: bytes) -> None:
-    with pytest.raises(ProtocolError):
-        read(line)
+def test_a_response_that_cannot_be_read_says_what_it_was_and_costs_nothing_else(line: bytes) -> None:
+    found = read(line)
+    assert isinstance(found, Unreadable)
+    assert found.name in line.decode("latin-1")
+    assert found.name in ("EXISTS", "SEARCH", "ESEARCH", "VANISHED", "LIST", "STATUS", "FETCH")
+    assert found.fault.startswith("the server sent")
+
+
+@pytest.mark.parametrize(
+    ("line", "response"),
+    [
+        (b"* SEARCH 0", Search(())),
+        (b"* SEARCH 0 1 00 2", Search((1, 2))),
+        (b"* SEARCH 3 4294967296", Search((3,))),
+        (b"* ESEARCH UID ALL 0,5:6", ESearch("", uid=True, all=UidSet([5, 6]))),
+        (b"* ESEARCH UID ALL 0:2", ESearch("", uid=True, all=UidSet([1, 2]))),
+        (b"* ESEARCH UID ALL 0", ESearch("", uid=True, all=UidSet())),
+        (b"* VANISHED 0,7", Vanished(UidSet([7]))),
+        (b"* 3 FETCH (UID 0 RFC822.SIZE 5)", Fetch(3, None, size=5)),
+        (b'* 3 FETCH (UID 0 FLAGS () INTERNALDATE "" RFC822.SIZE 5)', Fetch(3, None, (), size=5)),
+    ],
+)
+def test_what_can_be_no_uid_is_nobodys_and_the_others_are_believed(line: bytes, response: Response) -> None:
+    assert read(line) == response
 
 
 def test_an_error_shows_nothing_of_the_mail() -> None:
-    with pytest.raises(ProtocolError) as caught:
-        read(b'* 1 FETCH (BODY[] "my pin is 4711" oops)')
-    assert "4711" not in str(caught.value)
+    unreadable = read(b'* 1 FETCH (BODY[] "my pin is 4711" oops)')
+    assert isinstance(unreadable, Unreadable)
+    assert "4711" not in repr(unreadable)
     assert "4711" not in repr(read(b'* 1 FETCH (BODY[] "my pin is 4711")'))
     assert "4711" not in repr(Literal(b"4711", 4))
 
@@ -180,6 +210,41 @@ def test_a_body_that_is_nil_quoted_cut_or_in_a_part() -> None:
 def test_a_date_that_is_none_does_not_stop_the_message() -> None:
     found = read(b'* 1 FETCH (UID 1 INTERNALDATE "99-Foo-0000 00:00:00 +0000" RFC822.SIZE 3)')
     assert found == Fetch(1, 1, None, None, 3)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"03-Feb-2026 10:00:00 +0100",
+        b" 3-Feb-2026 10:00:00 +0100",
+        b"Tue, 03 Feb 2026 10:00:00 +0100",
+        b"Tue, 3 Feb 2026 10:00 +0100 (CET)",
+        b"3 February 2026 09:00:00 GMT",
+        b"03-Feb-2026 9:00:00 UTC",
+        b"03-FEB-2026 10:00:00 +01:00",
+        b"03-Feb-2026 09:00:00Z",
+        b"03-Feb-2026 10:00:00.000 +0100",
+    ],
+)
+def test_a_date_as_headers_write_it_is_the_same_moment(raw: bytes) -> None:
+    assert parse_internaldate(raw) == datetime(2026, 2, 3, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"00-Jan-0000 00:00:00 +0000",
+        b"31-Feb-2026 10:00:00 +0100",
+        b"03-Feb-2026 10:00:00",  # in which zone?
+        b"03-Feb-2026 10:00:00 XST",
+        b"03-Feb-26 10:00:00 +0100",
+        b"Tue, 03 Feb 2026",
+        b"",
+        b"03-Feb-2026 " + b" " * 100 + b"10:00:00 +0100",
+    ],
+)
+def test_what_is_no_date_is_none(raw: bytes) -> None:
+    assert parse_internaldate(raw) is None
 
 
 @given(
@@ -222,9 +287,10 @@ def test_the_short_way_for_the_usual_fetch_gives_what_the_long_way_gives(
 
     def result(way: Callable[[], Response]) -> Response | str:
         try:
-            return way()
+            found = way()
         except ProtocolError as error:
             return str(error)
+        return found.fault if isinstance(found, Unreadable) else found
 
     assert result(lambda: parse(unit)) == result(lambda: parse_fetch(7, unit, len(b"* 7 FETCH ")))
 

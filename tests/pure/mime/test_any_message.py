@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ def strings(parsed: ParsedMessage) -> list[str]:
     return out
 
 
+@pytest.mark.invariant("I5")
 @settings(max_examples=1500)
 @given(RAW)
 def test_any_bytes_become_a_message_that_can_be_stored(raw: bytes) -> None:

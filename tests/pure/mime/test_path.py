@@ -44,6 +44,7 @@ def test_a_path_never_leaves_the_media_root(identity: Identity, at: datetime, pa
     str(path).encode()  # storable
 
 
+@pytest.mark.invariant("I1")
 @given(st.lists(st.tuples(IDENTITIES, PART_IDS), unique=True, min_size=2, max_size=20), NAMES)
 def test_two_parts_never_share_a_path(parts: list[tuple[Identity, str]], name: str) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)

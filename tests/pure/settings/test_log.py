@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -60,7 +61,7 @@ def test_json_lines_hold_the_same_as_an_object() -> None:
     }
 
 
-@given(st.text())
+@given(st.text() | st.text('\u202a\u202e\u2066\u2069 a="'))
 def test_no_value_forges_a_second_line_or_moves_the_cursor(value: str) -> None:
     stream = configured()
     structlog.get_logger("x").info(value, subject=value, key=[value])
@@ -69,8 +70,10 @@ def test_no_value_forges_a_second_line_or_moves_the_cursor(value: str) -> None:
     assert lines.pop() == ""
     assert len(lines) == 1
     assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for char in lines[0])
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", lines[0])
 
 
+@pytest.mark.invariant("I10")
 @pytest.mark.parametrize("form", ["console", "json"])
 @pytest.mark.parametrize(
     "text",

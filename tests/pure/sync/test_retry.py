@@ -24,6 +24,7 @@ def test_pauses_grow(attempt: int, one: float, other: float) -> None:
     assert pause(attempt, found, lambda: one) <= 2 * pause(attempt + 1, found, lambda: other)
 
 
+@pytest.mark.invariant("I9")
 @given(st.integers(1, 50), CHANCE, st.floats(0, 10_000))
 def test_what_the_server_asks_for_is_a_lower_bound(attempt: int, chance: float, asked: float) -> None:
     assert pause(attempt, Verdict(Scope.MAILBOX, Retry.LATER, asked, ""), lambda: chance) >= asked
@@ -35,12 +36,14 @@ def test_now_is_at_once_but_only_once() -> None:
     assert pause(2, found, lambda: 0.5) > 0
 
 
+@pytest.mark.invariant("I9")
 def test_bad_credentials_stop_the_account_slowly() -> None:
     found = verdict(AuthenticationFailed("no", retry=Retry.NEVER))
     assert found.scope is Scope.ACCOUNT
     assert pause(1, found, lambda: 0.0) >= SLOW_FIRST_PAUSE / 2
 
 
+@pytest.mark.invariant("I9")
 def test_the_broadest_scope_in_nested_groups_decides() -> None:
     group = ExceptionGroup(
         "a", [ConnectionLost("c"), ExceptionGroup("b", [CommandFailed("d"), BusError("nats is away")])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -17,16 +17,21 @@ class Box:
     error: str = ""
     swept_at: float = 0.0
     in_flight: int = 0
+    account: str = "default"
+    paused_for: float = 0.0
+    refused: int = 0
 
     def live_state(self) -> MailboxLive:
         return MailboxLive(
-            account="default",
+            account=self.account,
             mailbox=self.name,
             connection="idling",
             since=datetime.now(UTC),
             in_flight=self.in_flight,
             in_flight_bytes=self.in_flight * 10,
             error=self.error,
+            paused_until=datetime.now(UTC) + timedelta(seconds=self.paused_for) if self.paused_for else None,
+            refused_count=self.refused,
         )
 
 
@@ -48,3 +53,23 @@ def test_each_mailbox_has_its_gauges_and_one_that_is_gone_has_none() -> None:
     assert b"Archive" not in generate_latest(registry)
     unwatch()
     assert b"INBOX" not in generate_latest(registry)
+
+
+def test_what_is_refused_is_counted_and_a_pause_is_the_accounts() -> None:
+    boxes = [
+        Box("INBOX", account="a", refused=2),
+        Box("Archive", account="a", paused_for=60),
+        Box("INBOX", account="b", paused_for=-1),
+    ]
+    registry = CollectorRegistry()
+    metrics.watch(lambda: boxes, registry)
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(name, labels)
+
+    assert value("mozzart_refused_messages", account="a", mailbox="INBOX") == 2
+    assert value("mozzart_refused_messages", account="a", mailbox="Archive") == 0
+    assert value("mozzart_account_paused", account="a") == 1
+    assert value("mozzart_account_paused", account="b") == 0, "its time has come"
+    del boxes[:2]
+    assert value("mozzart_account_paused", account="a") is None

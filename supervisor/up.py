@@ -1,0 +1,193 @@
+"""`mozzart up`: everything on one machine, as children of one supervisor.
+
+Start: the fork server, lock DATA_DIR, database upgrade beside nats-server (unless NATS_URL is set) and consumer; when
+the tables are there, api, webhook (if WEBHOOK_URL is set), syncer. Stop, in the order of the mail's way, so that
+nothing is cut off half done: syncer, consumer, api and webhook, nats-server, fork server.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from mailcore.errors import MozzartError
+from mailcore.hangup import Hangup, Wish, has_terminal
+from mailcore.settings import Settings
+from supervisor.children import Child, Supervisor
+from supervisor.data_lock import DataLock
+from supervisor.fork_server import AVAILABLE, Command, ForkServer, adopt_orphans
+from supervisor.forked import Forked
+from supervisor.nats_server import MEMORY_LIMIT, NatsServer, write_private
+from webhooks.signature import keys
+
+log = structlog.get_logger(__name__)
+
+_FORK_SERVER: Final = "fork-server"
+# Together they stay under 5 s, with time left for our own start of the end.
+_GRACE: Final = (("syncer",), 1.25), (("consumer", "api", "webhook"), 1.25), (("nats-server",), 0.75)
+
+CONSUMER: Final = Command(("consumer",), "consumers.main")
+UPGRADE: Final = Command(("db", "upgrade"), "cli.database")
+API: Final = Command(("api",), "api.main")
+WEBHOOK: Final = Command(("webhook",), "webhooks.main")
+SYNCER: Final = Command(("syncer",), "syncer.main")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `run` starts. `before` are children that the syncer needs. When `finale` has ended well, so has everything;
+    it stops first. `directory` is where our children run, `output` takes what they write."""
+
+    settings: Settings
+    before: Sequence[Child] = ()
+    finale: Child | None = None
+    directory: Path | None = None
+    output: Path | None = None
+
+    @property
+    def modules(self) -> list[str]:
+        """What its commands import, in the order in which they start."""
+        around = [child.what for child in (*self.before, *filter(None, (self.finale,)))]
+        webhook = (WEBHOOK,) if self.settings.webhook_url else ()
+        commands = (UPGRADE, CONSUMER, API, *webhook, SYNCER, *around)
+        return [command.module for command in commands if isinstance(command, Command)]
+
+
+def run(plan: Plan) -> int:
+    """Until SIGINT, SIGTERM, or a SIGHUP that asks for no reload; returns the exit code. Raises SettingsError or
+    AlreadyRunning."""
+    if plan.settings.webhook_url:
+        keys(plan.settings.webhook_secret.get_secret_value())  # a child that refuses it again and again helps nobody
+    with ExitStack() as stack:
+        forks, first = None, None
+        if AVAILABLE:
+            adopt_orphans()
+            forks = stack.enter_context(ForkServer(plan.modules))
+            # As early as can be: it imports while we go on. Before the lock: that is not to live as long as it does.
+            first = forks.fork()
+            stack.callback(_end, first)
+        lock = stack.enter_context(DataLock(plan.settings.data_dir))
+        return trio.run(_run, plan, lock, forks, first, restrict_keyboard_interrupt_to_checkpoints=True)
+
+
+def _end(fork_server: Forked) -> None:
+    fork_server.kill()
+    fork_server.wait()
+
+
+async def _run(plan: Plan, lock: DataLock, forks: ForkServer | None, first: Forked | None) -> int:
+    hangup = Hangup.at_start()
+    reloadable = plan.settings.accounts_file is not None
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+            supervisor = Supervisor(nursery, forks)
+            if forks is not None and first is not None:
+                supervisor.keep(Child(_FORK_SERVER, forks.command, inherit=(forks.descriptor,)), first)
+            failure: MozzartError | None = None
+            with trio.CancelScope() as life:
+                nursery.start_soon(_stop_when_asked, _wishes(signals, hangup, reloadable, supervisor), life, supervisor)
+                try:
+                    await _start(plan, supervisor, lock)
+                    if plan.finale is None:
+                        await trio.sleep_forever()
+                except MozzartError as error:
+                    failure = error
+            with trio.CancelScope(shield=True):
+                finale = (plan.finale.name,) if plan.finale else ()
+                before = tuple(child.name for child in plan.before)
+                for names, grace in ((finale, 0.5), *_GRACE, (before, 0.5), ((_FORK_SERVER,), 0.5)):
+                    await supervisor.stop(*names, grace=grace)
+            plan.settings.nats_url_path.unlink(missing_ok=True)
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    log.info("stopped")
+    return os.EX_OK
+
+
+async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
+    settings = plan.settings
+    # glibc gives each thread an arena of its own and returns little of it: a third of the consumer's memory.
+    environment = {"MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2")}
+
+    def ours(name: str, command: Command, *, once: bool = False) -> Child:
+        return Child(
+            name=name,
+            what=command,
+            environment=dict(environment),
+            directory=plan.directory,
+            output=plan.output,
+            once=once,
+        )
+
+    # The upgrade needs no NATS, and nothing before the api needs its end: a consumer, too, waits until the tables are
+    # those of its version.
+    upgrade = ours("database upgrade", UPGRADE, once=True)
+    supervisor.begin(upgrade)
+    if settings.nats_url:
+        # Somebody else's server; a file of an earlier run would lead other terminals to one that is gone.
+        settings.nats_url_path.unlink(missing_ok=True)
+    else:
+        environment["NATS_URL"] = await _start_nats(settings, supervisor, lock)
+    await supervisor.start(ours("consumer", CONSUMER))
+    for child in plan.before:
+        await supervisor.start(child)
+    await supervisor.settled(upgrade)
+    await supervisor.start(ours("api", API))
+    if settings.webhook_url:
+        await supervisor.start(ours("webhook", WEBHOOK))
+    # Also without IMAP settings: it says so in the log, and to whoever asks for a sync.
+    await supervisor.start(ours("syncer", SYNCER))
+    if plan.finale is not None:
+        await supervisor.start(plan.finale.with_environment(environment))
+
+
+async def _start_nats(settings: Settings, supervisor: Supervisor, lock: DataLock) -> str:
+    server = NatsServer(settings.data_dir / "nats")
+    await supervisor.start(
+        Child(
+            name="nats-server",
+            what=server.command,
+            environment={"GOMEMLIMIT": os.environ.get("GOMEMLIMIT", MEMORY_LIMIT)},
+            ready=server.ready,
+            # nats-server takes no lock on its store: ours lasts as long as it lives, even when we are gone.
+            inherit=(lock.descriptor,),
+        )
+    )
+    write_private(settings.nats_url_path, server.url + "\n")
+    log.info("listening", child="nats-server", address=server.address, store=server.directory)
+    return server.url
+
+
+async def _wishes(
+    signals: AsyncIterator[int], hangup: Hangup, reloadable: bool, supervisor: Supervisor
+) -> AsyncIterator[int]:
+    """The signals that ask for the end; a reload is passed on to the syncer."""
+    async for number in signals:
+        wish = Wish.STOP
+        if number == signal.SIGHUP:
+            wish = hangup.wish(terminal=has_terminal(), reloadable=reloadable)
+        if wish is Wish.STOP:
+            yield number
+        elif wish is Wish.RELOAD and not supervisor.send("syncer", signal.SIGHUP):
+            log.info("the syncer is not running; it reads the accounts when it starts")
+
+
+async def _stop_when_asked(signals: AsyncIterator[int], life: trio.CancelScope, supervisor: Supervisor) -> None:
+    asked = False
+    async for number in signals:
+        if asked:
+            log.warning("stopping at once", signal=signal.Signals(number).name)
+            supervisor.kill()
+            continue
+        log.info("stopping", signal=signal.Signals(number).name)
+        asked = True
+        life.cancel()
