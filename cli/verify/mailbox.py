@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from cli.verify.comparison import Difference, compare
 from mailcore.events.control import RefusedMessage
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.imap.sequence import UidSet
+from mailcore.imap.sequence import MAX_UID, UidSet
 from mailcore.settings import Account
 from mailcore.store import MailboxState, Store
+from mailcore.sync.generation import Birth
 from mailcore.trouble import named
 from syncer.imap.connection import ImapConnection
 
 _PAUSE: Final = 0.5
-_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would follow the locale
 
 
 @dataclass(frozen=True)
@@ -126,19 +126,12 @@ def _here(identities: frozenset[Identity], key: MailboxKey, uidvalidity: int, ui
 async def _in_scope(
     connection: ImapConnection, account: Account, state: MailboxState | None, uidvalidity: int, server: UidSet
 ) -> UidSet:
-    """What IMAP_BACKFILL asks for, as the sweep has it: whatever arrived since the mailbox was first seen, and of what
-    was there before, so many days and one more (SEARCH SINCE knows days only, RFC 9051 §6.4.4)."""
-    backfill = account.backfill
-    if backfill == "all":
-        return server
+    """What IMAP_BACKFILL asks for, as the sweep has it."""
     if state is None or state.first_seen_at is None or state.uidvalidity != uidvalidity:
-        arrived, seen_at, first = UidSet(), datetime.now(UTC), state is None
+        birth = Birth(datetime.now(UTC), MAX_UID + 1, first=state is None)  # nothing has arrived since
     else:
-        arrived = server & UidSet.from_ranges([(state.first_uidnext or 1, 0xFFFF_FFFF)])
-        seen_at, first = state.first_seen_at, state.first_uidvalidity == uidvalidity
-    if backfill == "none" and first:
-        return arrived
-    days = 0 if backfill == "none" else int(backfill)
-    since = seen_at - timedelta(days=days + 1)
-    date = f"{since.day}-{_MONTHS[since.month - 1]}-{since.year}"
-    return arrived | (server & await connection.uid_search(f"SINCE {date}"))
+        birth = Birth(state.first_seen_at, state.first_uidnext or 1, state.first_uidvalidity == uidvalidity)
+    criteria = birth.criteria(account.backfill)
+    if criteria == "ALL":
+        return server
+    return birth.arrived(server) | (server & await connection.uid_search(criteria) if criteria else UidSet())

@@ -34,7 +34,7 @@ class Birth:
 
     def arrived(self, uids: UidSet) -> UidSet:
         """Those of `uids` that are in scope whatever IMAP_BACKFILL says."""
-        return uids & UidSet.from_ranges([(self.uidnext, MAX_UID)])
+        return uids & UidSet.from_ranges([(self.uidnext, MAX_UID)]) if self.uidnext <= MAX_UID else UidSet()
 
     def criteria(self, backfill: Literal["all", "none"] | int) -> str:
         """IMAP_BACKFILL as SEARCH criteria for what is in scope besides: "ALL", "" for nothing, or "SINCE …", which

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailcore.events.message import Kind
+from mailcore.imap.sequence import UidSet
 from mailcore.sync.generation import Birth, OldGenerations, OldPlace
 
 SEEN = datetime(2026, 5, 1, tzinfo=UTC)
@@ -60,3 +61,15 @@ def test_in_a_later_generation_renumbered_old_mail_is_told_by_its_date() -> None
     assert birth.kind(5, SEEN - timedelta(days=1)) is Kind.BACKFILL
     assert birth.kind(5, SEEN + timedelta(days=1)) is Kind.NEW
     assert birth.kind(100, SEEN - timedelta(days=1)) is Kind.NEW
+
+
+def test_a_mailbox_whose_next_uid_would_be_the_first_that_is_none_has_nothing_that_arrived() -> None:
+    assert not Birth(SEEN, 2**32).arrived(UidSet([1, 2**32 - 1]))
+    assert Birth(SEEN, 2**32 - 1).arrived(UidSet([1, 2**32 - 1])) == UidSet([2**32 - 1])
+
+
+def test_what_was_there_before_is_asked_for_as_imap_backfill_says() -> None:
+    assert Birth(SEEN, 5).criteria("all") == "ALL"
+    assert Birth(SEEN, 5).criteria("none") == ""
+    assert Birth(SEEN, 5, first=False).criteria("none") == "SINCE 30-Apr-2026"
+    assert Birth(SEEN, 5).criteria(3) == "SINCE 27-Apr-2026"
