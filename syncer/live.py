@@ -42,6 +42,9 @@ async def live(mailbox: MailboxTasks) -> None:
         mailbox.entered("backing off", f"{text} (next try in {seconds:.1f} s)")
 
     async def once() -> None:
+        while failure := mailbox.machine.failure:  # two that try would be twice as many connections
+            mailbox.entered("backing off", failure)
+            await mailbox.swept.wait()
         await _hold(mailbox)
 
     while True:
