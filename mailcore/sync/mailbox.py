@@ -254,7 +254,8 @@ class Mailbox:
                 self._snapshot = snapshot
         self._sweep_not_before = now + (wait if self.doubt else min(GAP, self.interval))
         if run is not None:
-            run.moved = now
+            if not run.swept:  # the sweeps after it are no progress of what it waits for
+                run.moved = now
             run.swept |= not self.doubt and sweep.number >= run.needs
             if self._doubts >= TOLD_AFTER and not run.swept:
                 self.fail(self.doubt, now)

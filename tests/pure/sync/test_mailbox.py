@@ -289,3 +289,17 @@ def test_old_rows_end_only_when_every_message_of_the_new_generation_is_settled()
     assert mailbox.unclaimed() == []
     mailbox.settled(8, 1, 0.0)
     assert mailbox.unclaimed() == [OldPlace(7, 1)]
+
+
+def test_a_run_whose_messages_nobody_stores_ends_though_sweeps_go_on() -> None:
+    mailbox, now = opened(), 0.0
+    run = mailbox.ask(now, "run", by=FoundBy.MANUAL)
+    sweep(mailbox, UidSet([1]), now)
+    mailbox.claim(now, 10)
+    mailbox.published(7, 1, 1, 10, now)
+    while now <= PATIENCE:
+        now += 60.0
+        sweep(mailbox, UidSet([1]), now)
+        mailbox.tick(now)
+    assert run.result is not None
+    assert "no progress" in run.result.error
