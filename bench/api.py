@@ -100,7 +100,7 @@ async def fill(store: Store, count: int) -> float:
             await store.insert_messages(waiting)
             seconds += time.perf_counter() - began
             gone = [Identity("default", names[each.mailbox_id], 1, each.uid) for each in waiting[::100]]
-            await store.mark_expunged((each, row.stored_at) for each in gone)
+            await store.mark_expunged((each, row.stored_at, 0) for each in gone)
             waiting.clear()
     return seconds
 

@@ -100,6 +100,7 @@ def stored_event(event: MessageEvent | Rebind, row: StoredMessage) -> Stored:
         mailbox=identity.mailbox,
         uidvalidity=identity.uidvalidity,
         uid=identity.uid,
+        mailbox_id=event.mailbox_id,
         at=row.stored_at,
         row_id=row.id,
         sha256=row.sha256,

@@ -44,7 +44,7 @@ class Expunging:
             return
 
     async def _mark(self, marks: Sequence[Mark]) -> None:
-        await self._store.mark_expunged([(event.identity, event.at) for _, event in marks])
+        await self._store.mark_expunged([(event.identity, event.at, event.mailbox_id) for _, event in marks])
         for delivery, event in marks:
             log.info("expunged", identity=str(event.identity))
             delivery.ack()

@@ -31,9 +31,9 @@ class Rebinding:
         await self._retrying.isolate(requests, self._attempt, lambda one, error: self._settlement.failed(*one, error))
 
     async def _attempt(self, requests: Sequence[Request]) -> None:
-        identities = {event.identity for _, event in requests}
+        identities = {event.identity: event.mailbox_id for _, event in requests}
         locations = await self._store.locate(identities)
-        if locations.keys() != identities:
+        if locations.keys() != identities.keys():
             raise StoreError("the mailbox has no row yet; the syncer makes it", scope=Scope.MAILBOX)
         slots = {identity: location.slot for identity, location in locations.items()}
         await self._store.rebind([_move(event, slots) for _, event in requests])

@@ -99,6 +99,7 @@ def _dead_event(event: MessageEvent | Rebind, error: Exception, deliveries: int)
         mailbox=identity.mailbox,
         uidvalidity=identity.uidvalidity,
         uid=identity.uid,
+        mailbox_id=event.mailbox_id,
         at=datetime.now(UTC),
         error=describe(error),
         deliveries=deliveries,

@@ -129,8 +129,7 @@ class Storing:
 
     async def _locate(self, jobs: Sequence[Job]) -> None:
         """A message that has a row is not stored again: its files and its row stay as they are (I4)."""
-        identities = [job.event.identity for job in jobs]
-        locations = await self._store.locate(identities)
+        locations = await self._store.locate({job.event.identity: job.event.mailbox_id for job in jobs})
         present: list[int] = []
         for job in jobs:
             job.location = locations.get(job.event.identity)

@@ -37,9 +37,13 @@ class Accounts:
         for tasks in self:
             yield from tuple(tasks.mailboxes.values())
 
-    def mailbox(self, key: MailboxKey) -> MailboxTasks | None:
+    def mailbox(self, key: MailboxKey, mailbox_id: int) -> MailboxTasks | None:
+        """The one with that row (0: the event did not tell), whatever its name is now."""
         tasks = self._running.get(key.account)
-        return tasks.mailboxes.get(key) if tasks is not None else None
+        named = tasks.mailboxes.get(key) if tasks is not None else None
+        if tasks is None or not mailbox_id or (named is not None and named.machine.row_id in (0, mailbox_id)):
+            return named
+        return next((each for each in tasks.mailboxes.values() if each.machine.row_id == mailbox_id), None)
 
     def become(self, wanted: Iterable[Account]) -> None:
         """From now on these. Whoever did not change goes on untouched, with the same connections."""

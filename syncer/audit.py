@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from mailcore.aio import aio
+from mailcore.bus import Bus
 from mailcore.errors import MozzartError
 from syncer.mailbox import MailboxTasks, Shared
 
@@ -49,7 +50,7 @@ async def _audit(mailbox: MailboxTasks, shared: Shared, made_anew: bool) -> None
     # In this order: what is acknowledged below this floor was committed before, so the database read shows it.
     floor = await aio(shared.bus.ack_floor)
     position = await aio(shared.bus.position, "MAIL")
-    stored = await aio(shared.store.stored_among, mailbox.row_id, uidvalidity, list(old))
+    stored = await aio(shared.store.stored_among, machine.row_id, uidvalidity, list(old))
     if machine.uidvalidity != uidvalidity:
         return
     lost = machine.audited(
@@ -62,8 +63,8 @@ async def _audit(mailbox: MailboxTasks, shared: Shared, made_anew: bool) -> None
         made_anew=made_anew,
     )
     if lost:
-        dead = await aio(shared.bus.dead_identities)
-        for uid in [uid for uid in lost if machine.identity(uid) in dead]:
+        dead = await aio(_dead, shared.bus, mailbox)
+        for uid in [uid for uid in lost if uid in dead]:
             machine.settled(uidvalidity, uid, time.monotonic(), dead=f"see MAIL_DEAD ({datetime.now(UTC):%Y-%m-%d})")
             lost -= type(lost)((uid,))
     if lost:
@@ -72,3 +73,13 @@ async def _audit(mailbox: MailboxTasks, shared: Shared, made_anew: bool) -> None
     shared.credit.changed()
     mailbox.remember()
     mailbox.changed()
+
+
+async def _dead(bus: Bus, mailbox: MailboxTasks) -> set[int]:
+    machine = mailbox.machine
+    return {
+        letter.identity.uid
+        async for letter in bus.dead_letters()
+        if letter.identity.uidvalidity == machine.uidvalidity
+        and (letter.mailbox_id == machine.row_id or (not letter.mailbox_id and letter.identity.key == mailbox.key))
+    }

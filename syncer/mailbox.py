@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,15 +34,38 @@ from syncer.credit import Credit
 from syncer.server import Servers
 
 log = structlog.get_logger(__name__)
+Place = tuple[int, int]  # UIDVALIDITY and UID
 SAVE_PAUSE = 1.0
 SHOWN = 20  # refused messages that the live state names
 SAVED = 1000  # refused messages that the row names
 
 
+class Transit:
+    """What JetStream holds of mailboxes that are not open: at the start, and of those that are synced no longer."""
+
+    def __init__(self) -> None:
+        # By the row of the mailbox, which a rename leaves as it is; by its name where an event does not tell the row.
+        self._in_flight: defaultdict[int | MailboxKey, dict[Place, tuple[int, int]]] = defaultdict(dict)
+        self._dead: defaultdict[int | MailboxKey, set[Place]] = defaultdict(set)
+
+    def published(self, identity: Identity, mailbox_id: int, seq: int, size: int) -> None:
+        self._in_flight[mailbox_id or identity.key][identity.uidvalidity, identity.uid] = (seq, size)
+
+    def died(self, identity: Identity, mailbox_id: int) -> None:
+        self._dead[mailbox_id or identity.key].add((identity.uidvalidity, identity.uid))
+
+    def take(self, key: MailboxKey, mailbox_id: int) -> tuple[dict[Place, tuple[int, int]], set[Place]]:
+        """What is in flight (sequence and bytes of each) and dead of that mailbox, which keeps it from now on."""
+        in_flight = self._in_flight.pop(key, {}) | self._in_flight.pop(mailbox_id, {})
+        return in_flight, self._dead.pop(key, set()) | self._dead.pop(mailbox_id, set())
+
+    def __len__(self) -> int:
+        return sum(len(places) for places in self._in_flight.values())
+
+
 @dataclass(slots=True)
 class Shared:
-    """What all mailboxes of the process share. `unsettled` and `dead` are what JetStream knew at the start, and what
-    mailboxes knew that are synced no longer."""
+    """What all mailboxes of the process share."""
 
     bus: Bus
     store: Store
@@ -49,8 +73,7 @@ class Shared:
     spool: Path
     interval: float
     servers: Servers
-    unsettled: dict[Identity, tuple[int, int]] = field(default_factory=dict)
-    dead: set[Identity] = field(default_factory=set)
+    transit: Transit = field(default_factory=Transit)
     stream_made: str = ""  # when the stream MAIL was created, as JetStream tells
 
 
@@ -76,7 +99,6 @@ class MailboxTasks:
         self.shared = shared
         self.machine = Mailbox(self.key, shared.credit.octets, shared.interval)
         self.log = log.bind(account=account.name, mailbox=name)
-        self.row_id = 0
         self.swept = trio.Event()  # set, and made anew, at the end of each sweep
         self.interrupt: Callable[[], None] | None = None  # ends a running IDLE
         self.status_took = 1.0  # seconds
@@ -179,8 +201,10 @@ class MailboxTasks:
         machine, identity = self.machine, self.machine.identity
         machine.fail(reason, time.monotonic())
         self._tell()
-        self.shared.unsettled |= {identity(uid): (e.seq, e.size) for uid, e in machine.uids.in_flight.items()}
-        self.shared.dead |= {identity(uid) for uid in machine.uids.dead}
+        for uid, entry in machine.uids.in_flight.items():
+            self.shared.transit.published(identity(uid), machine.row_id, entry.seq, entry.size)
+        for uid in machine.uids.dead:
+            self.shared.transit.died(identity(uid), machine.row_id)
         machine.close()
         self.shared.credit.changed()
 

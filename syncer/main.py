@@ -150,8 +150,7 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
         except EventError as error:
             log.warning("event not understood", subject=subject[:200], error=str(error)[:500])
             return
-        mailbox = accounts.mailbox(key)
-        if mailbox is not None and isinstance(event, Stored | Dead):
+        if isinstance(event, Stored | Dead) and (mailbox := accounts.mailbox(key, event.mailbox_id)) is not None:
             mailbox.heard(event)
 
     async def listen() -> None:
@@ -160,9 +159,10 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
         await Control(bus, accounts).listen()
 
     async def recall() -> None:
-        shared.dead.update(await bus.dead_identities())
-        async for identity, seq, size in bus.unsettled():
-            shared.unsettled[identity] = (seq, size)
+        async for letter in bus.dead_letters():
+            shared.transit.died(letter.identity, letter.mailbox_id)
+        async for one in bus.unsettled():
+            shared.transit.published(one.identity, one.mailbox_id, one.seq, one.size)
 
     async def begin() -> None:
         await aio(recall)
@@ -176,7 +176,7 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     collector.freeze()
     _warn(settings)
     log.info(
-        "syncing", accounts=len(settings.accounts), in_flight=len(shared.unsettled), interval_s=settings.sync_interval
+        "syncing", accounts=len(settings.accounts), in_flight=len(shared.transit), interval_s=settings.sync_interval
     )
     unwatch = own_metrics.watch(accounts.mailboxes)
     try:

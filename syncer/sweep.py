@@ -164,15 +164,15 @@ async def _open(mailbox: MailboxTasks, connection: ImapConnection, selected: Sel
     )
     birth = Birth(state.first_seen_at or now, state.first_uidnext or 1, state.first_uidvalidity == uidvalidity)
     stored = await aio(shared.store.stored_uids, state.id, uidvalidity)
-    unsettled = {i: shared.unsettled.pop(i) for i in [i for i in shared.unsettled if i.key == key]}
-    mailbox.row_id = state.id
+    in_flight, dead = shared.transit.take(key, state.id)
     machine.opened(
         uidvalidity,
         birth,
         time.monotonic(),
         stored=stored,
-        dead=[i.uid for i in shared.dead if i.key == key and i.uidvalidity == uidvalidity],
-        in_flight={i.uid: flown for i, flown in unsettled.items() if i.uidvalidity == uidvalidity},
+        row_id=state.id,
+        dead=[uid for generation, uid in dead if generation == uidvalidity],
+        in_flight={uid: flown for (generation, uid), flown in in_flight.items() if generation == uidvalidity},
         refused=refusals(state.refused),
         old=old,
     )
@@ -238,8 +238,9 @@ async def _end_old_generations(mailbox: MailboxTasks) -> None:
 
 async def _publish_expunged(mailbox: MailboxTasks, places: list[tuple[int, int]]) -> None:
     now, key = datetime.now(UTC), mailbox.key
+    row_id = mailbox.machine.row_id
     events = [
-        Expunged(account=key.account, mailbox=key.mailbox, at=now, uidvalidity=uidvalidity, uid=uid)
+        Expunged(account=key.account, mailbox=key.mailbox, at=now, uidvalidity=uidvalidity, uid=uid, mailbox_id=row_id)
         for uidvalidity, uid in places
     ]
     await aio(publish_all, mailbox.shared.bus, events)

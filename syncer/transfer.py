@@ -190,6 +190,7 @@ class Transfer:
                 at=datetime.now(UTC),
                 uidvalidity=self.uidvalidity,
                 uid=message.uid,
+                mailbox_id=self.mailbox.row_id,
                 origin=Origin(uidvalidity=found.place.uidvalidity, uid=found.place.uid),
                 sha256=found.sha256,
             )
@@ -206,6 +207,7 @@ class Transfer:
             body=body,
             object_name=object_name,
             defects=found.defects,
+            mailbox_id=self.mailbox.row_id,
         )
 
 

@@ -124,7 +124,7 @@ class _Import:
 
     async def _take(self, page: Sequence[Record], parts: Mapping[Any, Sequence[Record]]) -> None:
         rows: list[MessageRow] = []
-        gone: list[tuple[Identity, datetime]] = []
+        gone: list[tuple[Identity, datetime, int]] = []
         for message in page:
             try:
                 box = await self._box_of(message)
@@ -138,7 +138,7 @@ class _Import:
             rows.append(replace(row, attachments=tuple(attachments)))
             box.add(row)
             if (expunged_at := mapping.moment(mapping.value(message, "expunged_at"))) is not None:
-                gone.append((Identity(box.key.account, box.key.mailbox, row.uidvalidity, row.uid), expunged_at))
+                gone.append((Identity(box.key.account, box.key.mailbox, row.uidvalidity, row.uid), expunged_at, box.id))
         await self._insert(rows)
         if gone:
             await self._store.mark_expunged(gone)

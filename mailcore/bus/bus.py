@@ -24,7 +24,7 @@ from mailcore.bus.jetstream.tail import Tails
 from mailcore.bus.layout.durables import DURABLES
 from mailcore.bus.layout.streams import MAIL, SUBJECTS, Limits
 from mailcore.errors import BusError, EventError
-from mailcore.events.dead_letter import DEAD_BUCKET, DeadLetter, identity_of
+from mailcore.events.dead_letter import DEAD_BUCKET, DeadLetter, identity_of, mailbox_id_of
 from mailcore.events.identity import Identity
 from mailcore.events.message import BODY_BUCKET, MessageEvent
 from mailcore.events.thin import ThinEvent
@@ -35,9 +35,12 @@ T = TypeVar("T")
 
 
 class Unsettled(NamedTuple):
+    """`mailbox_id` is the row of the mailbox, 0 where the event does not tell."""
+
     identity: Identity
     seq: int
     size: int
+    mailbox_id: int = 0
 
 
 class Bus:
@@ -224,9 +227,9 @@ class Bus:
         async with aclosing(read):
             async for delivery in read:
                 with suppress(EventError, ValueError):
-                    yield Unsettled(
-                        identity_of(delivery.headers), delivery.seq, int(delivery.headers.get("ce-size", "0"))
-                    )
+                    size = int(delivery.headers.get("ce-size", "0"))
+                    mailbox_id = mailbox_id_of(delivery.headers)
+                    yield Unsettled(identity_of(delivery.headers), delivery.seq, size, mailbox_id)
 
     async def publish_dead(
         self, delivery_headers: Mapping[str, str], body: bytes | Path, error: str, deliveries: int

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from mailcore.errors import EventError
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.events.message import dataref, kind_of
+from mailcore.events.message import MAILBOX_ID, dataref, kind_of
 from mailcore.events.subject import encode_token
 
 PREFIX: Final = "dead"
@@ -66,6 +66,10 @@ class DeadLetter:
         return int(text) if _SEQUENCE.fullmatch(text) else 0
 
     @property
+    def mailbox_id(self) -> int:
+        return mailbox_id_of(self.headers)
+
+    @property
     def kind(self) -> str:
         """What died: `new`, `backfill`, `rebind`. Raises EventError when it says no such thing."""
         return kind_of(self.headers.get("ce-type", ""))
@@ -98,6 +102,12 @@ class DeadLetter:
             headers,
             died_at,
         )
+
+
+def mailbox_id_of(headers: Mapping[str, str]) -> int:
+    """The row of the mailbox, 0 where the event does not tell."""
+    text = headers.get(MAILBOX_ID, "")
+    return int(text) if _SEQUENCE.fullmatch(text) else 0
 
 
 def identity_of(headers: Mapping[str, str]) -> Identity:

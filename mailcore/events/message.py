@@ -18,6 +18,7 @@ SPEC_VERSION: Final = "1.0"
 BODY_BUCKET: Final = "mail-bodies"
 _DATAREF: Final = f"nats-object://{BODY_BUCKET}/"
 DEFECTS: Final = "mozzart-defects"
+MAILBOX_ID: Final = "mozzart-mailbox-id"
 _DEFECTS: Final = re.compile(r"[a-z0-9-]+(,[a-z0-9-]+)*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _FLAGS_BYTES: Final = 16 << 10  # a message with more keywords than this names the first ones only
@@ -54,6 +55,7 @@ class MessageEvent:
     `size` and `sha256` are those of the whole RFC 5322 bytes. `body` is those bytes, or empty when they lie in the
     object store under `object_name` (claim check). `pushed_at` is when the server's hint came (or the sweep that found
     it began), `published_at` when the event was made. Times are aware, in UTC. `defects` are names out of MEANINGS.
+    `mailbox_id` is the row of the mailbox, which stays when the mailbox is renamed; 0 in events of before.
     """
 
     identity: Identity
@@ -68,6 +70,7 @@ class MessageEvent:
     body: bytes = b""
     object_name: str = ""
     defects: tuple[str, ...] = ()
+    mailbox_id: int = 0
 
     @property
     def subject(self) -> str:
@@ -97,6 +100,8 @@ class MessageEvent:
             out["ce-dataref"] = dataref(self.object_name)
         if self.defects:
             out[DEFECTS] = ",".join(self.defects)
+        if self.mailbox_id:
+            out[MAILBOX_ID] = str(self.mailbox_id)
         return out
 
     @classmethod
@@ -128,6 +133,7 @@ class MessageEvent:
                 body=body,
                 object_name=unquote(dataref.removeprefix(_DATAREF)),
                 defects=tuple(defects.split(",")) if defects else (),
+                mailbox_id=int(headers.get(MAILBOX_ID, "0")),
             )
         except ValueError as error:
             raise EventError(f"not a message event: {error}") from error

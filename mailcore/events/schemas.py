@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mailcore.events import asyncapi, control, dead_letter
-from mailcore.events.message import BODY_BUCKET, DEFECTS, SPEC_VERSION, FoundBy, Kind, ce_type
+from mailcore.events.message import BODY_BUCKET, DEFECTS, MAILBOX_ID, SPEC_VERSION, FoundBy, Kind, ce_type
 from mailcore.events.thin import TYPES
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -69,6 +69,9 @@ _NOTICED: Final = {
 }
 
 
+_MAILBOX_ID: Final = {**_DECIMAL, "description": "the row of the mailbox, which stays when the mailbox is renamed"}
+
+
 def _message_facts() -> dict[str, Any]:
     return {
         "ce-specversion": {"const": SPEC_VERSION},
@@ -91,7 +94,12 @@ def _message_headers() -> dict[str, Any]:
     return _headers(
         "MessageHeaders",
         {"Nats-Msg-Id": {"type": "string", "pattern": f"^{_IDENTITY}(/redrive/[1-9][0-9]*)?$"}, **_message_facts()},
-        {"ce-dataref": _dataref(BODY_BUCKET), DEFECTS: _NOTICED, dead_letter.REDRIVEN: _REDRIVEN},
+        {
+            "ce-dataref": _dataref(BODY_BUCKET),
+            DEFECTS: _NOTICED,
+            MAILBOX_ID: _MAILBOX_ID,
+            dead_letter.REDRIVEN: _REDRIVEN,
+        },
     )
 
 
@@ -108,6 +116,7 @@ def _thin_headers() -> dict[str, Any]:
             "ce-time": _TIME,
             "content-type": {"const": "application/json"},
         },
+        {MAILBOX_ID: _MAILBOX_ID},
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from mailcore.errors import EventError
 from mailcore.events.fields import Count, ErrorText, Number
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.events.message import SPEC_VERSION, FoundBy, Kind, ce_type, stamp
+from mailcore.events.message import MAILBOX_ID, SPEC_VERSION, FoundBy, Kind, ce_type, stamp
 from mailcore.events.subject import subject
 
 
@@ -55,8 +55,11 @@ class ThinEvent(BaseModel):
 
 
 class _MessageFact(ThinEvent):
+    """`mailbox_id` is the row of the mailbox, which stays when the mailbox is renamed; 0 in events of before."""
+
     uidvalidity: Number
     uid: Number
+    mailbox_id: Count = 0
 
     @property
     def identity(self) -> Identity:
@@ -65,6 +68,9 @@ class _MessageFact(ThinEvent):
     @property
     def id(self) -> str:
         return f"{self.identity}/{self.type}"
+
+    def headers(self) -> dict[str, str]:
+        return super().headers() | ({MAILBOX_ID: str(self.mailbox_id)} if self.mailbox_id else {})
 
 
 class Origin(BaseModel):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, Row, select, tuple_, update
 
 from mailcore.events.identity import MailboxKey
 from mailcore.store.dialect import insert
@@ -40,9 +41,40 @@ def save(connection: Connection, key: MailboxKey, columns: Mapping[str, object])
     return _state(connection.execute(upsert).one())
 
 
-def ids(connection: Connection, keys: Iterable[MailboxKey]) -> dict[MailboxKey, int]:
-    """The row ids of those that have a row."""
-    wanted = [(key.account, key.mailbox) for key in keys]
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A mailbox as an event tells it: its name at that time, the generation, and its row (0: not told)."""
+
+    key: MailboxKey
+    uidvalidity: int
+    mailbox_id: int
+
+
+def ids(connection: Connection, wanted: Iterable[Told]) -> dict[Told, int]:
+    """The row ids of those that have a row: the one that was told if it still is that mailbox (its name, or, when it
+    was renamed since, its generation), else the one of that name, as in a database that was made anew."""
+    wanted = list(wanted)
     pair = tuple_(mailboxes.c.account, mailboxes.c.mailbox)
-    rows = connection.execute(select(mailboxes.c.id, mailboxes.c.account, mailboxes.c.mailbox).where(pair.in_(wanted)))
-    return {MailboxKey(account, mailbox): row_id for row_id, account, mailbox in rows}
+    columns = mailboxes.c.id, mailboxes.c.account, mailboxes.c.mailbox, mailboxes.c.uidvalidity
+    named = pair.in_({(one.key.account, one.key.mailbox) for one in wanted})
+    rows = connection.execute(select(*columns).where(named | mailboxes.c.id.in_({one.mailbox_id for one in wanted})))
+    of_id = {row.id: row for row in rows}
+    of_key = {MailboxKey(row.account, row.mailbox): row.id for row in of_id.values()}
+    found = {one: of_key[one.key] for one in wanted if one.key in of_key}
+    for one in wanted:
+        row = of_id.get(one.mailbox_id)
+        if row is not None and row.account == one.key.account and row.uidvalidity == one.uidvalidity:
+            found[one] = row.id
+    return found
+
+
+def rename(connection: Connection, row_id: int, name: str) -> None:
+    """The mailbox of that row has another name. A mailbox that had this name and is no more gets the old one."""
+    row = connection.execute(select(mailboxes).where(mailboxes.c.id == row_id)).one()
+    held = (mailboxes.c.account == row.account) & (mailboxes.c.mailbox == name) & (mailboxes.c.id != row_id)
+    other = connection.execute(select(mailboxes.c.id).where(held)).scalar()
+    if other is not None:
+        connection.execute(update(mailboxes).where(mailboxes.c.id == other).values(mailbox=f"{name}\0{other}"))
+    connection.execute(update(mailboxes).where(mailboxes.c.id == row_id).values(mailbox=name))
+    if other is not None:
+        connection.execute(update(mailboxes).where(mailboxes.c.id == other).values(mailbox=row.mailbox))

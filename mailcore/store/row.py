@@ -38,6 +38,8 @@ class MailboxColumns(TypedDict, total=False):
     last_error: str
     last_error_at: datetime | None
     refused: Sequence[Refused]
+    objectid: str
+    deleted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class MailboxState:
 
     `last_sync_status` is `ok`, `running` (something that is listed is still to be fetched), `incomplete` (something is
     refused, or the look was not whole), `failed`, or empty before the first sweep. `refused` has 1,000 entries at
-    most."""
+    most. `objectid` is its MAILBOXID (RFC 8474), empty where the server tells none; `deleted_at` is when it was found
+    to be no more."""
 
     id: int
     account: str
@@ -68,6 +71,8 @@ class MailboxState:
     last_error: str = ""
     last_error_at: datetime | None = None
     refused: tuple[Refused, ...] = ()
+    objectid: str = ""
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,9 @@ mailboxes: Final = Table(
     Column("last_error_at", UtcDateTime),
     # What the server lists and does not give: `row.Refused`, in the order of the UIDs.
     Column("refused", Json, nullable=False, server_default=text("'[]'")),
+    # RFC 8474, MAILBOXID, where the server tells one; when the mailbox was found to be no more.
+    Column("objectid", Text, nullable=False, server_default=text("''")),
+    Column("deleted_at", UtcDateTime),
     UniqueConstraint("account", "mailbox", name="mailbox_app_mailboxstate_account_mailbox_uniq"),
     sqlite_autoincrement=True,
 )

@@ -3,7 +3,7 @@ alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
@@ -32,7 +32,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         # A row id is for ever; were the table made anew, the foreign key would tell.
-        self._mailbox_ids: dict[MailboxKey, int] = {}
+        self._mailbox_ids: dict[mailboxes.Told, int] = {}
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -76,6 +76,10 @@ class Store:
         (I6)."""
         return await self._write(f"saving the mailbox {key}", mailboxes.save, key, columns)
 
+    async def rename_mailbox(self, mailbox_id: int, name: str) -> None:
+        """Its rows stay as they are. For the syncer alone (I6)."""
+        await self._write(f"renaming the mailbox {mailbox_id} to {name!r}", mailboxes.rename, mailbox_id, name)
+
     async def mailbox_states(self) -> list[MailboxState]:
         """All, by account and name."""
         return await self._read("loading the mailboxes", mailboxes.load_all)
@@ -117,10 +121,10 @@ class Store:
         """What was stored from `since` on, the last first: times, kinds and sizes alone."""
         return await self._read("reading what was stored", reading.stored_since, since, limit)
 
-    async def locate(self, identities: Iterable[Identity]) -> dict[Identity, Location]:
+    async def locate(self, wanted: Mapping[Identity, int]) -> dict[Identity, Location]:
         """Where they belong and whether they have a row (expunged or not), also where the identity is one that a rebind
-        replaced. Those whose mailbox has no row are left out."""
-        wanted = set(identities)
+        replaced. Those whose mailbox has no row are left out. With each goes the row of its mailbox as the event tells
+        it, which is right also when the mailbox was renamed since; 0 where the name alone is known."""
 
         def look(connection: Connection) -> dict[Identity, Location]:
             slots = self._slots(connection, wanted)
@@ -143,13 +147,14 @@ class Store:
             return []
         return await self._write(f"rebinding {len(moves)} messages", messages.move, moves)
 
-    async def mark_expunged(self, marks: Iterable[tuple[Identity, datetime]]) -> None:
-        """Set `expunged_at`; unknown identities are passed over and the first time stays."""
+    async def mark_expunged(self, marks: Iterable[tuple[Identity, datetime, int]]) -> None:
+        """Set `expunged_at`; unknown identities are passed over and the first time stays. The last of each is the row
+        of its mailbox, as in locate()."""
         wanted = list(marks)
 
         def mark(connection: Connection) -> None:
-            slots = self._slots(connection, {identity for identity, _ in wanted})
-            messages.set_expunged(connection, [(slots[each], at) for each, at in wanted if each in slots])
+            slots = self._slots(connection, {identity: mailbox_id for identity, _, mailbox_id in wanted})
+            messages.set_expunged(connection, [(slots[each], at) for each, at, _ in wanted if each in slots])
 
         await self._write("marking expunged messages", mark)
 
@@ -189,12 +194,12 @@ class Store:
                 self._mailbox_ids = {}
             raise failure from None
 
-    def _slots(self, connection: Connection, identities: Iterable[Identity]) -> dict[Identity, Slot]:
+    def _slots(self, connection: Connection, wanted: Mapping[Identity, int]) -> dict[Identity, Slot]:
         """Those whose mailbox has a row."""
-        wanted = list(identities)
+        told = {one: mailboxes.Told(one.key, one.uidvalidity, mailbox_id) for one, mailbox_id in wanted.items()}
         ids = self._mailbox_ids
-        unknown = {each.key for each in wanted} - ids.keys()
-        if unknown:
-            # A new one, not a changed one: other threads read it.
-            ids = self._mailbox_ids = ids | mailboxes.ids(connection, unknown)
-        return {each: Slot(ids[each.key], each.uidvalidity, each.uid) for each in wanted if each.key in ids}
+        if unknown := set(told.values()) - ids.keys():
+            ids = ids | mailboxes.ids(connection, unknown)
+            # A new one, not a changed one: other threads read it. A name alone may soon be that of another mailbox.
+            self._mailbox_ids = {one: row_id for one, row_id in ids.items() if one.mailbox_id}
+        return {one: Slot(ids[told[one]], one.uidvalidity, one.uid) for one in wanted if told[one] in ids}

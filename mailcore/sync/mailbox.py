@@ -75,6 +75,7 @@ class Mailbox:
     def __init__(self, key: MailboxKey, octets: Octets, interval: float) -> None:
         self.key = key
         self.interval = interval
+        self.row_id = 0
         self.uidvalidity = 0  # none is open yet
         self.birth: Birth | None = None
         self.old = OldGenerations()
@@ -122,6 +123,7 @@ class Mailbox:
         birth: Birth,
         now: float,
         *,
+        row_id: int = 0,
         stored: Iterable[int] = (),
         dead: Iterable[int] = (),
         in_flight: Mapping[int, tuple[int, int]] | None = None,
@@ -131,7 +133,7 @@ class Mailbox:
         """A generation begins, with what the database and JetStream (`in_flight`: sequence and size) know of it."""
         self.close()
         self._opened_at = now
-        self.uidvalidity, self.birth, self.old = uidvalidity, birth, old or OldGenerations()
+        self.row_id, self.uidvalidity, self.birth, self.old = row_id, uidvalidity, birth, old or OldGenerations()
         self.uids = Statuses(self._octets, stored=stored, dead=dead, run=self.run)
         for uid, (seq, size) in (in_flight or {}).items():
             if self.uids.of(uid) is None:

@@ -73,12 +73,12 @@ async def test_what_is_older_loses_its_content_and_nothing_else_does(
 @pytest.mark.asyncio
 async def test_who_they_were_is_remembered(store: Store, store_url: str, media: Media, mailbox_id: int) -> None:
     rows = await fill(store, media, mailbox_id, {1: OLD, 2: OLD, 3: YOUNG})
-    before = await store.locate([Identity(KEY.account, KEY.mailbox, 7, uid) for uid in (1, 2, 3)])
+    before = await store.locate({Identity(KEY.account, KEY.mailbox, 7, uid): 0 for uid in (1, 2, 3)})
     await pruning(store, media).once()
 
     # The sweep misses nothing, a redelivery makes no second row (I3, I4) …
     assert await store.stored_uids(mailbox_id, 7) == [1, 2, 3]
-    after = await store.locate([Identity(KEY.account, KEY.mailbox, 7, uid) for uid in (1, 2, 3)])
+    after = await store.locate({Identity(KEY.account, KEY.mailbox, 7, uid): 0 for uid in (1, 2, 3)})
     ids = []
     for identity in sorted(before):
         found, was = after[identity].stored, before[identity].stored

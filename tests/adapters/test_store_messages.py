@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mailcore.errors import Fault, Retry, Scope, StoreError
-from mailcore.events.identity import Identity
+from mailcore.events.identity import Identity, MailboxKey
 from mailcore.store import MessageFilter, Move, Slot, Store, StoredOrigin, reading, sqlite
 from tests.support.postgres import Postgres
 from tests.support.stores import KEY, NOW, message_row, query
@@ -35,7 +35,7 @@ async def mailbox(store: Store) -> int:
 async def test_a_row_comes_back_as_it_was_given(store: Store, store_url: str) -> None:
     row = message_row(await mailbox(store), 4_294_967_295, sent_at=NOW, flags=("\\Seen",), defects=("bad-base64",))
     (row_id,) = await store.insert_messages([row])
-    location = (await store.locate([identity(4_294_967_295)]))[identity(4_294_967_295)]
+    location = (await store.locate({identity(4_294_967_295): 0}))[identity(4_294_967_295)]
     assert location.slot == row.slot
     assert location.stored is not None
     assert (location.stored.id, location.stored.sha256, location.stored.size) == (row_id, row.sha256, row.size)
@@ -133,7 +133,7 @@ async def test_a_mailbox_without_a_row_is_not_the_messages_fault(store: Store) -
     with pytest.raises(StoreError) as caught:
         await store.insert_messages([message_row(4711, 1)])
     assert (caught.value.scope, caught.value.retry) == (Scope.MAILBOX, Retry.LATER)
-    assert await store.locate([identity(1)]) == {}
+    assert await store.locate({identity(1): 0}) == {}
 
 
 @pytest.mark.asyncio
@@ -141,12 +141,12 @@ async def test_expunged_rows_stay_and_count_no_more(store: Store) -> None:
     box = await mailbox(store)
     ids = await store.insert_messages([message_row(box, uid) for uid in (1, 2, 3)])
     unknown = Identity("nobody", "nowhere", 1, 1)
-    await store.mark_expunged([(identity(2), NOW), (identity(99), NOW), (unknown, NOW)])
-    await store.mark_expunged([(identity(2), NOW + timedelta(days=1))])
+    await store.mark_expunged([(identity(2), NOW, 0), (identity(99), NOW, 0), (unknown, NOW, 0)])
+    await store.mark_expunged([(identity(2), NOW + timedelta(days=1), 0)])
     assert await store.stored_uids(box, 7) == [1, 3]
     assert await store.stored_among(box, 7, [2, 3, 4]) == {3}
     assert await store.count_messages() == await store.count_messages(box) == 2
-    stored = (await store.locate([identity(2)]))[identity(2)].stored
+    stored = (await store.locate({identity(2): 0}))[identity(2)].stored
     assert stored is not None
     assert stored.expunged_at == NOW
     await store.mark_present([ids[1]])
@@ -177,7 +177,7 @@ async def test_a_late_redelivery_under_a_former_identity_makes_no_second_row(sto
     for former in (message_row(box, 1), message_row(box, 5, uidvalidity=8)):
         assert await store.insert_messages([former]) == [row_id]
     assert await query(store_url, _COUNTS) == [(1, 1, 2)]
-    stored = (await store.locate([identity(1)]))[identity(1)].stored
+    stored = (await store.locate({identity(1): 0}))[identity(1)].stored
     assert stored is not None
     assert stored.id == row_id
 
@@ -265,3 +265,43 @@ async def test_in_memory_readers_do_not_see_the_inside_of_a_transaction() -> Non
     reads[-1].close()
     assert await store.stored_uids(box, 7) == list(range(1, 20))
     await store.close()
+
+
+@pytest.mark.invariant("I1")
+@pytest.mark.asyncio
+async def test_what_was_published_before_a_rename_belongs_to_the_same_row(store: Store) -> None:
+    box = await mailbox(store)
+    elsewhere = MailboxKey(KEY.account, "Elsewhere")
+    await store.rename_mailbox(box, elsewhere.mailbox)
+    assert (await store.locate({identity(1): box}))[identity(1)].slot == Slot(box, 7, 1)
+    assert await store.locate({identity(1): 0}) == {}, "by its name alone it is not known any more"
+
+    other = (await store.save_mailbox(KEY, uidvalidity=8)).id
+    assert (await store.locate({identity(1): box}))[identity(1)].slot == Slot(box, 7, 1)
+    assert (await store.locate({identity(1, 8): other}))[identity(1, 8)].slot == Slot(other, 8, 1)
+    await store.insert_messages([message_row(box, 1)])
+    await store.mark_expunged([(identity(1), NOW, box)])
+    stored = (await store.locate({Identity(elsewhere.account, elsewhere.mailbox, 7, 1): box})).popitem()[1].stored
+    assert stored is not None
+    assert stored.expunged_at == NOW
+
+
+@pytest.mark.asyncio
+async def test_a_row_of_a_database_that_was_made_anew_is_found_by_its_name(store: Store) -> None:
+    other = (await store.save_mailbox(MailboxKey(KEY.account, "Other"), uidvalidity=3)).id
+    box = await mailbox(store)
+    assert (await store.locate({identity(1): other}))[identity(1)].slot == Slot(box, 7, 1)
+    foreign = Identity("somebody", KEY.mailbox, 3, 1)
+    assert await store.locate({foreign: other}) == {}
+
+
+@pytest.mark.asyncio
+async def test_a_mailbox_gets_the_name_of_one_that_is_no_more(store: Store) -> None:
+    gone = await mailbox(store)
+    box = (await store.save_mailbox(MailboxKey(KEY.account, "Other"), uidvalidity=3)).id
+    await store.rename_mailbox(box, KEY.mailbox)
+    await store.rename_mailbox(box, KEY.mailbox)
+    assert {(state.id, state.mailbox) for state in await store.mailbox_states()} == {
+        (box, KEY.mailbox),
+        (gone, "Other"),
+    }

@@ -76,7 +76,7 @@ async def test_each_filter_narrows_the_list(store: Store, box: int) -> None:
             message_row(third, 4, received_at=NOW, to_emails=("jürgen@example.org",)),
         ]
     )
-    await store.mark_expunged([(Identity(OTHER.account, OTHER.mailbox, 7, 3), NOW)])
+    await store.mark_expunged([(Identity(OTHER.account, OTHER.mailbox, 7, 3), NOW, 0)])
     assert await found(store) == [4, 3, 2, 1]
     assert await found(store, account="second") == [4, 3]
     assert await found(store, mailbox="INBOX") == [4, 2, 1]

@@ -37,4 +37,5 @@ def message_events(draw: st.DrawFn) -> MessageEvent:
         defects=draw(defects),
         body=b"" if object_name else body,
         object_name=object_name,
+        mailbox_id=draw(st.integers(0, 1 << 40)),
     )

@@ -121,7 +121,11 @@ def test_the_page_names_streams_subjects_and_limits() -> None:
 
 
 def test_the_page_names_every_header() -> None:
-    optional = {"ce-dataref": "nats-object://mail-bodies/x", "mozzart-defects": "size-differs"}
+    optional = {
+        "ce-dataref": "nats-object://mail-bodies/x",
+        "mozzart-defects": "size-differs",
+        "mozzart-mailbox-id": "7",
+    }
     event = MessageEvent.decode({**message(1).headers(), **optional}, b"")
     told = [name for row in rows("Message events: `new`, `backfill`") for name in code(row[0])]
     assert sorted(told) == sorted(event.headers())
