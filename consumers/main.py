@@ -65,10 +65,9 @@ async def consume(
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Open everything, consume, close everything. Waits for a database that is down; raises BusError when NATS is."""
+    """Open everything, consume, close everything. Waits for a database and a MEDIA_ROOT that cannot be used; raises
+    BusError when NATS is down."""
     async with AsyncExitStack() as stack:
-        media = Media.open(settings.media_root)
-        stack.callback(media.close)
         store = await Store.open(settings.database_url)
         stack.push_async_callback(store.close)
         bus = await Bus.connect(settings.nats_url, name="consumer")
@@ -76,8 +75,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await bus.ensure(**settings.retention)
         watch_space({"media": settings.media_root, "data": settings.data_dir})
         await metrics.answer(bus, "consumer")
+        retrying = Retrying(stop)
         try:
-            await Retrying(stop).run(store.upgrade)
+            media = await retrying.run(partial(asyncio.to_thread, Media.open, settings.media_root))
+            stack.callback(media.close)
+            await retrying.run(store.upgrade)
         except Stopping:
             return
         collector.freeze()

@@ -1,10 +1,10 @@
-"""Files below MEDIA_ROOT: whole and durable, or not there.
+"""Files below MEDIA_ROOT: whole and durable, or not there; never outside, whatever links lie there
+(mailcore/descent.py).
 
 1. Bytes go to a temporary file in a directory of this process below MEDIA_ROOT (one file system, so that renaming is
 atomic). 2. fsync the file, rename it to its place, fsync the directory: a name that is there has all its bytes, also
 after a power cut. 3. A process that was killed leaves its directory behind, unlocked; the next one that starts removes
-it. Processes that live hold
-   a lock on theirs, so several can share MEDIA_ROOT.
+it. Processes that live hold a lock on theirs, so several can share MEDIA_ROOT.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from itertools import count
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count, groupby
 from pathlib import Path, PurePosixPath
 from typing import Final, Self, TypeVarTuple
 from uuid import uuid4
 
+from mailcore.descent import InTheWay, directory, enter, in_the_way, parts_of
 from mailcore.errors import MozzartError, Retry, Scope
 
 Args = TypeVarTuple("Args")
+Parts = tuple[str, ...]
 
 INCOMING: Final = ".incoming"
 # Mail is nobody else's business; the group may be the web server's.
@@ -39,85 +42,90 @@ _NAME_ERRORS: Final = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 
 
 class MediaError(MozzartError):
-    """MEDIA_ROOT could not take a file: scope PROCESS, retry LATER (full, read-only, gone), or scope MESSAGE, retry
-    NEVER (the name is no name)."""
+    """MEDIA_ROOT could not take a file: scope PROCESS, retry LATER (full, read-only, gone), scope MESSAGE, retry LATER
+    (something else lies where one of its directories or it must be), or retry NEVER (the name is no name)."""
 
 
 class Media:
     """MEDIA_ROOT as one process sees it; `open` it before use, `close` it after."""
 
-    def __init__(self, root: Path, incoming: Path, lock: int) -> None:
+    def __init__(self, root: Path, incoming: _Incoming) -> None:
         self.root = root
         self._incoming = incoming
-        self._lock = lock
         self._numbers = count(1)
-        self._known: set[Path] = set()
+        self._durable: set[Parts] = set()  # directories whose names are on disk
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="media")
 
     @classmethod
     def open(cls, root: Path) -> Self:
         """Make what is missing, and remove what killed processes left. Blocks for a moment. Raises MediaError."""
-        base = root / INCOMING
         try:
-            base.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-            for left in base.iterdir():
-                _remove_if_abandoned(left)
-            incoming, lock = _claim(base)
+            root.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+            with _make_base(root) as base:
+                for left in os.listdir(base):  # noqa: PTH208 - a descriptor has no Path
+                    _remove_if_abandoned(base, left)
+            incoming = _claim(root)
         except OSError as error:
             raise _media_error(error, root) from None
-        return cls(root, incoming, lock)
+        return cls(root, incoming)
 
     def close(self) -> None:
         """Wait for writes that are under way and take the temporary directory away."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-        shutil.rmtree(self._incoming, ignore_errors=True)
-        os.close(self._lock)
+        with suppress(OSError), directory(self.root, (INCOMING,)) as base:
+            shutil.rmtree(self._incoming.name, ignore_errors=True, dir_fd=base)
+        os.close(self._incoming.descriptor)
 
     def spool(self) -> Path:
-        """The path of a temporary file that nobody else will use; the caller makes it and removes it."""
-        return self._incoming / f"{next(self._numbers)}.part"
+        """The path of a temporary file that nobody else will use; the caller makes it and removes it. Raises MediaError
+        when the directory of those is not the one that we made."""
+        try:
+            with directory(self.root, (INCOMING, self._incoming.name)) as found:
+                same = os.path.sameopenfile(found, self._incoming.descriptor)
+        except OSError as error:
+            self._recover()
+            raise _media_error(error, self.root) from None
+        if not same:
+            self._recover()
+        return self.root / INCOMING / self._incoming.name / f"{next(self._numbers)}.part"
 
     def path(self, file: str | PurePosixPath) -> Path:
         """Where `file`, relative to MEDIA_ROOT, lies. Raises MediaError when it would lie elsewhere."""
-        parts = PurePosixPath(file).parts
-        if not parts or ".." in parts or parts[0] in ("/", "//", INCOMING) or any("\0" in part for part in parts):
-            raise MediaError(
-                f"not a path below MEDIA_ROOT: {str(file)[:200]!r}", scope=Scope.MESSAGE, retry=Retry.NEVER
-            )
-        return self.root.joinpath(*parts)
+        return self.root.joinpath(*_parts(file))
 
     async def write(self, files: Sequence[tuple[PurePosixPath, bytes]]) -> None:
         """All are durable when it returns; a file that was there is replaced. Raises MediaError: then any of them may
         be there, each whole. Repeating it is right."""
         if not files:
             return
-        targets = [(self.path(file), content) for file, content in files]
-        parents = {target.parent for target, _ in targets}
+        # Each directory is opened once for its neighbours.
+        targets = sorted(((_parts(file), content) for file, content in files), key=lambda target: target[0])
+        parents = {parts[:-1] for parts, _ in targets}
         share = max(-(-len(targets) // _THREADS), _LEAST_SHARE)
         shares = [targets[start : start + share] for start in range(0, len(targets), share)]
         try:
-            if not parents <= self._known:
+            if not parents <= self._durable:
                 await self._in_thread(self._make_directories, parents)
             if len(shares) == 1:
-                await self._in_thread(self._write_share, targets, parents)
+                await self._in_thread(self._write_share, targets, True)
                 return
             # Every share is awaited, also when one fails: nobody writes behind the back of a caller who tries again.
             ends = await asyncio.gather(
-                *(self._in_thread(self._write_share, each) for each in shares), return_exceptions=True
+                *(self._in_thread(self._write_share, each, False) for each in shares), return_exceptions=True
             )
             for end in ends:
                 if isinstance(end, BaseException):
                     raise end
-            await self._in_thread(_sync_directories, parents)
+            await self._in_thread(self._sync_directories, parents)
         except OSError as error:
             self._recover()
             raise _media_error(error, self.root) from None
 
     async def remove(self, files: Iterable[str]) -> None:
         """None of these is there when it returns, nor after a power cut. Raises MediaError; repeating it is right."""
-        targets = [self.path(file) for file in files]
+        targets = sorted(_parts(file) for file in files)
         try:
-            await self._in_thread(_remove_durably, targets)
+            await self._in_thread(self._remove_durably, targets)
         except OSError as error:
             raise _media_error(error, self.root) from None
 
@@ -126,38 +134,82 @@ class Media:
 
     def _recover(self) -> None:
         """Somebody may have removed directories that we made: the next attempt makes them again."""
-        self._known.clear()
-        if not self._incoming.is_dir():
-            with suppress(OSError):
-                incoming, lock = _claim(self.root / INCOMING)
-                os.close(self._lock)
-                self._incoming, self._lock = incoming, lock
-
-    def _write_share(self, share: Sequence[tuple[Path, bytes]], parents: Iterable[Path] = ()) -> None:
-        for target, content in share:
-            temporary = self.spool()
+        self._durable.clear()
+        with suppress(OSError):
             try:
-                _write_durably(temporary, content)
-                temporary.replace(target)
-            except OSError:
-                temporary.unlink(missing_ok=True)
-                raise
-        _sync_directories(parents)
+                with directory(self.root, (INCOMING, self._incoming.name)) as found:
+                    if os.path.sameopenfile(found, self._incoming.descriptor):
+                        return
+            except FileNotFoundError:
+                pass
+            before, self._incoming = self._incoming, _claim(self.root)
+            os.close(before.descriptor)
 
-    def _make_directories(self, directories: Iterable[Path]) -> None:
-        for directory in directories:
-            missing = [directory]
-            while not missing[-1].parent.is_dir():
-                missing.append(missing[-1].parent)
-            for each in reversed(missing):
-                each.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
-                # Its name is in its parent: without this a power cut could take the whole day's directory.
-                _sync_directories([each.parent])
-            self._known.add(directory)
+    def _write_share(self, share: Sequence[tuple[Parts, bytes]], sync: bool) -> None:
+        for above, targets in groupby(share, key=lambda target: target[0][:-1]):
+            with directory(self.root, above) as parent:
+                for parts, content in targets:
+                    self._write_file(parent, parts, content)
+                if sync:
+                    os.fsync(parent)
+
+    def _write_file(self, parent: int, parts: Parts, content: bytes) -> None:
+        incoming, temporary = self._incoming.descriptor, f"{next(self._numbers)}.part"
+        try:
+            _write_durably(incoming, temporary, content)
+            # It takes the place of whatever has that name, also of a link, and follows none.
+            os.rename(temporary, parts[-1], src_dir_fd=incoming, dst_dir_fd=parent)
+        except OSError as error:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=incoming)
+            if isinstance(error, IsADirectoryError):
+                raise in_the_way(self.root.joinpath(*parts), "a directory", "a file") from None
+            raise
+
+    def _make_directories(self, wanted: Iterable[Parts]) -> None:
+        for parts in sorted(wanted):
+            root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with ExitStack() as opened:
+                opened.callback(os.close, root)
+                above = root
+                for depth, name in enumerate(parts, 1):
+                    here = parts[:depth]
+                    with suppress(FileExistsError):
+                        if here not in self._durable:
+                            os.mkdir(name, _DIRECTORY_MODE, dir_fd=above)
+                    below = enter(above, name, self.root.joinpath(*here))
+                    opened.callback(os.close, below)
+                    if here not in self._durable:
+                        # Its name is in the one above: without this a power cut could take the whole day's directory.
+                        os.fsync(above)
+                        self._durable.add(here)
+                    above = below
+
+    def _sync_directories(self, wanted: Iterable[Parts]) -> None:
+        for parts in wanted:
+            with directory(self.root, parts) as found:
+                os.fsync(found)
+
+    def _remove_durably(self, targets: Sequence[Parts]) -> None:
+        for above, group in groupby(targets, key=lambda parts: parts[:-1]):
+            # Nothing there: gone with its directory.
+            with suppress(FileNotFoundError), directory(self.root, above) as parent:
+                for parts in group:
+                    with suppress(FileNotFoundError):
+                        os.unlink(parts[-1], dir_fd=parent)
+                # Also where none was there: a process that died may have removed it and not come to this.
+                os.fsync(parent)
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+def _parts(file: str | PurePosixPath) -> Parts:
+    try:
+        return parts_of(file)
+    except ValueError as error:
+        raise MediaError(str(error), scope=Scope.MESSAGE, retry=Retry.NEVER) from None
+
+
+def _write_durably(parent: int, name: str, content: bytes) -> None:
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE, dir_fd=parent)
     try:
         rest = memoryview(content)
         while rest:
@@ -167,55 +219,67 @@ def _write_durably(path: Path, content: bytes) -> None:
         os.close(handle)
 
 
-def _remove_durably(paths: Sequence[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
-    # Also where none was there: a process that died may have removed it and not come to this.
-    _sync_directories({path.parent for path in paths if path.parent.is_dir()})
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    """The directory of our temporary files; `descriptor` holds its lock."""
+
+    name: str
+    descriptor: int
 
 
-def _sync_directories(directories: Iterable[Path]) -> None:
-    for directory in directories:
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
+@contextmanager
+def _make_base(root: Path) -> Iterator[int]:
+    """The descriptor of the directory in which each process has one for its temporary files."""
+    with directory(root) as top, suppress(FileExistsError):
+        os.mkdir(INCOMING, _DIRECTORY_MODE, dir_fd=top)
+    with directory(root, (INCOMING,)) as base:
+        yield base
+
+
+def _claim(root: Path) -> _Incoming:
+    """Make the directory of our temporary files, and lock it."""
+    while True:
+        name = f"{os.getpid()}-{uuid4().hex[:12]}"
+        root.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        with _make_base(root) as base:
+            os.mkdir(name, _DIRECTORY_MODE, dir_fd=base)
+            # Between mkdir and flock it looks abandoned, and another process that starts may remove it.
+            try:
+                handle = enter(base, name, root / INCOMING / name)
+            except FileNotFoundError:
+                continue
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is_there(base, name):
+                return _Incoming(name, handle)
             os.close(handle)
 
 
-def _claim(base: Path) -> tuple[Path, int]:
-    """A new directory and the descriptor that holds its lock."""
-    while True:
-        incoming = base / f"{os.getpid()}-{uuid4().hex[:12]}"
-        incoming.mkdir(mode=_DIRECTORY_MODE, parents=True)
-        # Between mkdir and flock it looks abandoned, and another process that starts may remove it.
-        try:
-            handle = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if incoming.is_dir():
-            return incoming, handle
-        os.close(handle)
+def _is_there(parent: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def claimed(root: Path) -> bool:
     """Whether a process lives that writes below this MEDIA_ROOT."""
     try:
-        return not all(_if_abandoned(each, lambda: None) for each in (root / INCOMING).iterdir())
+        with directory(root, (INCOMING,)) as base:
+            return not all(_if_abandoned(base, each, lambda: None) for each in os.listdir(base))  # noqa: PTH208 - a descriptor has no Path
     except OSError:
         return False
 
 
-def _remove_if_abandoned(directory: Path) -> None:
-    _if_abandoned(directory, lambda: shutil.rmtree(directory, ignore_errors=True))
+def _remove_if_abandoned(base: int, name: str) -> None:
+    _if_abandoned(base, name, lambda: shutil.rmtree(name, ignore_errors=True, dir_fd=base))
 
 
-def _if_abandoned(directory: Path, work: Callable[[], None]) -> bool:
-    """False when a living process holds it; else True, and `work` was done if it is there."""
+def _if_abandoned(base: int, name: str, work: Callable[[], None]) -> bool:
+    """False when a living process holds it; else True, and `work` was done if it is a directory that is there."""
     try:
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+        handle = enter(base, name, Path(name))
+    except (FileNotFoundError, InTheWay):
         return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -228,6 +292,11 @@ def _if_abandoned(directory: Path, work: Callable[[], None]) -> bool:
 
 
 def _media_error(error: OSError, root: Path) -> MediaError:
+    if isinstance(error, InTheWay):
+        said = f"cannot write below MEDIA_ROOT {root}: {error.filename} {error.strerror}; storing goes on by itself"
+        # What lies at the top is in everybody's way; what lies deeper, in that of one day's mail.
+        above = Path(error.filename).parent
+        return MediaError(said, scope=Scope.PROCESS if above == root else Scope.MESSAGE)
     said = f"cannot write below MEDIA_ROOT {root}: {error.strerror or error}"
     if error.errno in _NAME_ERRORS:
         return MediaError(said, scope=Scope.MESSAGE, retry=Retry.NEVER)

@@ -19,6 +19,7 @@ from api.guard.security_headers import MESSAGE
 from api.http.page import page
 from api.http.paging import cursor_of, encode_cursor
 from api.http.problem import Problem
+from mailcore.descent import open_file
 from mailcore.errors import StoreError
 from mailcore.store import AttachmentDetail, MailboxState, MessageDetail, MessageFilter
 
@@ -123,12 +124,10 @@ def _pictures(root: Path, parts: tuple[AttachmentDetail, ...]) -> dict[str, str]
     for part in parts:
         if not part.content_id or part.content_type not in _PICTURES or part.size > min(room, _LARGEST_PICTURE):
             continue
-        path = (root / part.file).resolve()
-        if not path.is_relative_to(root.resolve()):
-            continue
         try:
-            content = path.read_bytes()
-        except OSError as error:
+            with open_file(root, part.file) as file:
+                content = file.read()
+        except (OSError, ValueError) as error:
             log.warning("picture not read", attachment=part.id, error=str(error))
             continue
         room -= len(content)

@@ -10,9 +10,7 @@ import asyncio
 import contextlib
 import os
 import re
-import stat
-from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import quote
 
 from aiohttp import web
@@ -55,16 +53,12 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 async def send_file(
-    request: web.Request, path: Path, *, filename: str, fallback: str, etag: str = ""
+    request: web.Request, file: BinaryIO, *, filename: str, fallback: str, etag: str = ""
 ) -> web.StreamResponse:
-    """Stream the file. `etag` is quoted. Raises OSError before anything was sent, Problem 416."""
-    # A link or a pipe is none of ours.
-    descriptor = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb", buffering=0):
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise OSError(f"{path.name} is no file")
-        size = facts.st_size
+    """Stream the regular file and close it. `etag` is quoted. Raises Problem 416."""
+    with file:
+        descriptor = file.fileno()
+        size = os.fstat(descriptor).st_size
         headers = {
             "Content-Type": MEDIA_TYPE,
             "Content-Disposition": disposition(filename, fallback),

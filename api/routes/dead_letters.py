@@ -114,7 +114,7 @@ async def dead_letter_raw(request: web.Request, path: DeadLetterPath) -> web.Str
         except (BusError, TimeoutError) as error:
             raise _problem(error) from None
         name = f"dead-letter-{letter.seq}.{'json' if _kind(letter) == 'rebind' else 'eml'}"
-        return await send_file(request, file, filename=name, fallback=name)
+        return await send_file(request, await asyncio.to_thread(file.open, "rb"), filename=name, fallback=name)
 
 
 @routes.post("/api/dead-letters/{seq}/redrive")

@@ -29,6 +29,7 @@ from sqlalchemy import URL
 from cli.backup.archive import DATABASE, MANIFEST, MEDIA, SUMS, BackupError, Writer, writer
 from cli.backup.manifest import Manifest, write_sums
 from cli.backup.progress import Steps
+from mailcore.descent import open_file
 from mailcore.settings import Settings
 from mailcore.store import snapshot
 from mailcore.store.audit import StoredFile
@@ -111,12 +112,11 @@ def _add_files(into: Writer, rows: Iterable[StoredFile], media: Path, sums: dict
 
 
 def _add_file(into: Writer, name: str, row: StoredFile, media: Path, sums: dict[str, str]) -> bool:
-    path = PurePosixPath(row.file)
-    if path.is_absolute() or ".." in path.parts or str(path) != row.file:
+    if str(PurePosixPath(row.file)) != row.file:
         return False
     try:
-        source = media.joinpath(*path.parts).open("rb")
-    except OSError:
+        source = open_file(media, row.file)
+    except (OSError, ValueError):
         return False
     with source:
         if source.seek(0, io.SEEK_END) != row.size:

@@ -22,6 +22,7 @@ from cli.backup.progress import Steps
 from cli.process import run_asyncio
 from mailcore import metrics
 from mailcore.bus import Bus
+from mailcore.descent import open_file
 from mailcore.errors import BusError, SettingsError
 from mailcore.media import Media, claimed
 from mailcore.settings import Settings
@@ -145,14 +146,17 @@ def _absent(root: Path, sums: Mapping[str, str]) -> dict[str, str]:
     for name, digest in sums.items():
         if name == DATABASE:
             continue
-        path = root.joinpath(*PurePosixPath(name).parts[1:])
+        file_name = PurePosixPath(name).relative_to(MEDIA)
+        path = root / file_name
         try:
-            with path.open("rb") as file:
+            with open_file(root, file_name) as file:
                 same = hashlib.file_digest(file, "sha256").hexdigest() == digest
         except FileNotFoundError:
             wanted[name] = digest
         except OSError as error:
-            raise BackupError(f"{path}: {error.strerror}") from None
+            raise BackupError(f"{error.filename or path}: {error.strerror}") from None
+        except ValueError as error:
+            raise BackupError(f"{name}: {error}") from None
         else:
             if not same:
                 other.append(str(path))

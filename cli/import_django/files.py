@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from pathlib import Path, PurePosixPath
-from typing import Final
 
-from mailcore.errors import Scope
-from mailcore.media import Media, MediaError
-
-_CHUNK: Final = 1 << 20
+from mailcore.descent import open_file
+from mailcore.media import Media
 
 
 class Files:
@@ -25,27 +22,23 @@ class Files:
         """Size and SHA-256 of `file` (a path below MEDIA_ROOT), which is in our MEDIA_ROOT afterwards; None if there
         is no such file. Raises MediaError when ours cannot be written."""
         try:
-            ours = self._media.path(file)
-            source = ours if self._old is None else self._old.joinpath(*PurePosixPath(file).parts)
-            # A symbolic link may lead anywhere: what is taken must lie where it says.
-            if not source.resolve().is_relative_to((self._old or self._media.root).resolve()):
-                raise FileNotFoundError(source)
             if self._old is None:
-                return await asyncio.to_thread(_measure, source)
-            content = await asyncio.to_thread(source.read_bytes)
-        except (OSError, MediaError) as error:
-            if isinstance(error, MediaError) and error.scope is not Scope.MESSAGE:
-                raise
-            self.missing.append(file)
+                return await asyncio.to_thread(_measure, self._media.root, file)
+            content = await asyncio.to_thread(_read, self._old, file)
+        except (OSError, ValueError) as error:
+            why = "" if isinstance(error, FileNotFoundError) else f" ({error})"
+            self.missing.append(f"{file}{why}")
             return None
         await self._media.write([(PurePosixPath(file), content)])
         return len(content), hashlib.sha256(content).hexdigest()
 
 
-def _measure(path: Path) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()
+def _read(root: Path, file: str) -> bytes:
+    with open_file(root, file) as opened:
+        return opened.read()
+
+
+def _measure(root: Path, file: str) -> tuple[int, str]:
+    with open_file(root, file) as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        return opened.tell(), digest

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -18,6 +18,7 @@ from rich.console import Console
 from cli import exit_code
 from cli.messages import screen
 from cli.quantity import counted, size
+from mailcore.descent import open_file
 from mailcore.errors import MozzartError
 from mailcore.events.message import stamp
 from mailcore.mime.safename import safe_filename
@@ -90,16 +91,15 @@ async def save(settings: Settings, message_id: int, *, directory: Path, parts: S
 
 
 def _copy(root: Path, attachment: AttachmentDetail, directory: Path) -> Path:
-    relative = PurePosixPath(attachment.file)
-    if relative.is_absolute() or ".." in relative.parts:
-        raise MozzartError(f"Attachment {attachment.id} names a file outside of MEDIA_ROOT: {attachment.file!r}.")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with root.joinpath(*relative.parts).open("rb") as source:
+        with open_file(root, attachment.file) as source:
             path, target = _create(directory, safe_filename(attachment.filename, f"part-{attachment.part_id}"))
             with os.fdopen(target, "wb") as file:
                 while block := source.read(_BLOCK):
                     file.write(block)
+    except ValueError as error:
+        raise MozzartError(f"Attachment {attachment.id}: {error}.") from None
     except OSError as error:
         raise MozzartError(
             f"{error.filename or directory}: {error.strerror}. `mozzart verify` compares all files with their rows."

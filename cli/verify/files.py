@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from mailcore.descent import open_file
 from mailcore.media import INCOMING
 from mailcore.store import Store
 from mailcore.store.audit import StoredFile
@@ -52,7 +53,7 @@ async def compare_files(store: Store, root: Path, told: Callable[[int], None] = 
 def _below(root: Path) -> Set[str]:
     if not root.is_dir():
         return set()
-    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file() and not path.is_symlink())
     return {path.as_posix() for path in paths if path.parts[0] != INCOMING and not path.name.startswith(".")}
 
 
@@ -60,12 +61,8 @@ def _judge(root: Path, page: Iterable[StoredFile], found: Files) -> None:
     for each in page:
         found.count += 1
         found.size += each.size
-        relative = PurePosixPath(each.file)
-        if relative.is_absolute() or ".." in relative.parts or not relative.parts:
-            found.unreadable.append(each)
-            continue
         try:
-            with root.joinpath(*relative.parts).open("rb") as file:
+            with open_file(root, each.file) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
         except FileNotFoundError:

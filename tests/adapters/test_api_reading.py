@@ -251,7 +251,8 @@ async def test_a_file_that_is_not_ours_is_not_sent(api: Api, store: Store, mailb
     (tmp_path / "secret").write_text("secret")
     part = kept(tmp_path / "media", b"x")
     (tmp_path / "media" / "link").symlink_to(tmp_path / "secret")
-    files = ["../secret", str(tmp_path / "secret"), "link", "mail_attachments", "gone.pdf"]
+    (tmp_path / "media" / "day").symlink_to(tmp_path)
+    files = ["../secret", str(tmp_path / "secret"), "link", "day/secret", "mail_attachments", "gone.pdf"]
     rows = [
         message_row(mailbox_id, uid, attachments=(AttachmentRow("2", "x", "x/x", 6, "b" * 64, "", False, file),))
         for uid, file in enumerate(files, 1)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mailcore.descent import InTheWay, open_file
 from mailcore.errors import Retry, Scope
 from mailcore.media import INCOMING, Media, MediaError
 from tests.support.consumers import kept_files, temporary_files
@@ -77,18 +78,18 @@ async def test_directories_that_somebody_removed_are_made_again(media: Media) ->
 async def test_a_name_is_given_only_to_bytes_that_are_on_disk(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
     # A power cut cannot be had in a test; the order of the system calls that survive one can.
     calls: list[tuple[str, str]] = []
-    fsync, rename = os.fsync, os.replace
+    fsync, rename = os.fsync, os.rename
 
     def spied_fsync(handle: int) -> None:
         fsync(handle)
         calls.append(("fsync", str(Path(f"/proc/self/fd/{handle}").readlink())))
 
-    def spied_rename(source: Path, target: Path) -> None:
-        rename(source, target)
-        calls.append(("rename", str(source)))
+    def spied_rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        calls.append(("rename", str(Path(f"/proc/self/fd/{src_dir_fd}").readlink() / source)))
 
     monkeypatch.setattr(os, "fsync", spied_fsync)
-    monkeypatch.setattr(os, "replace", spied_rename)
+    monkeypatch.setattr(os, "rename", spied_rename)
     await media.write([(DAY / "a", b"content")])
 
     directories = ["", "mail_attachments", "mail_attachments/2024", "mail_attachments/2024/05"]
@@ -99,6 +100,139 @@ async def test_a_name_is_given_only_to_bytes_that_are_on_disk(media: Media, monk
         ("rename", temporary),
         ("fsync", str(media.root / DAY)),
     ]
+
+
+IN_THE_WAY = ("mail_attachments", "mail_attachments/2024", str(DAY))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("what", ["a link to a directory", "a link to nothing", "a file", "a pipe"])
+@pytest.mark.parametrize("place", IN_THE_WAY)
+async def test_what_lies_in_the_way_is_told_and_nothing_is_written_through_it(
+    media: Media, tmp_path: Path, place: str, what: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    there = media.root / place
+    there.parent.mkdir(parents=True, exist_ok=True)
+    if what == "a file":
+        there.write_bytes(b"somebody's")
+    elif what == "a pipe":
+        os.mkfifo(there)
+    else:
+        there.symlink_to(outside if what == "a link to a directory" else tmp_path / "nothing")
+
+    with pytest.raises(MediaError) as caught:
+        await media.write([(DAY / f"{number}", b"content") for number in range(10)])
+    assert caught.value.retry is Retry.LATER
+    assert caught.value.scope is (Scope.PROCESS if place == "mail_attachments" else Scope.MESSAGE)
+    kind = "a symbolic link" if "link" in what else what
+    assert f"{there} is {kind}" in str(caught.value)
+    assert "move it away" in str(caught.value)
+    assert list(outside.iterdir()) == []
+    assert not (tmp_path / "nothing").exists()
+    assert temporary_files(media.root) == set()
+
+    there.unlink()
+    await media.write([(DAY / "a", b"content")])
+    assert media.path(DAY / "a").read_bytes() == b"content"
+
+
+@pytest.mark.asyncio
+async def test_a_directory_that_becomes_a_link_between_two_writes_is_not_followed(media: Media, tmp_path: Path) -> None:
+    await media.write([(DAY / "a", b"1")])
+    day, moved = media.root / DAY, tmp_path / "moved"
+    day.rename(moved)
+    day.symlink_to(moved)
+    with pytest.raises(MediaError, match="symbolic link"):
+        await media.write([(DAY / "b", b"2")])
+    with pytest.raises(MediaError, match="symbolic link"):
+        await media.remove([str(DAY / "a")])
+    assert [path.name for path in moved.iterdir()] == ["a"]
+
+
+@pytest.mark.asyncio
+async def test_a_link_in_the_place_of_a_file_is_replaced_or_removed_itself(media: Media, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(b"theirs")
+    await media.write([(DAY / "a", b"1")])
+    for name in ("b", "c"):
+        media.path(DAY / name).symlink_to(theirs)
+    await media.write([(DAY / "b", b"2")])
+    await media.remove([str(DAY / "c")])
+    assert (media.path(DAY / "b").read_bytes(), media.path(DAY / "b").is_symlink()) == (b"2", False)
+    assert not media.path(DAY / "c").is_symlink()
+    assert theirs.read_bytes() == b"theirs"
+
+
+@pytest.mark.asyncio
+async def test_a_directory_in_the_place_of_a_file_is_told(media: Media) -> None:
+    await media.write([(DAY / "a" / "inside", b"1")])
+    with pytest.raises(MediaError, match="is a directory; a file belongs there") as caught:
+        await media.write([(DAY / "a", b"2")])
+    assert (caught.value.scope, caught.value.retry) == (Scope.MESSAGE, Retry.LATER)
+    assert temporary_files(media.root) == set()
+
+
+def test_the_directory_of_temporary_files_is_no_link_either(tmp_path: Path) -> None:
+    root, outside = tmp_path / "media", tmp_path / "outside"
+    root.mkdir()
+    (outside / "kept").mkdir(parents=True)
+    (root / INCOMING).symlink_to(outside)
+    with pytest.raises(MediaError, match="symbolic link"):
+        Media.open(root)
+    (root / INCOMING).unlink()
+
+    media = Media.open(root)
+    (root / INCOMING).rename(tmp_path / "moved")
+    (root / INCOMING).symlink_to(outside)
+    with pytest.raises(MediaError, match="symbolic link"):
+        media.spool()
+    media.close()
+    assert [path.name for path in outside.iterdir()] == ["kept"]
+
+
+@pytest.mark.asyncio
+async def test_media_root_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "media").symlink_to(tmp_path / "disk")
+    media = Media.open(tmp_path / "media")
+    await media.write([(DAY / "a", b"1")])
+    media.close()
+    assert (tmp_path / "disk" / DAY / "a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("file", ["", "/etc/passwd", "../x", "a/../../x", f"{INCOMING}/1", "a\0b", "//x", "."])
+def test_a_path_that_leads_elsewhere_is_not_read(tmp_path: Path, file: str) -> None:
+    with pytest.raises(ValueError, match="not a path below"):
+        open_file(tmp_path, file)
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("link", "is a symbolic link, and none is followed there; a file belongs there"),
+        ("link to a directory/file", "is a symbolic link, and none is followed there; a directory belongs there"),
+        ("file/file", "is a file; a directory belongs there"),
+        ("directory", "is a directory; a file belongs there"),
+        ("pipe", "is a pipe; a file belongs there"),
+    ],
+)
+def test_nothing_but_a_file_is_read(tmp_path: Path, what: str, words: str) -> None:
+    root, outside = tmp_path / "media", tmp_path / "outside"
+    for each in (root / "directory", outside):
+        each.mkdir(parents=True)
+    for file in (root / "file", outside / "file"):
+        file.write_bytes(b"x")
+    (root / "link").symlink_to(outside / "file")
+    (root / "link to a directory").symlink_to(outside)
+    os.mkfifo(root / "pipe")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(InTheWay, match=words):
+        open_file(root, what)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    with open_file(root, "file") as opened:
+        assert opened.read() == b"x"
 
 
 _HOLD = """
@@ -152,14 +286,15 @@ def test_a_directory_that_another_process_took_for_abandoned_is_made_anew(
     where, name = (os, "open") if before == "it is opened" else (fcntl, "flock")
     theirs = getattr(where, name)
 
-    def removed_first(*arguments: Any) -> Any:
-        monkeypatch.setattr(where, name, theirs)
-        (taken,) = (tmp_path / "media" / INCOMING).iterdir()
-        taken.rmdir()
-        return theirs(*arguments)
+    def removed_first(*arguments: Any, **options: Any) -> Any:
+        for taken in (tmp_path / "media" / INCOMING).glob("*"):
+            monkeypatch.setattr(where, name, theirs)
+            taken.rmdir()
+        return theirs(*arguments, **options)
 
     monkeypatch.setattr(where, name, removed_first)
     media = Media.open(tmp_path / "media")
+    assert getattr(where, name) is theirs
     assert media.spool().parent.is_dir()
     media.close()
 
