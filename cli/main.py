@@ -39,6 +39,7 @@ def root() -> None:
     Settings come from the environment and from .env in the working directory; docs/configuration.md lists them.
     New here? `mozzart demo` needs no settings at all.
     """
+    os.umask(0o077)  # until the settings say otherwise
 
 
 @root.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -12,15 +13,20 @@ T = TypeVar("T")
 
 
 def settings(process: str, *, quiet: bool = False, nats: bool = False, accounts: bool = False) -> Settings:
-    """`quiet` for commands whose output is an answer: what goes well stays out of it. `nats`: with an address.
+    """`quiet` for commands whose output is an answer: what goes well stays out of it, and what
+    is there already stays as it is. `nats`: with an address.
     `accounts`: also those of ACCOUNTS_FILE; whoever opens no mailbox needs no password and no file without faults."""
-    from mailcore import log
+    from mailcore import log, modes
 
     found = load_settings(accounts=accounts)
     if nats:
         found = found.with_nats_url()
     told = found.model_copy(update={"log_level": "ERROR"}) if quiet and found.log_level != "DEBUG" else found
     log.configure(told, process)
+    if quiet:
+        os.umask(modes.umask(found))
+    else:
+        modes.keep_private(found)
     return found
 
 

@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl = ""
     data_dir: Path = Path("data")
     media_root: Path = Path("media")
+    file_group_readable: bool = False
     sync_interval: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
 
     mail_max_age: Days = 3.0

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 
 from cli.doctor.finding import Finding
 from cli.quantity import counted, size
+from mailcore import modes
 from mailcore.errors import SettingsError, StoreError
 from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
@@ -80,7 +81,15 @@ async def database(settings: Settings) -> AsyncIterator[Finding]:
 
 async def directories(settings: Settings) -> AsyncIterator[Finding]:
     for name, path in (("DATA_DIR", settings.data_dir), ("MEDIA_ROOT", settings.media_root)):
-        yield await asyncio.to_thread(_directory, name, path)
+        found = await asyncio.to_thread(_directory, name, path)
+        yield found
+        if found.verdict != "failed" and await asyncio.to_thread(modes.is_open, path.resolve()):
+            yield Finding(
+                "note",
+                found.what,
+                f"{path} is open to other users of this machine",
+                "The next start closes it, unless something of others lies there: docs/configuration.md.",
+            )
 
 
 def _directory(name: str, path: Path) -> Finding:
