@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli import exit_code
 from mailcore.bus import Bus, Delivery
-from mailcore.events.message import stamp
+from mailcore.events.message import ORIGIN, stamp
 from mailcore.events.subject import encode_token
 from mailcore.log import one_line, value_text
 from mailcore.settings import Settings
@@ -23,6 +23,7 @@ from mailcore.settings import Settings
 _COLOURS: Final = {
     "new": "bold cyan",
     "backfill": "cyan",
+    "copy": "cyan",
     "rebind": "blue",
     "stored": "green",
     "expunged": "yellow",
@@ -138,5 +139,5 @@ def _shown(event: Delivery) -> list[tuple[str, object]]:
         return [
             (one_line(name), json.dumps(value) if isinstance(value, dict | list) else value) for name, value in shown
         ]
-    names = {"size": "ce-size", "found_by": "ce-foundby"}
+    names = {"size": "ce-size", "found_by": "ce-foundby", "origin": ORIGIN}
     return [(name, event.headers[header]) for name, header in names.items() if header in event.headers]

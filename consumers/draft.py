@@ -89,6 +89,7 @@ def message_row(
         kind=event.kind.value,
         found_by=event.found_by.value,
         search_text=drafted.search_text,
+        origin=str(event.origin) if event.origin is not None else None,
     )
 
 

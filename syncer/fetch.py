@@ -210,7 +210,7 @@ class _Fetching:
             return
         found_by = machine.run.found_by if machine.run is not None else FoundBy.SWEEP
         shared, now = self.mailbox.shared, datetime.now(UTC)
-        transfer = Transfer(self.connection, shared.bus, machine, birth, shared.spool, found_by, pushed_at=now)
+        transfer = Transfer(self.connection, shared.bus, machine, birth, shared.origins, shared.spool, found_by, now)
         try:
             if large is not None:
                 await aio(transfer.large, large)

@@ -185,7 +185,9 @@ class _Following:
             self._stale = True
             return
         shared, at = mailbox.shared, push.at or datetime.now(UTC)
-        transfer = Transfer(self.connection, shared.bus, machine, machine.birth, shared.spool, FoundBy.PUSH, at)
+        transfer = Transfer(
+            self.connection, shared.bus, machine, machine.birth, shared.origins, shared.spool, FoundBy.PUSH, at
+        )
         try:
             await aio(transfer.push, self._first)
         except* CommandFailed as refused:

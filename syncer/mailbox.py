@@ -31,6 +31,7 @@ from mailcore.sync.run import Run
 from mailcore.sync.statuses import Refusal
 from syncer.connections import Connections
 from syncer.credit import Credit
+from syncer.origins import Origins
 from syncer.server import Servers
 
 log = structlog.get_logger(__name__)
@@ -74,6 +75,7 @@ class Shared:
     interval: float
     servers: Servers
     transit: Transit = field(default_factory=Transit)
+    origins: Origins = field(default_factory=Origins)
     stream_made: str = ""  # when the stream MAIL was created, as JetStream tells
 
 

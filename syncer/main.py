@@ -14,6 +14,7 @@ from mailcore import log as log_setup
 from mailcore.aio import aio, aio_bounded
 from mailcore.bus import Bus
 from mailcore.errors import EventError, MozzartError, SettingsError
+from mailcore.events.message import origin_of, sha256_of
 from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Dead, Stored, decode_thin
 from mailcore.hangup import Hangup, Wish, has_terminal
@@ -161,8 +162,12 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     async def recall() -> None:
         async for letter in bus.dead_letters():
             shared.transit.died(letter.identity, letter.mailbox_id)
+            if sha256 := sha256_of(letter.headers):
+                shared.origins.add(sha256, origin_of(letter.headers) or letter.identity)
         async for one in bus.unsettled():
             shared.transit.published(one.identity, one.mailbox_id, one.seq, one.size)
+            if one.sha256:
+                shared.origins.add(one.sha256, one.origin or one.identity)
 
     async def begin() -> None:
         await aio(recall)

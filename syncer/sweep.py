@@ -154,6 +154,7 @@ async def _open(mailbox: MailboxTasks, connection: ImapConnection, selected: Sel
     state = await aio(shared.store.load_mailbox, key)
     if not machine.believes(state.uidvalidity if state else None, selected.uidvalidity, connection):
         return False
+    await aio(shared.origins.load, key.account, shared.store)
     machine.close()  # from here on the live connection's UIDs are of nobody knows which generation
     if state is None or state.uidvalidity != selected.uidvalidity:
         state = await _begin_generation(mailbox, connection, selected, state)
@@ -162,7 +163,9 @@ async def _open(mailbox: MailboxTasks, connection: ImapConnection, selected: Sel
         (place.sha256, place.uidvalidity, place.uid)
         for place in await aio(shared.store.other_generations, state.id, uidvalidity)
     )
-    birth = Birth(state.first_seen_at or now, state.first_uidnext or 1, state.first_uidvalidity == uidvalidity)
+    seen_at = state.first_seen_at or now
+    account_seen_at = await aio(shared.store.account_seen_at, key.account) or seen_at
+    birth = Birth(account_seen_at, seen_at, state.first_uidnext or 1, state.first_uidvalidity == uidvalidity)
     stored = await aio(shared.store.stored_uids, state.id, uidvalidity)
     in_flight, dead = shared.transit.take(key, state.id)
     machine.opened(

@@ -1,7 +1,7 @@
 """From IMAP to JetStream, on the asyncio side: one crossing of the bridge moves a whole batch.
 
 I2: a UID is in flight only after PubAck. Whatever ends a transfer early, the caller gives back what was claimed and not
-published.
+published. Bytes whose event somebody else has under way (syncer/origins.py) wait until all else is published.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from mailcore.bus import Bus, Pipeline, PubAck
 from mailcore.errors import BusError, ImapError
 from mailcore.events.identity import Identity
-from mailcore.events.message import FoundBy, MessageEvent
+from mailcore.events.message import FoundBy, Kind, MessageEvent
 from mailcore.events.thin import Origin, Rebind, ThinEvent
 from mailcore.imap.placeholder import may_be_placeholder, retrieval_failed
 from mailcore.imap.sequence import UidSet
@@ -25,21 +25,34 @@ from mailcore.mime.parse import parse
 from mailcore.sync.generation import Birth, OldPlace
 from mailcore.sync.mailbox import Mailbox
 from syncer.imap.connection import FetchedMessage, ImapConnection, MessageGone
+from syncer.origins import Claim, Origins
 
 PART = 1 << 20
+HELD = 16 << 20  # bytes put off during a push
 HEADER = 256 << 10  # bytes in which the Date field of a large message is looked for
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A message with its whole bytes' size and SHA-256; `place` is where the same bytes were stored before (I7)."""
+    """A message with its whole bytes' size and SHA-256; `place` is where it was stored before (I7), `origin` is which
+    other message had the same bytes first."""
 
     message: FetchedMessage
     size: int
     sha256: str
     place: OldPlace | None
+    origin: Identity | None
     received_at: datetime
     defects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """Messages with the same bytes, which are put off until `claim` has ended."""
+
+    body: bytes
+    claim: Claim
+    messages: list[FetchedMessage] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -53,6 +66,7 @@ class Transfer:
     bus: Bus
     mailbox: Mailbox
     birth: Birth
+    origins: Origins
     spool: Path
     found_by: FoundBy
     pushed_at: datetime
@@ -68,28 +82,29 @@ class Transfer:
 
     async def push(self, first: int) -> None:
         """Everything from UID `first` on that nobody takes care of. A server answers `n:*` beyond its last UID with the
-        last mail (RFC 9051 §9, seq-range); that one is known already, or below `first`."""
+        last mail (RFC 9051 §9, seq-range); that one is known already, or below `first`. Nobody is waited for: what
+        somebody else has under way is not `given`."""
 
         def wanted(uid: int) -> bool:
             mine = uid >= first and self.mailbox.claim_pushed(self.uidvalidity, uid)
             self.claimed |= {uid} if mine else set()
             return mine
 
-        await self._take(f"{first}:*", wanted)
+        await self._take(f"{first}:*", wanted, patient=False)
 
     async def batch(self, uids: UidSet) -> None:
         """Messages whose UIDs the caller has claimed."""
-        await self._take(uids, lambda uid: uid in uids and uid not in self.given)
+        await self._take(uids, lambda uid: uid in uids and uid not in self.given, patient=True)
 
     async def large(self, facts: FetchedMessage) -> None:
         """One claimed message above the inline limit, by parts (claim check)."""
         await self._large([facts])
 
-    async def _take(self, uids: UidSet | str, wanted: Callable[[int], bool]) -> None:
+    async def _take(self, uids: UidSet | str, wanted: Callable[[int], bool], *, patient: bool) -> None:
         large: list[FetchedMessage] = []
         doubtful: list[FetchedMessage] = []
         lost: ImapError | None = None
-        async with self._publishing() as publishing:
+        async with self._publishing(patient) as publishing:
             try:
                 async for message in self.connection.uid_fetch_messages(uids, limit=self.bus.max_inline):
                     self.highest, self.answers = max(self.highest, message.uid), self.answers + 1
@@ -115,10 +130,14 @@ class Transfer:
         await self._large(large)
 
     @asynccontextmanager
-    async def _publishing(self) -> AsyncIterator[_Publishing]:
-        publishing = _Publishing(self)
-        async with self.bus.pipeline(publishing.ended) as publishing.pipeline:
-            yield publishing
+    async def _publishing(self, patient: bool) -> AsyncIterator[_Publishing]:
+        publishing = _Publishing(self, patient)
+        try:
+            async with self.bus.pipeline(publishing.ended) as publishing.pipeline:
+                yield publishing
+                await publishing.end()
+        finally:
+            publishing.leave()
         publishing.check()
 
     async def _large(self, messages: Iterable[FetchedMessage]) -> None:
@@ -130,7 +149,9 @@ class Transfer:
                     self.not_given[message.uid] = _empty(message.size)
                     continue
                 with path.open("rb") as file:
-                    found = self.found(message, size, sha256, file.read(HEADER))
+                    head = file.read(HEADER)
+                while isinstance(found := self.found(message, size, sha256, head), Claim):
+                    await found.end()  # somebody has them on their way into the object store
                 await self._publish_large(found, path)
                 self.given.add(message.uid)
             except MessageGone:
@@ -163,23 +184,42 @@ class Transfer:
             self.unpublished(found)
             raise
 
-    def found(self, message: FetchedMessage, size: int, sha256: str, head: bytes) -> _Found:
-        """`head` is the message, or at least its header."""
+    def found(self, message: FetchedMessage, size: int, sha256: str, head: bytes) -> _Found | Claim:
+        """`head` is the message, or at least its header. A claim: what it is depends on what becomes of another one
+        with the same bytes. Else published() or unpublished() must follow."""
+        identity, origin = self.mailbox.key.message(self.uidvalidity, message.uid), None
+        place = self.mailbox.old.take(sha256)
+        if place is None:
+            first = self.origins.first(identity, sha256)
+            if isinstance(first, Claim):
+                return first
+            origin = first if first != identity else None
         received_at, defects = message.internaldate, []
         if received_at is None:  # RFC 9051 §2.3.3 asks for one; the Date field is the next best
             received_at = parse(head).sent_at or datetime.now(UTC)
             defects.append("internaldate-invalid")
         if message.size not in (None, size):
             defects.append("size-differs")
-        return _Found(message, size, sha256, self.mailbox.old.take(sha256), received_at, tuple(defects))
+        return _Found(message, size, sha256, place, origin, received_at, tuple(defects))
 
     def published(self, found: _Found, ack: PubAck) -> None:
         self.mailbox.published(self.uidvalidity, found.message.uid, ack.seq, found.size, time.monotonic())
+        identity, place = self._identity(found), found.place
+        if place is None:
+            self.origins.published(identity, found.sha256)
+        else:
+            old = self.mailbox.key.message(place.uidvalidity, place.uid)
+            self.origins.rebound(found.sha256, old, identity)
 
     def unpublished(self, found: _Found) -> None:
         self.given.discard(found.message.uid)
         if found.place is not None:
             self.mailbox.old.give_back(found.sha256, found.place)
+        else:
+            self.origins.failed(self._identity(found), found.sha256)
+
+    def _identity(self, found: _Found) -> Identity:
+        return self.mailbox.key.message(self.uidvalidity, found.message.uid)
 
     def event(self, found: _Found, *, body: bytes = b"", object_name: str = "") -> MessageEvent | Rebind:
         message, key = found.message, self.mailbox.key
@@ -195,8 +235,8 @@ class Transfer:
                 sha256=found.sha256,
             )
         return MessageEvent(
-            identity=Identity(key.account, key.mailbox, self.uidvalidity, message.uid),
-            kind=self.birth.kind(message.uid, found.received_at),
+            identity=self._identity(found),
+            kind=Kind.COPY if found.origin is not None else self.birth.kind(message.uid, found.received_at),
             found_by=self.found_by,
             size=found.size,
             sha256=found.sha256,
@@ -208,28 +248,68 @@ class Transfer:
             object_name=object_name,
             defects=found.defects,
             mailbox_id=self.mailbox.row_id,
+            origin=found.origin,
         )
 
 
 class _Publishing:
-    """Publishes each message as it completes, while the next is still being received."""
+    """Publishes each message as it completes, while the next is still being received. `end` it before the pipeline
+    ends, and `leave` it in any case. `patient`: whether it waits for what others have under way."""
 
     pipeline: Pipeline[_Found]
 
-    def __init__(self, transfer: Transfer) -> None:
+    def __init__(self, transfer: Transfer, patient: bool) -> None:
         self._transfer = transfer
+        self._patient = patient
         self._failure: BusError | None = None
+        self._later: dict[str, _Later] = {}  # by SHA-256: equal bytes are held once
+        self._held = 0
 
     async def send(self, message: FetchedMessage) -> None:
         """A message with its whole body. Raises BusError if one before it could not be published."""
-        transfer, body = self._transfer, message.body
         self.check()
+        body, message.body = message.body, None  # from here on the pipeline alone holds it
         if body is None:
             raise AssertionError("a message without a body is to be published")
-        found = transfer.found(message, len(body), hashlib.sha256(body).hexdigest(), body)
-        transfer.given.add(message.uid)
-        message.body = None  # from here on the pipeline alone holds it
-        await self.pipeline.send(found, transfer.event(found, body=body))
+        self._transfer.given.add(message.uid)
+        await self._publish(message, body, hashlib.sha256(body).hexdigest())
+        if self._held > HELD and not self._patient:  # a batch is bounded, a push is not
+            await self.end()
+            self.leave()
+
+    async def _publish(self, message: FetchedMessage, body: bytes, sha256: str) -> None:
+        transfer = self._transfer
+        found = transfer.found(message, len(body), sha256, body)
+        if isinstance(found, Claim):
+            if sha256 not in self._later:
+                self._later[sha256] = _Later(body, found)
+                self._held += len(body)
+            self._later[sha256].messages.append(message)
+            return
+        try:
+            await self.pipeline.send(found, transfer.event(found, body=body))
+        except BaseException:  # cancelled, too: the pipeline does not know of it
+            transfer.unpublished(found)
+            raise
+
+    async def end(self) -> None:
+        """Publish what was put off. While anything of ours is under way nobody is waited for, and never while the
+        server is still giving: others may wait for us, or for what it gives them on the same connection."""
+        while self._later:
+            if not await self.pipeline.flush():
+                if not self._patient:
+                    return
+                await next(iter(self._later.values())).claim.end()
+            self.check()
+            later, self._later, self._held = self._later, {}, 0
+            for sha256, one in later.items():
+                for message in one.messages:
+                    await self._publish(message, one.body, sha256)
+
+    def leave(self) -> None:
+        """What is still put off is not given."""
+        self._transfer.given -= {message.uid for one in self._later.values() for message in one.messages}
+        self._later, self._held = {}, 0
 
     def ended(self, found: _Found, outcome: PubAck | BusError) -> None:
         if isinstance(outcome, PubAck):

@@ -12,6 +12,7 @@ from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Stored, ThinEvent, decode_thin
 
 BACKFILL = "backfill"
+COPY = "copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,11 @@ def decode(subject: str, headers: Mapping[str, str], payload: bytes) -> Notice:
 def _word(event: ThinEvent) -> str:
     """Only mail that arrived is `stored`: neither what was there before nor what a new UIDVALIDITY renumbered."""
     if isinstance(event, Stored) and event.kind is not Kind.NEW:
-        return BACKFILL
+        return COPY if event.kind is Kind.COPY else BACKFILL
     return event.type
 
 
 def filters(words: Collection[str]) -> list[str]:
     """The subjects of MAIL_EVENTS that the events of these names have."""
-    kinds = {"stored" if word == BACKFILL else word for word in words}
+    kinds = {"stored" if word in (BACKFILL, COPY) else word for word in words}
     return [f"mail.*.*.{kind}" for kind in sorted(kinds)]

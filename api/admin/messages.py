@@ -21,6 +21,7 @@ from api.http.paging import cursor_of, encode_cursor
 from api.http.problem import Problem
 from mailcore.descent import open_file
 from mailcore.errors import StoreError
+from mailcore.events.identity import Identity
 from mailcore.store import AttachmentDetail, MailboxState, MessageDetail, MessageFilter
 
 log = structlog.get_logger(__name__)
@@ -81,6 +82,7 @@ async def message(request: web.Request) -> web.StreamResponse:
         text_cut=len(found.body_text) > _LONGEST_TEXT,
         blocked=(await _document(request, found)).blocked if found.body_html else 0,
         way=_way(found),
+        origin=Identity.parse(found.origin) if found.origin else None,
         back=_back(request),
     )
 

@@ -26,13 +26,13 @@ class Bucket:
 
     begin: datetime
     new: int = 0
-    backfill: int = 0
+    old: int = 0  # backfill and copies
     size: int = 0
     seconds: list[float] = field(default_factory=list)
 
     @property
     def count(self) -> int:
-        return self.new + self.backfill
+        return self.new + self.old
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ def series(stored: Iterable[StoredAt], now: datetime, step: timedelta, number: i
             continue
         bucket = buckets[at]
         bucket.size += one.size
-        if one.kind == "backfill":
-            bucket.backfill += 1
+        if one.kind in ("backfill", "copy"):
+            bucket.old += 1
         else:
             bucket.new += 1
             if one.pushed_at is not None:
@@ -85,16 +85,16 @@ def percentile(ascending: Sequence[float], share: float) -> float | None:
 
 
 def throughput(data: Series) -> Markup:
-    """Bars: messages stored in each step, new ones below, backfill above."""
+    """Bars: messages stored in each step, new ones below, backfill and copies above."""
     most = _nice(max((bucket.count for bucket in data.buckets), default=0))
     wide = _INNER_WIDTH / len(data.buckets)
     parts = [_grid([(level, f"{level:,}") for level in _levels(most)], lambda level: level / most)]
     for index, bucket in enumerate(data.buckets):
         if not bucket.count:
             continue
-        words = f"{_clock(bucket.begin)}: {bucket.new:,} new, {bucket.backfill:,} backfill, {size(bucket.size)}"
+        words = f"{_clock(bucket.begin)}: {bucket.new:,} new, {bucket.old:,} backfill and copies, {size(bucket.size)}"
         below = _INNER_HEIGHT * bucket.new / most
-        above = _INNER_HEIGHT * bucket.backfill / most
+        above = _INNER_HEIGHT * bucket.old / most
         x = _LEFT + index * wide + wide * 0.1
         floor = _TOP + _INNER_HEIGHT
         parts.append(

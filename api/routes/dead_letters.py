@@ -38,8 +38,8 @@ class DeadLetterPath(Query):
 
 
 class Letter(Answer):
-    """`seq` is its sequence in the stream MAIL_DEAD; `kind` is what died (`new`, `backfill`, `rebind`), empty when it
-    does not say; `deliveries` is how often it was tried; `size` is that of the message in bytes."""
+    """`seq` is its sequence in the stream MAIL_DEAD; `kind` is what died (`new`, `backfill`, `copy`, `rebind`), empty
+    when it does not say; `deliveries` is how often it was tried; `size` is that of the message in bytes."""
 
     seq: int
     account: str

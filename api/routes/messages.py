@@ -95,9 +95,10 @@ class Attachment(Answer):
 
 class Way(Answer):
     """How it came: the server's hint (or the sweep that found it), the event with its sequence in the stream MAIL, the
-    commit. Null where nobody told."""
+    commit. Null where nobody told. `origin` is the identity (as in the events) that had the bytes of a copy first."""
 
     kind: str | None
+    origin: str | None
     found_by: str | None
     pushed_at: AwareDatetime | None
     published_at: AwareDatetime | None
@@ -180,6 +181,7 @@ def _message(found: MessageDetail) -> Message:
         defects=list(found.defects),
         way=Way(
             kind=found.kind,
+            origin=found.origin,
             found_by=found.found_by,
             pushed_at=found.pushed_at,
             published_at=found.published_at,

@@ -11,10 +11,11 @@ from typing import Any, Final
 from mailcore.bus import MAIL, MAIL_EVENTS, Delivery
 from mailcore.errors import EventError
 from mailcore.events.identity import Identity
+from mailcore.events.message import ORIGIN
 from mailcore.events.subject import parse_subject
 
 # `rebind` is left out: it is between our own processes, and the `stored` that follows tells of it.
-TYPES: Final = ("new", "backfill", "stored", "expunged", "reset", "dead", "synced")
+TYPES: Final = ("new", "backfill", "copy", "stored", "expunged", "reset", "dead", "synced")
 ID_PATTERN: Final = r"^([0-9]{1,19}|_)-([0-9]{1,19}|_)$"
 _MESSAGE_HEADERS: Final = {
     "sha256": "ce-sha256",
@@ -22,6 +23,7 @@ _MESSAGE_HEADERS: Final = {
     "received_at": "ce-receivedat",
     "pushed_at": "ce-pushedat",
     "published_at": "ce-time",
+    "origin": ORIGIN,
 }
 
 

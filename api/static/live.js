@@ -9,7 +9,8 @@ const connection = document.getElementById("connection");
 const pause = document.getElementById("pause");
 const clear = document.getElementById("clear");
 const filters = document.getElementById("filters");
-const TONES = { new: "accent", backfill: "", stored: "good", expunged: "warn", reset: "warn", dead: "bad", synced: "" };
+const TONES = { new: "accent", backfill: "", copy: "", stored: "good", expunged: "warn", reset: "warn", dead: "bad", synced: "" };
+const OLD = new Set(["backfill", "copy"]); // their time says nothing of how quick new mail is
 
 let waiting = []; // came while paused
 
@@ -31,7 +32,7 @@ function bytes(count) {
 
 function words(event) {
   switch (event.type) {
-    case "new": case "backfill":
+    case "new": case "backfill": case "copy":
       return `UID ${event.uid}, ${bytes(event.size)}, found by ${event.found_by}`;
     case "stored":
       return `UID ${event.uid}, ${bytes(event.size)}` + (event.attachments ? `, ${event.attachments} attachment${event.attachments > 1 ? "s" : ""}` : "")
@@ -54,7 +55,7 @@ function took(event) {
   if (event.type === "synced") return `${event.duration_ms} ms`;
   const from = Date.parse(event.pushed_at ?? "");
   const to = Date.parse(event.type === "stored" ? event.at : event.published_at ?? "");
-  if (!from || !to || event.kind === "backfill" || event.type === "backfill") return "";
+  if (!from || !to || OLD.has(event.kind) || OLD.has(event.type)) return "";
   return `+${Math.max(0, to - from)} ms`;
 }
 

@@ -88,7 +88,8 @@ def _way(message: MessageDetail) -> str:
     ]
     found = f"found by {message.found_by}" if message.found_by else ""
     place = f"event {message.stream_seq}" if message.stream_seq else ""
-    return ", ".join(part for part in (message.kind or "", found, *told, place) if part)
+    kind = f"copy of {message.origin}" if message.origin else message.kind or ""
+    return ", ".join(part for part in (kind, found, *told, place) if part)
 
 
 def write_lines(lines: Iterable[str]) -> None:

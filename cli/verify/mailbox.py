@@ -78,7 +78,8 @@ async def _look(
     selected = await connection.select(key.mailbox)
     server = await connection.uid_search()
     state = await store.load_mailbox(key)
-    wanted = await _in_scope(connection, account, state, selected.uidvalidity, server)
+    seen_at = await store.account_seen_at(account.name)
+    wanted = await _in_scope(connection, account, seen_at, state, selected.uidvalidity, server)
     stored: list[int] = []
     older, hashes = [], frozenset[str]()
     if state is not None:
@@ -124,13 +125,20 @@ def _here(identities: frozenset[Identity], key: MailboxKey, uidvalidity: int, ui
 
 
 async def _in_scope(
-    connection: ImapConnection, account: Account, state: MailboxState | None, uidvalidity: int, server: UidSet
+    connection: ImapConnection,
+    account: Account,
+    seen_at: datetime | None,
+    state: MailboxState | None,
+    uidvalidity: int,
+    server: UidSet,
 ) -> UidSet:
-    """What IMAP_BACKFILL asks for, as the sweep has it."""
+    """What IMAP_BACKFILL asks for, as the sweep has it. `seen_at` is when the account was first seen."""
+    now = datetime.now(UTC)
     if state is None or state.first_seen_at is None or state.uidvalidity != uidvalidity:
-        birth = Birth(datetime.now(UTC), MAX_UID + 1, first=state is None)  # nothing has arrived since
+        birth = Birth(seen_at or now, now, MAX_UID + 1, first=state is None)  # nothing has arrived since
     else:
-        birth = Birth(state.first_seen_at, state.first_uidnext or 1, state.first_uidvalidity == uidvalidity)
+        first = state.first_uidvalidity == uidvalidity
+        birth = Birth(seen_at or now, state.first_seen_at, state.first_uidnext or 1, first)
     criteria = birth.criteria(account.backfill)
     if criteria == "ALL":
         return server

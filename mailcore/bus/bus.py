@@ -26,7 +26,7 @@ from mailcore.bus.layout.streams import MAIL, SUBJECTS, Limits
 from mailcore.errors import BusError, EventError
 from mailcore.events.dead_letter import DEAD_BUCKET, DeadLetter, identity_of, mailbox_id_of
 from mailcore.events.identity import Identity
-from mailcore.events.message import BODY_BUCKET, MessageEvent
+from mailcore.events.message import BODY_BUCKET, MessageEvent, origin_of, sha256_of
 from mailcore.events.thin import ThinEvent
 
 _CLOSE_SECONDS: Final = 3.0
@@ -35,12 +35,15 @@ T = TypeVar("T")
 
 
 class Unsettled(NamedTuple):
-    """`mailbox_id` is the row of the mailbox, 0 where the event does not tell."""
+    """`mailbox_id` is the row of the mailbox, 0 where the event does not tell. `sha256` is empty for a rebind; `origin`
+    is the identity that had the bytes of a copy first."""
 
     identity: Identity
     seq: int
     size: int
     mailbox_id: int = 0
+    sha256: str = ""
+    origin: Identity | None = None
 
 
 class Bus:
@@ -146,7 +149,7 @@ class Bus:
         await self._bodies.get(name, path)
 
     async def pull(self, durable: str) -> Pull:
-        """Deliveries of the durable `store` (new mail, rebinds), `backfill` or `expunge`."""
+        """Deliveries of the durable `store` (new mail, rebinds), `backfill` (with copies) or `expunge`."""
         stream, _ = DURABLES[durable]
 
         async def born() -> str:
@@ -227,9 +230,15 @@ class Bus:
         async with aclosing(read):
             async for delivery in read:
                 with suppress(EventError, ValueError):
-                    size = int(delivery.headers.get("ce-size", "0"))
-                    mailbox_id = mailbox_id_of(delivery.headers)
-                    yield Unsettled(identity_of(delivery.headers), delivery.seq, size, mailbox_id)
+                    headers = delivery.headers
+                    yield Unsettled(
+                        identity_of(headers),
+                        delivery.seq,
+                        int(headers.get("ce-size", "0")),
+                        mailbox_id_of(headers),
+                        sha256_of(headers),
+                        origin_of(headers),
+                    )
 
     async def publish_dead(
         self, delivery_headers: Mapping[str, str], body: bytes | Path, error: str, deliveries: int

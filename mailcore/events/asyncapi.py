@@ -13,8 +13,9 @@ from mailcore.events.thin import TYPES
 VERSION: Final = "1.0.0"
 _HEADER: Final = "# Made by `python -m mailcore.events.schemas`; a test fails when code and file differ.\n"
 _MESSAGE: Final = {
-    Kind.NEW: "A message that arrived since its mailbox was first seen.",
-    Kind.BACKFILL: "A message that was in its mailbox before that was first seen.",
+    Kind.NEW: "A message that arrived since its account was first seen.",
+    Kind.BACKFILL: "A message that was there before its account was first seen.",
+    Kind.COPY: "A message whose bytes the account has already under another identity: moved, copied, labelled.",
 }
 _PARAMETERS: Final = {name: {"$ref": f"#/components/parameters/{name}"} for name in ("account", "mailbox")}
 

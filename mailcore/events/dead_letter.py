@@ -71,7 +71,7 @@ class DeadLetter:
 
     @property
     def kind(self) -> str:
-        """What died: `new`, `backfill`, `rebind`. Raises EventError when it says no such thing."""
+        """What died: `new`, `backfill`, `copy`, `rebind`. Raises EventError when it says no such thing."""
         return kind_of(self.headers.get("ce-type", ""))
 
     def redrive_headers(self, object_name: str = "") -> dict[str, str]:

@@ -35,6 +35,9 @@ class MailboxKey:
         """The CloudEvents `source` (a URI reference)."""
         return f"/accounts/{_quote(self.account)}/mailboxes/{_quote(self.mailbox)}"
 
+    def message(self, uidvalidity: int, uid: int) -> Identity:
+        return Identity(self.account, self.mailbox, uidvalidity, uid)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Identity:

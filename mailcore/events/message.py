@@ -19,6 +19,7 @@ BODY_BUCKET: Final = "mail-bodies"
 _DATAREF: Final = f"nats-object://{BODY_BUCKET}/"
 DEFECTS: Final = "mozzart-defects"
 MAILBOX_ID: Final = "mozzart-mailbox-id"
+ORIGIN: Final = "mozzart-origin"
 _DEFECTS: Final = re.compile(r"[a-z0-9-]+(,[a-z0-9-]+)*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _FLAGS_BYTES: Final = 16 << 10  # a message with more keywords than this names the first ones only
@@ -34,10 +35,12 @@ names are stored: they may be added to, not changed."""
 
 
 class Kind(StrEnum):
-    """`new` arrived since the mailbox was first seen, `backfill` was there before."""
+    """`new` arrived since the account was first seen, `backfill` was there before; `copy` has bytes that the account
+    has already under another identity."""
 
     NEW = "new"
     BACKFILL = "backfill"
+    COPY = "copy"
 
 
 class FoundBy(StrEnum):
@@ -56,6 +59,7 @@ class MessageEvent:
     object store under `object_name` (claim check). `pushed_at` is when the server's hint came (or the sweep that found
     it began), `published_at` when the event was made. Times are aware, in UTC. `defects` are names out of MEANINGS.
     `mailbox_id` is the row of the mailbox, which stays when the mailbox is renamed; 0 in events of before.
+    `origin` is the identity that had the bytes of a copy first, None for the other kinds.
     """
 
     identity: Identity
@@ -71,6 +75,7 @@ class MessageEvent:
     object_name: str = ""
     defects: tuple[str, ...] = ()
     mailbox_id: int = 0
+    origin: Identity | None = None
 
     @property
     def subject(self) -> str:
@@ -102,6 +107,8 @@ class MessageEvent:
             out[DEFECTS] = ",".join(self.defects)
         if self.mailbox_id:
             out[MAILBOX_ID] = str(self.mailbox_id)
+        if self.origin is not None:
+            out[ORIGIN] = str(self.origin)
         return out
 
     @classmethod
@@ -134,12 +141,24 @@ class MessageEvent:
                 object_name=unquote(dataref.removeprefix(_DATAREF)),
                 defects=tuple(defects.split(",")) if defects else (),
                 mailbox_id=int(headers.get(MAILBOX_ID, "0")),
+                origin=Identity.parse(_required(headers, ORIGIN)) if kind == Kind.COPY else None,
             )
         except ValueError as error:
             raise EventError(f"not a message event: {error}") from error
         if event.size < 0 or (not event.object_name and event.size != len(body)):
             raise EventError(f"{event.identity}: ce-size says {event.size} bytes, the payload has {len(body)}")
         return event
+
+
+def sha256_of(headers: Mapping[str, str]) -> str:
+    """That of the message which an event carries; "" where it names none."""
+    text = headers.get("ce-sha256", "")
+    return text if _SHA256.fullmatch(text) else ""
+
+
+def origin_of(headers: Mapping[str, str]) -> Identity | None:
+    """The identity that had the bytes of a copy first, None where there is none. Raises EventError."""
+    return Identity.parse(headers[ORIGIN]) if ORIGIN in headers else None
 
 
 def dataref(object_name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mailcore.events import asyncapi, control, dead_letter
-from mailcore.events.message import BODY_BUCKET, DEFECTS, MAILBOX_ID, SPEC_VERSION, FoundBy, Kind, ce_type
+from mailcore.events.message import BODY_BUCKET, DEFECTS, MAILBOX_ID, ORIGIN, SPEC_VERSION, FoundBy, Kind, ce_type
 from mailcore.events.thin import TYPES
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -67,6 +67,11 @@ _NOTICED: Final = {
     "pattern": "^[a-z0-9-]+(,[a-z0-9-]+)*$",
     "description": "what was wrong with what the server said of the message, with commas between; absent when nothing",
 }
+_ORIGIN: Final = {
+    "type": "string",
+    "pattern": f"^{_IDENTITY}$",
+    "description": "only of a copy: the identity that had the same bytes first",
+}
 
 
 _MAILBOX_ID: Final = {**_DECIMAL, "description": "the row of the mailbox, which stays when the mailbox is renamed"}
@@ -98,6 +103,7 @@ def _message_headers() -> dict[str, Any]:
             "ce-dataref": _dataref(BODY_BUCKET),
             DEFECTS: _NOTICED,
             MAILBOX_ID: _MAILBOX_ID,
+            ORIGIN: _ORIGIN,
             dead_letter.REDRIVEN: _REDRIVEN,
         },
     )

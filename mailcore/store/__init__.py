@@ -18,6 +18,7 @@ from mailcore.store.row import (
     Move,
     Refused,
     Slot,
+    StoredDigest,
     StoredMessage,
     StoredOrigin,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Slot",
     "Store",
     "StoredAt",
+    "StoredDigest",
     "StoredMessage",
     "StoredOrigin",
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, tuple_, update
+from sqlalchemy import Connection, Row, func, select, tuple_, update
 
 from mailcore.events.identity import MailboxKey
 from mailcore.store.dialect import insert
@@ -28,6 +29,18 @@ def load(connection: Connection, key: MailboxKey) -> MailboxState | None:
 def load_all(connection: Connection) -> list[MailboxState]:
     rows = connection.execute(select(mailboxes).order_by(mailboxes.c.account, mailboxes.c.mailbox))
     return [_state(row) for row in rows]
+
+
+def of_account(connection: Connection, account: str) -> list[tuple[int, str]]:
+    """Row ids and names."""
+    query = select(mailboxes.c.id, mailboxes.c.mailbox).where(mailboxes.c.account == account).order_by(mailboxes.c.id)
+    return [(row_id, mailbox) for row_id, mailbox in connection.execute(query)]
+
+
+def account_seen_at(connection: Connection, account: str) -> datetime | None:
+    query = select(func.min(mailboxes.c.first_seen_at)).where(mailboxes.c.account == account)
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
 
 
 def save(connection: Connection, key: MailboxKey, columns: Mapping[str, object]) -> MailboxState:

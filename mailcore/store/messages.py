@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Connection, Executable, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, func, literal, select, tuple_, update
 
 from mailcore.store import lookup
 from mailcore.store.dialect import insert
 from mailcore.store.lookup import PRESENT, slot_columns
-from mailcore.store.row import MessageRow, Move, Slot, StoredOrigin
+from mailcore.store.row import MessageRow, Move, Slot, StoredDigest, StoredOrigin
 from mailcore.store.schema import attachments, formers, messages
 
 
@@ -32,6 +32,21 @@ def other_generations(connection: Connection, mailbox_id: int, uidvalidity: int)
         .order_by(messages.c.uidvalidity, messages.c.uid)
     )
     return [StoredOrigin(*row) for row in connection.execute(query)]
+
+
+def digests(connection: Connection, mailbox_id: int, after: tuple[int, int], limit: int) -> list[StoredDigest]:
+    place = tuple_(messages.c.uidvalidity, messages.c.uid)
+    query = (
+        select(messages.c.sha256, messages.c.uidvalidity, messages.c.uid, messages.c.origin)
+        .where(
+            messages.c.mailbox_id == mailbox_id,
+            place > tuple_(*map(literal, after)),
+            messages.c.sha256 != "",  # of imported messages nobody may know it
+        )
+        .order_by(messages.c.uidvalidity, messages.c.uid)
+        .limit(limit)
+    )
+    return [StoredDigest(*row) for row in connection.execute(query)]
 
 
 def count(connection: Connection, mailbox_id: int | None) -> int:
@@ -173,6 +188,7 @@ def _message_values(row: MessageRow) -> dict[str, object]:
         "kind": row.kind,
         "found_by": row.found_by,
         "search_text": row.search_text,
+        "origin": row.origin,
     }
 
 

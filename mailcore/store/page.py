@@ -80,7 +80,7 @@ class AttachmentDetail:
 @dataclass(frozen=True, slots=True)
 class MessageDetail:
     """Everything of one message. `kind` to `stream_seq` (its sequence in the stream MAIL) tell its way; None where
-    nobody told."""
+    nobody told. `origin` is the identity, in text, that had the bytes of a copy first."""
 
     summary: MessageSummary
     cc_emails: tuple[str, ...]
@@ -97,6 +97,7 @@ class MessageDetail:
     pushed_at: datetime | None
     published_at: datetime | None
     stream_seq: int | None
+    origin: str | None
     attachments: tuple[AttachmentDetail, ...]
 
 

@@ -54,6 +54,7 @@ _details: Final = (
     messages.c.pushed_at,
     messages.c.published_at,
     messages.c.stream_seq,
+    messages.c.origin,
 )
 _kept: Final = messages.c.pruned_at.is_(None)
 _with_mailbox: Final = messages.join(mailboxes, mailboxes.c.id == messages.c.mailbox_id)

@@ -85,6 +85,17 @@ class StoredOrigin:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredDigest:
+    """What bytes a message has, also one that was expunged or pruned. `origin` is the identity that had them first, in
+    text; None unless the message is a copy."""
+
+    sha256: str
+    uidvalidity: int
+    uid: int
+    origin: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AttachmentRow:
     """`file` is the path below MEDIA_ROOT, with slashes."""
 
@@ -103,7 +114,7 @@ class MessageRow:
     """One message as it is to be stored. No string holds NUL or a lone surrogate (PostgreSQL takes neither).
 
     `pushed_at` to `found_by` are those of the event and `stream_seq` is its sequence in MAIL; `search_text` is what is
-    searched instead of `body_text`, if set.
+    searched instead of `body_text`, if set. `origin` is the identity, in text, that had the bytes of a copy first.
     """
 
     mailbox_id: int
@@ -135,6 +146,7 @@ class MessageRow:
     kind: str | None = None
     found_by: str | None = None
     search_text: str | None = None
+    origin: str | None = None
 
     @property
     def slot(self) -> Slot:

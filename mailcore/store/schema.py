@@ -159,6 +159,8 @@ messages: Final = Table(
     Column("search_text", Text),
     # When retention took the content away: whatever a sender wrote is empty since, and nobody is shown the row.
     Column("pruned_at", UtcDateTime),
+    # The identity, as in the events, that had the same bytes first; null unless the message is a copy.
+    Column("origin", Text),
     # I1, I4: the identity is the key; this constraint, not the stream's duplicate window, is what makes "once".
     UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailmessage_identity_uniq"),
     sqlite_autoincrement=True,

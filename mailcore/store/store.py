@@ -16,7 +16,16 @@ from mailcore.store import audit, lookup, mailboxes, messages, migration, prunin
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import is_fault, store_error
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessagePage, StoredAt
-from mailcore.store.row import Location, MailboxColumns, MailboxState, MessageRow, Move, Slot, StoredOrigin
+from mailcore.store.row import (
+    Location,
+    MailboxColumns,
+    MailboxState,
+    MessageRow,
+    Move,
+    Slot,
+    StoredDigest,
+    StoredOrigin,
+)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -83,6 +92,19 @@ class Store:
     async def mailbox_states(self) -> list[MailboxState]:
         """All, by account and name."""
         return await self._read("loading the mailboxes", mailboxes.load_all)
+
+    async def mailboxes_of(self, account: str) -> list[tuple[int, str]]:
+        """The row ids and names of its mailboxes, the first seen first."""
+        return await self._read(f"loading the mailboxes of {account}", mailboxes.of_account, account)
+
+    async def account_seen_at(self, account: str) -> datetime | None:
+        """When the account was first seen, which is when the first of its mailboxes was; None before."""
+        return await self._read(f"loading the mailboxes of {account}", mailboxes.account_seen_at, account)
+
+    async def digests(self, mailbox_id: int, after: tuple[int, int], limit: int) -> list[StoredDigest]:
+        """What the next `limit` messages behind that UIDVALIDITY and UID hold, in their order; also those that were
+        expunged or pruned."""
+        return await self._read("loading what messages hold", messages.digests, mailbox_id, after, limit)
 
     async def stored_uids(self, mailbox_id: int, uidvalidity: int) -> list[int]:
         """The UIDs that are stored and not expunged, ascending."""

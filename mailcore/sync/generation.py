@@ -11,24 +11,35 @@ from typing import Final, Literal
 from mailcore.events.message import Kind
 from mailcore.imap.sequence import MAX_UID, UidSet
 
+# Mailboxes that were first seen within this time of each other were found together: each had a moment of its own before
+# the account's first look gave one to all of them.
+ONE_SIGHT: Final = timedelta(minutes=1)
 _MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would follow the locale
 
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """When we first saw the mailbox, and UIDNEXT at the start of this generation.
+    """When we first saw the account and this mailbox of it, and UIDNEXT at the start of this generation.
 
     `first` says whether this is the generation under which we first saw the mailbox.
     """
 
+    account_seen_at: datetime
     seen_at: datetime
     uidnext: int
     first: bool = True
 
+    @property
+    def dated(self) -> bool:
+        """Whether mail below UIDNEXT may have come after the account was first seen, and its INTERNALDATE tells: the
+        mailbox is younger, or a later generation has renumbered old mail from 1."""
+        return not self.first or self.seen_at - self.account_seen_at >= ONE_SIGHT
+
     def kind(self, uid: int, received_at: datetime) -> Kind:
-        """`new` arrived since the mailbox was first seen. A later generation renumbers old mail from 1, so there the
-        server's INTERNALDATE decides below UIDNEXT."""
-        if uid >= self.uidnext or (not self.first and received_at >= self.seen_at):
+        """Of bytes that the account does not have: `new` arrived since it was first seen. INTERNALDATE has whole
+        seconds (RFC 9051 §9, date-time)."""
+        since = self.account_seen_at.replace(microsecond=0)
+        if uid >= self.uidnext or (self.dated and received_at >= since):
             return Kind.NEW
         return Kind.BACKFILL
 
@@ -39,9 +50,9 @@ class Birth:
     def criteria(self, backfill: Literal["all", "none"] | int) -> str:
         """IMAP_BACKFILL as SEARCH criteria for what is in scope besides: "ALL", "" for nothing, or "SINCE …", which
         knows days only (RFC 9051 §6.4.4), so one day more is asked for than is needed."""
-        if backfill == "all" or (backfill == "none" and self.first):
+        if backfill == "all" or (backfill == "none" and not self.dated):
             return "ALL" if backfill == "all" else ""
-        since = self.seen_at - timedelta(days=(0 if backfill == "none" else int(backfill)) + 1)
+        since = self.account_seen_at - timedelta(days=(0 if backfill == "none" else int(backfill)) + 1)
         return f"SINCE {since.day}-{_MONTHS[since.month - 1]}-{since.year}"
 
 

@@ -32,6 +32,15 @@ async def main():
 asyncio.run(main())
 """
 
+# As a consumer of the first version writes it: UID, whether it has attachments, subject.
+OLD_MESSAGE = (
+    "INSERT INTO mailbox_app_mailmessage(mailbox_id, uidvalidity, uid, size, sha256, has_attachments, received_at,"
+    " stored_at, message_id, subject, from_name, from_email, to_emails, cc_emails, reply_to, in_reply_to,"
+    " references_ids, flags, defects, headers, body_text, body_html)"
+    " VALUES (1, 7, %d, 1, '', %s, '2024-05-06 07:08:09', '2024-05-06 07:08:09', '', '%s', '', '', '[]', '[]', '[]',"
+    " '', '[]', '[]', '[]', '[]', '', '')"
+)
+
 
 @pytest.mark.asyncio
 async def test_processes_that_upgrade_at_the_same_time_all_succeed(store_url: str) -> None:
@@ -87,22 +96,13 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store, 
 async def test_a_consumer_of_the_version_before_goes_on_after_the_upgrade(store_url: str) -> None:
     engine = make_engine(parse_url(store_url))
     await engine.run(lambda connection: migration.upgrade(connection, "0001"), writes=True)
-    columns = (
-        "mailbox_id, uidvalidity, uid, size, sha256, has_attachments, received_at, stored_at, message_id, subject,"
-        " from_name, from_email, to_emails, cc_emails, reply_to, in_reply_to, references_ids, flags, defects, headers,"
-        " body_text, body_html"
-    )
-    old = (
-        f"INSERT INTO mailbox_app_mailmessage({columns}) VALUES (1, 7, %d, 1, '', %s, '2024-05-06 07:08:09',"
-        " '2024-05-06 07:08:09', '', '%s', '', '', '[]', '[]', '[]', '', '[]', '[]', '[]', '[]', '', '')"
-    )
     await query(store_url, "INSERT INTO mailbox_app_mailboxstate(account, mailbox) VALUES ('default', 'INBOX')")
-    await query(store_url, old % (1, "FALSE", "vorher"))
+    await query(store_url, OLD_MESSAGE % (1, "FALSE", "vorher"))
     store = await Store.open(store_url)
     with pytest.raises(StoreError, match="mozzart db upgrade"):
         await store.check()
     await store.upgrade()
-    await query(store_url, old % (2, "TRUE", "nachher"))
+    await query(store_url, OLD_MESSAGE % (2, "TRUE", "nachher"))
     for typed, uid in (("vorher", 1), ("nachher", 2)):
         page = await store.list_messages(MessageFilter(query=typed))
         assert [each.uid for each in page.messages] == [uid]
@@ -116,7 +116,8 @@ async def test_what_was_stored_before_the_beginnings_of_words_is_found_by_them(s
     await engine.run(lambda connection: migration.upgrade(connection, "0002"), writes=True)
     store = await Store.open(store_url)
     await query(store_url, "INSERT INTO mailbox_app_mailboxstate(account, mailbox) VALUES ('default', 'INBOX')")
-    await store.insert_messages([message_row(1, uid, subject=f"vorher{uid}") for uid in (1, 2)])
+    for uid in (1, 2):
+        await query(store_url, OLD_MESSAGE % (uid, "FALSE", f"vorher{uid}"))
     await store.upgrade()
     await store.insert_messages([message_row(1, 3, subject="vorher3")])
     await query(store_url, "DELETE FROM mailbox_app_mailattachment WHERE message_id = 2")

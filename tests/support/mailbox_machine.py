@@ -23,6 +23,7 @@ from mailcore.sync.run import Run
 from mailcore.sync.statuses import OPEN, Octets, Refusal, Status
 
 INTERVAL = 60.0
+SEEN = datetime(2026, 1, 1, tzinfo=UTC)
 PICKS = st.lists(st.integers(0, 60), max_size=12)
 MEANWHILE = st.sampled_from(("", "", "mail", "expunge", "push", "stored", "ask", "hold"))
 WORDS = "the server's words"
@@ -436,7 +437,7 @@ class World(RuleBasedStateMachine):
         self.acked = set(self.stream)
         self.machine.opened(
             self.uidvalidity,
-            Birth(datetime(2026, 1, 1, tzinfo=UTC), self.uidnext),
+            Birth(SEEN, SEEN, self.uidnext),
             self.now,
             stored=self.database - self.marked,
             dead=self.dead,

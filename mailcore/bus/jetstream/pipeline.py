@@ -53,6 +53,7 @@ class Pipeline(Generic[T]):
         """Send it; wait only for room. Raises BusError, retry NEVER, for what NATS cannot take."""
         payload = event.body if isinstance(event, MessageEvent) else event.payload()
         message = self._publisher.prepare(event.subject, event.headers(), payload)
+        self._tell_early()
         while self._under_way and (len(self._under_way) >= _MAX_COUNT or self._size + message.size > _MAX_BYTES):
             await self._end(max(len(self._under_way) // 2, 1))
         await self._connection.wire.room()
@@ -65,6 +66,24 @@ class Pipeline(Generic[T]):
         else:
             answer.set_result(None)
 
+    async def flush(self) -> bool:
+        """Wait until all that was sent is told of; whether anything was under way."""
+        count = len(self._under_way)
+        if count:
+            await self._end(count)
+        return count > 0
+
+    def _tell_early(self) -> None:
+        """Of the oldest whose PubAcks are here: others may wait for what becomes of them while no more is sent."""
+        while self._under_way and self._under_way[0].answer.done():
+            try:
+                outcome: PubAck | BusError | None = _ack(self._under_way[0])
+            except BusError as error:
+                outcome = error
+            if outcome is None:
+                return  # it needs another attempt, which takes its time
+            self._ended(self._take().tag, outcome)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -72,8 +91,8 @@ class Pipeline(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            if error is None and self._under_way:
-                await self._end(len(self._under_way))
+            if error is None:
+                await self.flush()
         finally:
             while self._under_way:
                 sent = self._take()

@@ -27,9 +27,10 @@ DURABLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         },
     )
     for name, stream, filters in (
-        # Mail that was there before has a durable of its own: new mail never waits behind it.
+        # What was there before, here or elsewhere in the account, has a durable of its own: new mail never waits behind
+        # it.
         ("store", MAIL, {"filter_subjects": ["mail.*.*.new", "mail.*.*.rebind"]}),
-        ("backfill", MAIL, {"filter_subject": "mail.*.*.backfill"}),
+        ("backfill", MAIL, {"filter_subjects": ["mail.*.*.backfill", "mail.*.*.copy"]}),
         ("expunge", MAIL_EVENTS, {"filter_subject": "mail.*.*.expunged"}),
     )
 }

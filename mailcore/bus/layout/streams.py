@@ -14,7 +14,7 @@ MAIL_EVENTS: Final = "MAIL_EVENTS"
 MAIL_DEAD: Final = "MAIL_DEAD"
 
 SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
-    MAIL: tuple(f"mail.*.*.{kind}" for kind in ("new", "backfill", "rebind")),
+    MAIL: tuple(f"mail.*.*.{kind}" for kind in ("new", "backfill", "copy", "rebind")),
     MAIL_EVENTS: tuple(f"mail.*.*.{kind}" for kind in ("stored", "flags", "expunged", "reset", "dead", "synced")),
     MAIL_DEAD: ("dead.>",),
 }

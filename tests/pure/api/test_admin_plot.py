@@ -33,7 +33,7 @@ def test_each_message_counts_in_the_minute_it_was_stored_in_and_backfill_apart()
     data = series(stored, NOW, MINUTE, 60)
 
     assert data.buckets[-1].begin == datetime(2026, 11, 22, 21, 57, tzinfo=UTC)
-    assert [(at, one.new, one.backfill) for at, one in enumerate(data.buckets) if one.count] == [(57, 0, 1), (59, 1, 0)]
+    assert [(at, one.new, one.old) for at, one in enumerate(data.buckets) if one.count] == [(57, 0, 1), (59, 1, 0)]
     assert (data.count, data.size, data.seconds) == (2, 15, [0.02])
 
 

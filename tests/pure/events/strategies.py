@@ -24,9 +24,10 @@ def message_events(draw: st.DrawFn) -> MessageEvent:
     """Inline ones and claim checks."""
     body = draw(st.binary(max_size=200))
     object_name = draw(st.just("") | st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+    kind = draw(st.sampled_from(Kind))
     return MessageEvent(
         identity=draw(identities),
-        kind=draw(st.sampled_from(Kind)),
+        kind=kind,
         found_by=draw(st.sampled_from(FoundBy)),
         size=draw(st.integers(0, 1 << 40)) if object_name else len(body),
         sha256=hashlib.sha256(body).hexdigest(),
@@ -38,4 +39,5 @@ def message_events(draw: st.DrawFn) -> MessageEvent:
         body=b"" if object_name else body,
         object_name=object_name,
         mailbox_id=draw(st.integers(0, 1 << 40)),
+        origin=draw(identities) if kind is Kind.COPY else None,
     )

@@ -126,8 +126,9 @@ def test_the_page_names_every_header() -> None:
         "mozzart-defects": "size-differs",
         "mozzart-mailbox-id": "7",
     }
+    optional |= {"ce-type": "mozzart.mail.copy.v1", "mozzart-origin": str(message(2).identity)}
     event = MessageEvent.decode({**message(1).headers(), **optional}, b"")
-    told = [name for row in rows("Message events: `new`, `backfill`") for name in code(row[0])]
+    told = [name for row in rows("Message events: `new`, `backfill`, `copy`") for name in code(row[0])]
     assert sorted(told) == sorted(event.headers())
     dead = [name for row in rows("Dead letters") for name in code(row[0])]
     assert set(dead) - {"ce-dataref", "mozzart-redriven"} == set(dead_headers(event.headers(), "e", 1)) - set(
@@ -136,7 +137,7 @@ def test_the_page_names_every_header() -> None:
 
 
 def test_the_page_names_every_defect_that_fetching_shows() -> None:
-    (row,) = (row for row in rows("Message events: `new`, `backfill`") if code(row[0]) == ["mozzart-defects"])
+    (row,) = (row for row in rows("Message events: `new`, `backfill`, `copy`") if code(row[0]) == ["mozzart-defects"])
     assert set(code(row[1])) >= set(MEANINGS)
 
 

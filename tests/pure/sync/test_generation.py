@@ -51,25 +51,51 @@ def test_a_place_whose_row_is_already_bound_anew_is_neither_given_out_nor_expung
     assert old.take("a") is None
 
 
-@given(st.integers(1, 100), st.integers(1, 100), st.timedeltas(timedelta(-9), timedelta(9)))
-def test_in_the_first_generation_uidnext_alone_tells_new_from_backfill(uid: int, uidnext: int, age: timedelta) -> None:
-    assert (Birth(SEEN, uidnext).kind(uid, SEEN + age) is Kind.NEW) == (uid >= uidnext)
+MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # by the strategy
+
+
+@given(st.integers(1, 100), st.integers(1, 100), MOMENTS, st.timedeltas(timedelta(0), timedelta(seconds=59)))
+def test_where_the_account_had_the_mailbox_uidnext_alone_tells_new_from_backfill(
+    uid: int, uidnext: int, received_at: datetime, later: timedelta
+) -> None:
+    assert (Birth(SEEN, SEEN + later, uidnext).kind(uid, received_at) is Kind.NEW) == (uid >= uidnext)
+
+
+@given(st.integers(1, 100), st.integers(1, 100), MOMENTS, st.timedeltas(timedelta(minutes=1), timedelta(days=99)))
+def test_in_a_younger_mailbox_mail_is_new_that_came_since_the_account_was_first_seen(
+    uid: int, uidnext: int, received_at: datetime, later: timedelta
+) -> None:
+    new = uid >= uidnext or received_at >= SEEN
+    assert (Birth(SEEN, SEEN + later, uidnext).kind(uid, received_at) is Kind.NEW) == new
 
 
 def test_in_a_later_generation_renumbered_old_mail_is_told_by_its_date() -> None:
-    birth = Birth(SEEN, 100, first=False)
+    birth = Birth(SEEN, SEEN, 100, first=False)
     assert birth.kind(5, SEEN - timedelta(days=1)) is Kind.BACKFILL
     assert birth.kind(5, SEEN + timedelta(days=1)) is Kind.NEW
     assert birth.kind(100, SEEN - timedelta(days=1)) is Kind.NEW
 
 
+def test_mail_of_the_second_in_which_the_account_was_first_seen_is_new_though_its_date_has_no_fraction() -> None:
+    seen = SEEN + timedelta(microseconds=700_000)
+    assert Birth(seen, seen + timedelta(hours=1), 9).kind(1, SEEN) is Kind.NEW
+
+
 def test_a_mailbox_whose_next_uid_would_be_the_first_that_is_none_has_nothing_that_arrived() -> None:
-    assert not Birth(SEEN, 2**32).arrived(UidSet([1, 2**32 - 1]))
-    assert Birth(SEEN, 2**32 - 1).arrived(UidSet([1, 2**32 - 1])) == UidSet([2**32 - 1])
+    assert not Birth(SEEN, SEEN, 2**32).arrived(UidSet([1, 2**32 - 1]))
+    assert Birth(SEEN, SEEN, 2**32 - 1).arrived(UidSet([1, 2**32 - 1])) == UidSet([2**32 - 1])
 
 
 def test_what_was_there_before_is_asked_for_as_imap_backfill_says() -> None:
-    assert Birth(SEEN, 5).criteria("all") == "ALL"
-    assert Birth(SEEN, 5).criteria("none") == ""
-    assert Birth(SEEN, 5, first=False).criteria("none") == "SINCE 30-Apr-2026"
-    assert Birth(SEEN, 5).criteria(3) == "SINCE 27-Apr-2026"
+    birth = Birth(SEEN, SEEN, 5)
+    assert [birth.criteria(backfill) for backfill in ("all", "none", 3)] == ["ALL", "", "SINCE 27-Apr-2026"]
+    assert Birth(SEEN, SEEN, 5, first=False).criteria("none") == "SINCE 30-Apr-2026"
+
+
+def test_of_a_younger_mailbox_what_came_since_the_account_was_first_seen_is_in_scope() -> None:
+    birth = Birth(SEEN, SEEN + timedelta(days=60), 5)
+    assert [birth.criteria(backfill) for backfill in ("all", "none", 3)] == [
+        "ALL",
+        "SINCE 30-Apr-2026",
+        "SINCE 27-Apr-2026",
+    ]

@@ -20,7 +20,7 @@ ONE, TWO = object(), object()
 
 def opened(*stored: int) -> Mailbox:
     mailbox = Mailbox(MailboxKey("a", "INBOX"), Octets(), interval=60.0)
-    mailbox.opened(7, Birth(SEEN, 1), 0.0, stored=stored)
+    mailbox.opened(7, Birth(SEEN, SEEN, 1), 0.0, stored=stored)
     return mailbox
 
 
@@ -234,19 +234,19 @@ def test_what_a_consumer_stored_while_the_rows_were_read_is_stored() -> None:
     mailbox = Mailbox(MailboxKey("a", "INBOX"), Octets(), interval=60.0)
     mailbox.settled(7, 3, 0.0, rebound=OldPlace(6, 1))
     mailbox.settled(6, 9, 0.0)
-    mailbox.opened(7, Birth(SEEN, 1), 0.0)
+    mailbox.opened(7, Birth(SEEN, SEEN, 1), 0.0)
     assert set(mailbox.uids.stored) == {3}
 
 
 def test_pubacks_that_come_after_their_generation_has_ended_count_for_nothing() -> None:
     octets = Octets()
     mailbox = Mailbox(MailboxKey("a", "INBOX"), octets, interval=60.0)
-    mailbox.opened(7, Birth(SEEN, 1), 0.0)
+    mailbox.opened(7, Birth(SEEN, SEEN, 1), 0.0)
     sweep(mailbox, UidSet([1, 2]), 0.0)
     mailbox.claim(0.0, 10)
     mailbox.published(7, 1, 1, 1000, 0.0)
     assert octets.total == 1000
-    mailbox.opened(8, Birth(SEEN, 1), 0.0)
+    mailbox.opened(8, Birth(SEEN, SEEN, 1), 0.0)
     mailbox.published(7, 2, 2, 1000, 0.0)
     assert octets.total == 0
     assert mailbox.uids.of(2) is None
@@ -279,7 +279,7 @@ def test_old_rows_end_only_when_every_message_of_the_new_generation_is_settled()
     from mailcore.sync.generation import OldGenerations
 
     mailbox = Mailbox(MailboxKey("a", "INBOX"), Octets(), interval=60.0)
-    mailbox.opened(8, Birth(SEEN, 1), 0.0, old=OldGenerations([("h", 7, 1)]))
+    mailbox.opened(8, Birth(SEEN, SEEN, 1), 0.0, old=OldGenerations([("h", 7, 1)]))
     begun = mailbox.begin_sweep(0.0, "run")
     mailbox.compare(mailbox.known(), Listing(8, UidSet([1]), UidSet([1]), 1, 1, ONE), 0.0)
     assert mailbox.unclaimed() == []
