@@ -38,6 +38,25 @@ async def test_every_message_is_told_of_in_order_with_its_own_sequence(bus: Bus)
 
 
 @pytest.mark.asyncio
+async def test_who_sends_another_one_or_flushes_hears_what_became_of_those_before(bus: Bus) -> None:
+    told: list[int] = []
+    first, second, third = mails(3)
+    async with bus.pipeline(lambda tag, _: told.append(tag)) as pipeline:
+
+        async def told_at_the_next_one() -> bool:
+            await pipeline.send(2, second)
+            return bool(told)
+
+        await pipeline.send(1, first)
+        await until(told_at_the_next_one, "the first one is told of")
+        assert told[0] == 1
+        await pipeline.send(3, third)
+        assert await pipeline.flush()
+        assert told[-1] == 3
+        assert not await pipeline.flush()
+
+
+@pytest.mark.asyncio
 async def test_messages_larger_than_all_its_room_go_one_by_one(bus: Bus) -> None:
     told = await acknowledged(bus, mails(9, size=7 << 20))
 
