@@ -68,6 +68,8 @@ class KnownMailbox(Answer):
     last_error: str
     last_error_at: AwareDatetime | None
     refused: list[RefusedMessage]
+    objectid: str
+    deleted_at: AwareDatetime | None
     live: Live | None
 
 

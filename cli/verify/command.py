@@ -20,14 +20,12 @@ from cli.process import run_asyncio, settings
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify(account: str | None, mailbox: str | None, files: bool, wait: float, as_json: bool) -> int:
-    """Compare the server with the database, and the attachments with their rows; changes nothing.
+    """Compare the server with the database, and the attachments with their rows; changes nothing of both.
 
     Each message that the server has must be stored, once, and each stored one must be on the server or be marked as
-    expunged; each attachment must be on disk with its SHA-256.
+    expunged; each attachment must be on disk with its SHA-256, and nothing else beside them.
     """
-    from cli.verify.run import run
+    from cli.verify.run import Scope, run
 
     found = settings("verify", quiet=True, accounts=True)
-    return run_asyncio(
-        run(found, account=account, mailbox=mailbox, files=files, wait=wait, as_json=as_json),
-    )
+    return run_asyncio(run(found, Scope(account, mailbox, files, wait), as_json=as_json))

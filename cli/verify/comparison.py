@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
+from mailcore.difference import Category
 from mailcore.imap.sequence import UidSet
 from mailcore.store import StoredOrigin
 
 Place = tuple[int, int]
 """UIDVALIDITY and UID of a message."""
 
+_NONE: Final[frozenset[Place]] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """`missing`: on the server, and neither stored nor on the way; `gone`: stored, but no longer on the server;
-    `doubled`: rows of an earlier UIDVALIDITY whose bytes are stored under the present one as well."""
+class Differences:
+    """The messages that differ, each in one category; a category that is not named has none."""
 
-    missing: frozenset[Place] = frozenset()
-    gone: frozenset[Place] = frozenset()
-    doubled: frozenset[Place] = frozenset()
+    places: Mapping[Category, frozenset[Place]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.missing or self.gone or self.doubled)
+        return any(self.places.values())
 
-    def __and__(self, later: Difference) -> Difference:
-        """What a second look found again: mail that was only on its way is in one of the two."""
-        return Difference(self.missing & later.missing, self.gone & later.gone, self.doubled & later.doubled)
+    def __getitem__(self, category: Category) -> frozenset[Place]:
+        return self.places.get(category, _NONE)
+
+    @property
+    def all(self) -> frozenset[Place]:
+        return _NONE.union(*self.places.values())
+
+    def only(self, places: frozenset[Place]) -> Differences:
+        """Those of them that are among `places`."""
+        return Differences({category: kept for category, found in self.places.items() if (kept := found & places)})
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a mailbox that are not expunged: the UIDs under the present UIDVALIDITY, the places under others, and
+    all that share their SHA-256 with another one."""
+
+    uids: UidSet
+    older: Collection[StoredOrigin] = ()
+    equal: Collection[StoredOrigin] = ()
 
 
 def compare(
@@ -35,21 +53,46 @@ def compare(
     *,
     server: UidSet,
     wanted: UidSet,
-    stored: Iterable[int],
-    on_the_way: Iterable[int] = (),
-    older: Iterable[StoredOrigin] = (),
-    hashes: Collection[str] = (),
-) -> Difference:
-    """`wanted` is that part of `server` that IMAP_BACKFILL asks for; `stored` are the UIDs of the rows that are not
-    expunged, `hashes` the SHA-256 of those; `older` are such rows under another UIDVALIDITY; `on_the_way` is what is in
-    flight or a dead letter."""
-    rows = UidSet(stored)
-    places = [(origin.sha256 in hashes, (origin.uidvalidity, origin.uid)) for origin in older]
-    return Difference(
-        missing=frozenset((uidvalidity, uid) for uid in wanted - rows - UidSet(on_the_way)),
-        gone=frozenset((uidvalidity, uid) for uid in rows - server) | {place for known, place in places if not known},
-        doubled=frozenset(place for known, place in places if known),
-    )
+    whole: bool,
+    rows: Rows,
+    in_flight: Iterable[int] = (),
+    dead: Iterable[int] = (),
+    refused: Iterable[int] = (),
+    unlike: Collection[int] = (),
+) -> Differences:
+    """`wanted` is that part of `server` that IMAP_BACKFILL asks for. Unless the list is `whole`, nothing is gone that
+    it lacks. `in_flight`, `dead` and `refused` are UIDs, in any overlap: stored comes before dead, dead before in
+    flight, that before refused. `unlike` are UIDs for which the server has other bytes than those of the row."""
+
+    def here(one: StoredOrigin) -> bool:
+        return one.uidvalidity == uidvalidity and one.uid in server
+
+    open_ones = wanted - rows.uids
+    found: dict[Category, frozenset[Place]] = {}
+    for category, uids in ((Category.DEAD, dead), (Category.IN_FLIGHT, in_flight), (Category.REFUSED, refused)):
+        these = UidSet(uids) & open_ones
+        open_ones -= these
+        found[category] = _places(uidvalidity, these)
+    found[Category.MISSING] = _places(uidvalidity, open_ones)
+
+    honest = {one.sha256 for one in rows.equal if here(one) and one.uid not in unlike}
+    spare = {_place(one) for one in rows.equal if one.sha256 in honest and not (here(one) and one.uid not in unlike)}
+    absent = _places(uidvalidity, rows.uids - server) | {_place(one) for one in rows.older}
+    found[Category.ALTERED] = _places(uidvalidity, UidSet(unlike) & rows.uids & server) - spare
+    if not whole:  # what the list lacks may be there: that leaves what it has, and other UIDVALIDITYs
+        spare = {place for place in spare if place[0] != uidvalidity or place[1] in server}
+        absent = _NONE
+    found[Category.GONE] = absent - spare
+    found[Category.DOUBLED] = frozenset(spare)
+    return Differences({category: places for category, places in found.items() if places})
+
+
+def _place(one: StoredOrigin) -> Place:
+    return one.uidvalidity, one.uid
+
+
+def _places(uidvalidity: int, uids: Iterable[int]) -> frozenset[Place]:
+    return frozenset((uidvalidity, uid) for uid in uids)
 
 
 def uids_text(places: Iterable[Place], limit: int = 60) -> str:

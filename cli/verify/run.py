@@ -1,4 +1,5 @@
-"""`mozzart verify`: is what the server has in the database, once, and are its files what they were. Changes nothing."""
+"""`mozzart verify`: is what the server has in the database, once, and are its files what they were. Changes nothing of
+both."""
 
 from __future__ import annotations
 
@@ -7,21 +8,21 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 
-from cli import exit_code
-from cli.imap_account import connected, mailboxes
 from cli.verify import screen
-from cli.verify.files import Files, compare_files
-from cli.verify.mailbox import Compared, Transit, compare_mailbox
+from cli.verify.account import Found, compare_account, without_account
+from cli.verify.files import compare_files
+from cli.verify.keeping import By, kept
+from cli.verify.mailbox import Transit
+from cli.verify.report import Report, told
 from mailcore.bus import Bus
-from mailcore.errors import BusError, ImapError, MozzartError, SettingsError
-from mailcore.events.identity import MailboxKey
-from mailcore.settings import NOT_CONFIGURED, Account, Settings
+from mailcore.errors import BusError, MozzartError, SettingsError
+from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
 from syncer.imap import trace
 
@@ -29,63 +30,93 @@ _CONNECT_WITHIN: Final = 5.0
 _FILE_WIDTH: Final = 200
 
 
-@dataclass
-class Report:
-    """What was compared, and what could not be (with the reason). `files` is None when they were not asked for."""
+@dataclass(frozen=True)
+class Scope:
+    """What is compared: `account` and `mailbox` alone, if given. `wait` is how many seconds a difference must last."""
 
-    mailboxes: list[Compared] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    files: Files | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def code(self) -> int:
-        if self.files or not all(one.whole for one in self.mailboxes):
-            return exit_code.FAILED
-        return exit_code.UNAVAILABLE if self.failed else exit_code.OK
+    account: str | None = None
+    mailbox: str | None = None
+    files: bool = True
+    wait: float = 10.0
 
 
-async def run(
-    settings: Settings,
-    *,
-    account: str | None,
-    mailbox: str | None,
-    files: bool,
-    wait: float,
-    as_json: bool,
-) -> int:
-    """FAILED when something differs or is refused, UNAVAILABLE when something could not be compared. Raises
-    SettingsError, StoreError; MozzartError for a mailbox that nobody has."""
-    if not settings.imap_configured:
-        raise SettingsError(f"{NOT_CONFIGURED} Set IMAP_HOST, IMAP_USER and IMAP_PASSWORD.")
-    accounts = [one for one in settings.accounts if account in (None, one.name)]
-    if not accounts:
-        raise MozzartError(f"There is no account {account!r} in the settings.")
+async def run(settings: Settings, scope: Scope, *, as_json: bool) -> int:
+    """FAILED when something differs, UNAVAILABLE when nothing does and something could not be compared. Raises
+    SettingsError, StoreError; MozzartError for a mailbox or account that nobody has."""
     console = Console(highlight=False, emoji=False, stderr=as_json)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
-    report = Report()
+    with console.status("comparing …") as shown:
+        report = await verify(settings, scope, by="command", said=lambda words: shown.update(f"comparing … {words}"))
+    now = datetime.now(UTC)
+    if as_json:
+        sys.stdout.write(json.dumps(told(report, now).model_dump(mode="json"), ensure_ascii=True) + "\n")
+    else:
+        screen.show(console, report, now)
+    return report.code
+
+
+async def verify(
+    settings: Settings, scope: Scope, *, by: By, said: Callable[[str], None] = lambda words: None
+) -> Report:
+    """The comparison itself, whose report is kept; `said` hears how far it is. Raises as `run` does."""
+    if not settings.imap_configured:
+        raise SettingsError(f"{NOT_CONFIGURED} Set IMAP_HOST, IMAP_USER and IMAP_PASSWORD.")
+    report = Report(datetime.now(UTC), scope.account, scope.mailbox)
     trace.begin(settings.imap_trace)
     store = await Store.open(settings.database_url)
     try:
         await store.check()
-        with console.status("comparing …") as shown:
-            async with _transit(settings, report) as transit:
-                await asyncio.gather(*(_account(report, store, one, mailbox, transit, wait) for one in accounts))
-            if files:
-                report.files = await compare_files(
-                    store, settings.media_root, lambda count: shown.update(f"comparing … {count:,} files")
-                )
+        await _check_account(settings, store, scope)
+        async with kept(store, report, by):
+            await _compare(settings, store, scope, report, said)
     finally:
         await store.close()
-    if mailbox is not None and not report.mailboxes and not report.failed:
-        raise MozzartError(f"There is no mailbox {mailbox!r} among those of the settings.")
+    return report
+
+
+async def _compare(settings: Settings, store: Store, scope: Scope, report: Report, said: Callable[[str], None]) -> None:
+    async with _transit(settings, report) as transit:
+        for found in await _accounts(settings, store, scope, transit):
+            report.mailboxes += found.mailboxes
+            report.failed |= found.failed
+            report.notes += found.notes
     report.mailboxes.sort(key=lambda one: one.key)
-    if as_json:
-        sys.stdout.write(json.dumps(facts(report), ensure_ascii=True) + "\n")
-    else:
-        screen.show(console, report.mailboxes, report.failed, report.files, report.notes, datetime.now(UTC))
-    return report.code
+    if scope.mailbox is not None and not report.mailboxes and not report.failed:
+        raise MozzartError(f"There is no mailbox {scope.mailbox!r} among those of the settings or the database.")
+    if scope.files:
+        await _files(settings, store, scope, report, said)
+
+
+async def _check_account(settings: Settings, store: Store, scope: Scope) -> None:
+    names = {*(one.name for one in settings.accounts), *(state.account for state in await store.mailbox_states())}
+    if scope.account is not None and scope.account not in names:
+        raise MozzartError(f"There is no account {scope.account!r} in the settings.")
+
+
+async def _accounts(
+    settings: Settings, store: Store, scope: Scope, transit: Callable[[], Awaitable[Transit]]
+) -> list[Found]:
+    accounts = [one for one in settings.accounts if scope.account in (None, one.name)]
+    known = {one.name for one in settings.accounts}
+    states = [
+        state
+        for state in await store.mailbox_states()
+        if state.account not in known
+        and scope.account in (None, state.account)
+        and scope.mailbox in (None, state.mailbox)
+    ]
+    comparing = (compare_account(store, one, scope.mailbox, transit, scope.wait) for one in accounts)
+    return [*await asyncio.gather(*comparing), await without_account(store, states)]
+
+
+async def _files(settings: Settings, store: Store, scope: Scope, report: Report, said: Callable[[str], None]) -> None:
+    try:
+        report.files = await compare_files(
+            store, settings.media_root, wait=scope.wait, told=lambda count: said(f"{count:,} files")
+        )
+    except OSError as error:
+        report.failed["files"] = f"MEDIA_ROOT {settings.media_root} cannot be read: {error.strerror or error}"
 
 
 @asynccontextmanager
@@ -114,68 +145,3 @@ async def _transit(settings: Settings, report: Report) -> AsyncIterator[Callable
     finally:
         if bus is not None:
             await bus.close()
-
-
-async def _account(
-    report: Report,
-    store: Store,
-    account: Account,
-    mailbox: str | None,
-    transit: Callable[[], Awaitable[Transit]],
-    wait: float,
-) -> None:
-    """One connection for an account, one mailbox after the other: no more load than a mail program makes."""
-    try:
-        async with connected(account) as connection:
-            names = [
-                name for pattern in account.mailboxes for name in await mailboxes(connection, pattern) or [pattern]
-            ]
-            for name in dict.fromkeys(names):
-                if mailbox is not None and name != ("INBOX" if mailbox.upper() == "INBOX" else mailbox):
-                    continue
-                key = MailboxKey(account.name, name)
-                try:
-                    report.mailboxes.append(
-                        await compare_mailbox(connection, store, account, key, transit=transit, wait=wait)
-                    )
-                except ImapError as error:
-                    report.failed[f"{account.name}/{name}"] = str(error)
-    except ImapError as error:
-        report.failed[account.name] = str(error)
-
-
-def facts(report: Report) -> dict[str, Any]:
-    """As JSON has it; places are [UIDVALIDITY, UID]."""
-    found = report.files
-    return {
-        "ok": report.code == exit_code.OK,
-        "mailboxes": [
-            {
-                "account": one.key.account,
-                "mailbox": one.key.mailbox,
-                "uidvalidity": one.uidvalidity,
-                "on_server": one.on_server,
-                "wanted": one.wanted,
-                "stored": one.stored,
-                "in_flight": one.in_flight,
-                "dead": one.dead,
-                "refused": [each.model_dump(mode="json") for each in one.refused],
-                "missing": sorted(one.difference.missing),
-                "gone": sorted(one.difference.gone),
-                "doubled": sorted(one.difference.doubled),
-            }
-            for one in report.mailboxes
-        ],
-        "failed": report.failed,
-        "files": None
-        if found is None
-        else {
-            "count": found.count,
-            "bytes": found.size,
-            "missing": [one.file for one in found.missing],
-            "changed": [one.file for one in found.changed],
-            "unreadable": [one.file for one in found.unreadable],
-            "unnamed": found.unnamed,
-        },
-        "notes": report.notes,
-    }

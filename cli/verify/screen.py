@@ -1,8 +1,8 @@
-"""What `mozzart verify` says: a line for each mailbox, one for the files, and what to do."""
+"""What `mozzart verify` says: a line for each mailbox, one for the files, and what can be done."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -11,98 +11,81 @@ from rich.console import Console
 from cli import troubles
 from cli.quantity import counted, size
 from cli.troubles import safe
-from cli.verify.comparison import uids_text
+from cli.verify.comparison import Place, uids_text
 from cli.verify.files import Files
 from cli.verify.mailbox import Compared
-from mailcore.store.audit import StoredFile
+from cli.verify.report import NOT_FOUND_YET, Report
+from mailcore.difference import ADVICE, WORDS, Category
 
 _SHOWN: Final = 20  # files; --json has them all
-
-_MISSING: Final = "`mozzart sync` fetches what is missing and marks what is gone; `mozzart up` does so by itself."
-_REFUSED: Final = (
-    "The server lists them and does not give them; they are asked for again by themselves. "
-    "docs/operations.md#when-messages-are-refused says what can be done at the server."
-)
-_DOUBLED: Final = (
-    "They are of an earlier UIDVALIDITY; `mozzart sync` ends it once all mail of the present one is stored."
-)
-_FILES: Final = "Restore them from a backup of MEDIA_ROOT, or fetch those mails anew; nothing here mends them."
+# Whatever is done, time mends these by itself, if all runs.
+_MILD: Final = frozenset((Category.IN_FLIGHT, Category.REFUSED))
 
 
-def show(
-    console: Console,
-    mailboxes: Sequence[Compared],
-    failed: Mapping[str, str],
-    files: Files | None,
-    notes: Sequence[str],
-    now: datetime,
-) -> None:
-    """Print all of it."""
-    for one in mailboxes:
-        _mailbox(console, one, now)
-    for name, error in failed.items():
-        _say(console, f"[red]✗[/] [bold]{safe(name)}[/]  [red]could not be compared: {safe(error)}[/]")
-    if files is not None:
-        _files(console, files)
-    for note in notes:
-        _say(console, f"[yellow]![/] {safe(note)}")
+def show(console: Console, report: Report, now: datetime) -> None:
+    """Print all of it; what can be done stands where a category comes first."""
+    screen = _Screen(console, now)
+    for one in report.mailboxes:
+        screen.mailbox(one)
+    for name, error in report.failed.items():
+        screen.say(f"[red]✗[/] [bold]{safe(name)}[/]  [red]could not be compared: {safe(error)}[/]")
+    if report.files is not None:
+        screen.files(report.files)
+    for note in report.notes:
+        screen.say(f"[yellow]![/] {safe(note)}")
 
 
-def _mailbox(console: Console, one: Compared, now: datetime) -> None:
-    mark = "[green]✓[/]" if one.whole else "[red]✗[/]"
-    scope = "" if one.wanted == one.on_server else f" ({one.wanted:,} wanted by IMAP_BACKFILL)"
-    extra = "".join(
-        f", {count:,} {words}" for count, words in ((one.in_flight, "in flight"), (one.dead, "dead letters")) if count
-    )
-    name = f"{one.key.account}/{one.key.mailbox}"
-    _say(console, f"{mark} [bold]{safe(name)}[/]  {one.on_server:,} on the server{scope}, {one.stored:,} stored{extra}")
-    for word, places in (
-        ("missing", one.difference.missing),
-        ("gone", one.difference.gone),
-        ("doubled", one.difference.doubled),
-    ):
-        if places:
-            _say(console, f"  [red]{len(places):,} {word}[/]  {safe(uids_text(places))}")
-    if one.refused:
-        _say(console, f"  [yellow]{len(one.refused):,} refused by the server[/]")
-        for line in troubles.listed(one.refused, len(one.refused), now):
-            _say(console, line)
-        _say(console, f"  [dim]→ {_REFUSED}[/]")
-    if one.difference.missing or one.difference.gone:
-        _say(console, f"  [dim]→ {_MISSING}[/]")
-    if one.difference.doubled:
-        _say(console, f"  [dim]→ {_DOUBLED}[/]")
+class _Screen:
+    def __init__(self, console: Console, now: datetime) -> None:
+        self._console = console
+        self._now = now
+        self._advised: set[Category] = set()
 
+    def say(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True)
 
-def _files(console: Console, files: Files) -> None:
-    mark = "[red]✗[/]" if files else "[green]✓[/]"
-    verdict = "" if files else ", each as it was stored"
-    _say(console, f"{mark} [bold]files[/]  {counted(files.count, 'file')}, {size(files.size)}{verdict}")
-    for words, found in (
-        ("missing", files.missing),
-        ("with another content", files.changed),
-        ("not readable", files.unreadable),
-    ):
-        _list(console, words, found)
-    if files:
-        _say(console, f"  [dim]→ {_FILES}[/]")
-    if files.unnamed:
-        _say(
-            console,
-            f"[yellow]![/] {counted(len(files.unnamed), 'file')} that no row names, the first is "
-            f"{safe(files.unnamed[0])} [dim](its message may be on its way, or a dead letter)[/]",
-        )
+    def mailbox(self, one: Compared) -> None:
+        mark = "[green]✓[/]" if one.equal else "[red]✗[/]"
+        scope = "" if one.wanted == one.on_server else f" ({one.wanted:,} wanted by IMAP_BACKFILL)"
+        name = f"{one.key.account}/{one.key.mailbox}"
+        there = one.absent or f"{one.on_server:,} on the server{scope}"
+        self.say(f"{mark} [bold]{safe(name)}[/]  {there}, {one.stored:,} stored")
+        if one.doubt:
+            self.say(f"  [red]could not be compared:[/] {safe(one.doubt)}")
+        for category, places in one.differences.places.items():
+            self._category(one, category, places)
+            self._advise(category)
 
+    def _category(self, one: Compared, category: Category, places: Collection[Place]) -> None:
+        colour = "yellow" if category in _MILD else "red"
+        if category is Category.REFUSED:
+            self.say(f"  [{colour}]{len(places):,} {WORDS[category]}[/]")
+            for line in troubles.listed(one.refused, len(one.refused), self._now):
+                self.say(line)
+            return
+        unknown = f"  [dim]{NOT_FOUND_YET}[/]" if category is Category.MISSING and not one.known else ""
+        self.say(f"  [{colour}]{len(places):,} {WORDS[category]}[/]  {safe(uids_text(places))}{unknown}")
 
-def _list(console: Console, words: str, found: Sequence[StoredFile]) -> None:
-    if not found:
-        return
-    _say(console, f"  [red]{len(found):,} {words}[/]")
-    for each in found[:_SHOWN]:
-        _say(console, f"    {safe(each.file)}  [dim]message {each.message_id}[/]")
-    if len(found) > _SHOWN:
-        _say(console, f"    [dim]… and {len(found) - _SHOWN:,} more; --json names them all[/]")
+    def files(self, files: Files) -> None:
+        mark = "[red]✗[/]" if files else "[green]✓[/]"
+        verdict = "" if files else ", each as it was stored"
+        self.say(f"{mark} [bold]files[/]  {counted(files.count, 'file')}, {size(files.size)}{verdict}")
+        for category, rows in files.rows.items():
+            self._list(WORDS[category], [f"{safe(row.file)}  [dim]message {row.message_id}[/]" for row in rows])
+            self._advise(category)
+        if files.orphans:
+            words = f"{'file' if len(files.orphans) == 1 else 'files'} {WORDS[Category.FILE_ORPHAN]}"
+            self._list(words, [safe(file) for file in files.orphans])
+            self._advise(Category.FILE_ORPHAN)
 
+    def _list(self, words: str, lines: Sequence[str]) -> None:
+        self.say(f"  [red]{len(lines):,} {words}[/]")
+        for line in lines[:_SHOWN]:
+            self.say(f"    {line}")
+        if len(lines) > _SHOWN:
+            self.say(f"    [dim]… and {len(lines) - _SHOWN:,} more; --json names them all[/]")
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True)
+    def _advise(self, category: Category) -> None:
+        if category not in self._advised:
+            self._advised.add(category)
+            self.say(f"  [dim]→ {ADVICE[category]}[/]")

@@ -21,6 +21,7 @@ from mailcore.store.row import (
     StoredDigest,
     StoredMessage,
     StoredOrigin,
+    VerifyReport,
 )
 from mailcore.store.store import Store
 
@@ -44,4 +45,5 @@ __all__ = [
     "StoredDigest",
     "StoredMessage",
     "StoredOrigin",
+    "VerifyReport",
 ]

@@ -49,6 +49,17 @@ def digests(connection: Connection, mailbox_id: int, after: tuple[int, int], lim
     return [StoredDigest(*row) for row in connection.execute(query)]
 
 
+def equal(connection: Connection, mailbox_id: int) -> list[StoredOrigin]:
+    here = (messages.c.mailbox_id == mailbox_id, PRESENT, messages.c.sha256 != "")
+    shared = select(messages.c.sha256).where(*here).group_by(messages.c.sha256).having(func.count() > 1)
+    query = (
+        select(messages.c.sha256, messages.c.uidvalidity, messages.c.uid)
+        .where(*here, messages.c.sha256.in_(shared))
+        .order_by(messages.c.uidvalidity, messages.c.uid)
+    )
+    return [StoredOrigin(*row) for row in connection.execute(query)]
+
+
 def count(connection: Connection, mailbox_id: int | None) -> int:
     query = select(func.count()).select_from(messages).where(PRESENT)
     if mailbox_id is not None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class Refused(TypedDict):
@@ -73,6 +73,53 @@ class MailboxState:
     refused: tuple[Refused, ...] = ()
     objectid: str = ""
     deleted_at: datetime | None = None
+
+
+class VerifyColumns(TypedDict, total=False):
+    """The columns that `Store.begin_verify` and `Store.save_verify` can set."""
+
+    started_at: datetime
+    ended_at: datetime | None
+    by: str
+    account: str | None
+    mailbox: str | None
+    deep: bool
+    status: str
+    totals: Mapping[str, int]
+    findings: Sequence[Mapping[str, Any]]
+    failed: Mapping[str, str]
+    error: str
+    position: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """One run of `mozzart verify`. `by` is `command` or `verifier`; `account` and `mailbox` are what alone was looked
+    at.
+
+    `status` is `running`, `equal`, `differs`, `incomplete` (nothing differs, and something could not be compared),
+    `failed` (nothing was compared, `error` says why) or `interrupted`. `totals` are by category, of those that were
+    looked for; `findings` are the first of them; `failed` is what could not be compared, with the reason. In a list
+    `findings` and `position` are left out."""
+
+    id: int
+    started_at: datetime
+    by: str
+    deep: bool
+    status: str
+    ended_at: datetime | None = None
+    account: str | None = None
+    mailbox: str | None = None
+    totals: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[Mapping[str, Any], ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    position: Mapping[str, Any] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it came to its end and left no account out."""
+        return self.account is None and self.mailbox is None and self.status in ("equal", "differs", "incomplete")
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,3 +227,24 @@ formers: Final = Table(
     Index("mailbox_app_mailformeridentity_message_idx", "message_id"),
     sqlite_autoincrement=True,
 )
+
+# Written by `mozzart verify` and `mozzart verifier` alone, which are one program (I6): a row is one run. `account` and
+# `mailbox` are null where nothing was left out; `position` is where a deep run was when it last told.
+verify_reports: Final = Table(
+    "mailbox_app_verifyreport",
+    metadata,
+    _id(),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("by", String(20), nullable=False),
+    Column("account", NameText),
+    Column("mailbox", NameText),
+    Column("deep", Boolean, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("totals", Json, nullable=False, server_default=text("'{}'")),
+    Column("findings", Json, nullable=False, server_default=text("'[]'")),
+    Column("failed", Json, nullable=False, server_default=text("'{}'")),
+    Column("error", Text, nullable=False, server_default=text("''")),
+    Column("position", Json),
+    sqlite_autoincrement=True,
+)

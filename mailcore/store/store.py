@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from mailcore.errors import MozzartError, Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.fault import told
-from mailcore.store import audit, lookup, mailboxes, messages, migration, pruning, reading
+from mailcore.store import audit, lookup, mailboxes, messages, migration, pruning, reading, reports
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import is_fault, store_error
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessagePage, StoredAt
@@ -25,6 +25,8 @@ from mailcore.store.row import (
     Slot,
     StoredDigest,
     StoredOrigin,
+    VerifyColumns,
+    VerifyReport,
 )
 
 T = TypeVar("T")
@@ -120,6 +122,10 @@ class Store:
         """What is stored and not expunged under any UIDVALIDITY but this one: candidates for a rebind (I7)."""
         return await self._read("loading other generations", messages.other_generations, mailbox_id, uidvalidity)
 
+    async def equal_messages(self, mailbox_id: int) -> list[StoredOrigin]:
+        """Those of a mailbox, not expunged, that share their SHA-256 with another one of it."""
+        return await self._read("loading messages with equal bytes", messages.equal, mailbox_id)
+
     async def count_messages(self, mailbox_id: int | None = None) -> int:
         """Messages that are stored and not expunged, of one mailbox or of all."""
         return await self._read("counting messages", messages.count, mailbox_id)
@@ -127,6 +133,21 @@ class Store:
     async def files(self, after: int = 0, limit: int = 1000) -> list[audit.StoredFile]:
         """What is stored as files: the rows of the next `limit` attachments behind the id `after`, by id."""
         return await self._read("loading attachments", audit.files, after, limit)
+
+    async def begin_verify(self, **columns: Unpack[VerifyColumns]) -> int:
+        """A report of a run that begins; its id. For `mozzart verify` alone (I6), as `save_verify`."""
+        return await self._write("keeping a verify report", reports.add, columns)
+
+    async def save_verify(self, report_id: int, **columns: Unpack[VerifyColumns]) -> None:
+        """Set these columns; the others keep what they hold."""
+        await self._write("keeping a verify report", reports.save, report_id, columns)
+
+    async def verify_report(self, report_id: int) -> VerifyReport | None:
+        return await self._read("reading a verify report", reports.load, report_id)
+
+    async def verify_reports(self, limit: int = reports.KEPT, before: int | None = None) -> list[VerifyReport]:
+        """The newest first, without their findings; those with a smaller id than `before` alone."""
+        return await self._read("reading verify reports", reports.newest, limit, before)
 
     async def list_messages(self, wanted: MessageFilter, cursor: Cursor | None = None, limit: int = 50) -> MessagePage:
         """Up to `limit` messages behind `cursor` (the `next` of the page before), newest first."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
+from tests.support.nats import NatsServer
 from tests.support.processes import Mozzart
+from tests.support.programs import wait_until
 
 
 @pytest.fixture
@@ -127,3 +130,92 @@ def test_what_imap_backfill_leaves_out_is_not_missing(dovecot: Dovecot, make_moz
 
     assert ran.returncode == 0
     assert "4 on the server (1 wanted by IMAP_BACKFILL), 1 stored" in ran.stdout
+
+
+INBOX = "(SELECT id FROM mailbox_app_mailboxstate WHERE mailbox = 'INBOX')"
+
+
+def columns_of_messages(mozzart: Mozzart) -> list[str]:
+    """But those that are of one row alone."""
+    names = [row["name"] for row in mozzart.rows("PRAGMA table_info(mailbox_app_mailmessage)")]
+    return [name for name in names if name not in ("id", "uid")]
+
+
+def verified(mozzart: Mozzart, *options: str) -> dict[str, Any]:
+    """What it says as JSON, with what differs by mailbox and category: the UIDs."""
+    ran = mozzart.run("verify", "--wait", "0", "--json", *options)
+    found: dict[str, Any] = json.loads(ran.stdout)
+    assert ran.returncode == {"equal": 0, "differs": 1, "incomplete": 69}[found["status"]], ran.stdout
+    return found
+
+
+def differing(found: dict[str, Any]) -> dict[tuple[str, str], list[int]]:
+    words = ("missing", "in_flight", "dead", "gone", "doubled", "no_mailbox")
+    return {
+        (one["mailbox"], word): [uid for _, uid in one[word]]
+        for one in found["mailboxes"]
+        for word in words
+        if one[word]
+    }
+
+
+def test_what_happened_to_mailboxes_and_rows_behind_our_back_is_a_difference_each_in_its_category(
+    dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
+) -> None:
+    for name in ("Projects", "Old"):
+        dovecot.create(name)
+    for mailbox, first in (("INBOX", 0), ("Projects", 10), ("Old", 20)):
+        dovecot.append_many([make_mail(first + number).raw for number in range(3)], mailbox)
+    mozzart = make_mozzart(IMAP_MAILBOX="*", SYNC_INTERVAL="3600").use(dovecot).start().wait_ready()
+    mozzart.wait_stored(9)
+    assert mozzart.run("sync").returncode == 0
+    mozzart.stop()
+    assert differing(verified(mozzart)) == {}
+
+    dovecot.doveadm("mailbox", "rename", "Projects", "Work")
+    dovecot.delete("Old")
+    dovecot.create("New")
+    dovecot.append(make_mail(30).raw, "New")
+    mozzart.execute(f"DELETE FROM mailbox_app_mailmessage WHERE uid = 2 AND mailbox_id = {INBOX}")
+    copied = ", ".join(columns_of_messages(mozzart))
+    mozzart.execute(
+        f"INSERT INTO mailbox_app_mailmessage (uid, {copied}) SELECT 99, {copied} FROM mailbox_app_mailmessage"
+        f" WHERE uid = 3 AND mailbox_id = {INBOX}"
+    )
+
+    found = verified(mozzart)
+
+    assert differing(found) == {
+        ("INBOX", "missing"): [2],
+        ("INBOX", "doubled"): [99],
+        ("New", "missing"): [1],
+        ("Old", "no_mailbox"): [1, 2, 3],
+        ("Projects", "no_mailbox"): [1, 2, 3],
+        ("Work", "missing"): [1, 2, 3],
+    }
+    assert {one["mailbox"] for one in found["mailboxes"] if one["absent"]} == {"Old", "Projects"}
+    assert (found["totals"]["missing"], found["totals"]["no_mailbox"], found["totals"]["gone"]) == (5, 6, 0)
+    words = mozzart.run("verify", "--wait", "0").stdout
+    assert "✗ default/Old  the server does not have this mailbox, 3 stored\n" in words
+    assert "1 missing  UIDVALIDITY" in words
+    assert "no syncer has found this mailbox yet" in words
+    assert words.count("→ `mozzart sync` fetches them") == 1, "once, where it comes first"
+    assert "→ What the server has no more" in words
+
+    mozzart.environment["IMAP_MAILBOX"] = "INBOX"
+    found = verified(mozzart, "--mailbox", "Projects")
+    assert differing(found) == {("Projects", "no_mailbox"): [1, 2, 3]}
+
+
+def test_what_waits_for_a_consumer_is_in_flight_and_no_success(
+    dovecot: Dovecot, make_mozzart: Callable[..., Mozzart], nats_server: NatsServer
+) -> None:
+    mozzart = make_mozzart(NATS_URL=nats_server.url).use(dovecot)
+    dovecot.append_many([make_mail(number).raw for number in range(3)])
+    assert mozzart.run("db", "upgrade").returncode == 0
+    mozzart.start("syncer")
+    wait_until(lambda: verified(mozzart)["totals"]["in_flight"] == 3, "three in flight", within=30)
+
+    found = verified(mozzart)
+    assert differing(found) == {("INBOX", "in_flight"): [1, 2, 3]}
+    assert "→ A consumer stores them" in mozzart.run("verify", "--wait", "0").stdout

@@ -285,6 +285,11 @@ class Mozzart:
                     return []
                 raise
 
+    def execute(self, statement: str) -> None:
+        """Change the database (SQLite) by hand."""
+        with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as connection, connection:
+            connection.execute(statement)
+
     def stored(self) -> int:
         """Messages that are rows and still on the server, as far as we know."""
         found = self.rows("SELECT count(*) AS n FROM mailbox_app_mailmessage WHERE expunged_at IS NULL")
