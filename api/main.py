@@ -111,7 +111,6 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
         admin,
     ):
         app.add_routes(module.routes)
-    app.on_startup.append(openapi.describe)
     app.on_response_prepare.append(protect)
     app.on_cleanup.append(_last_line)
     return app

@@ -45,7 +45,7 @@ def root() -> None:
 @root.command()
 def up() -> int:
     """Run everything on this machine until Ctrl-C: nats-server, syncer, consumer, api."""
-    from supervisor.up import Plan, run
+    from supervisor.plan import Plan, run
 
     return run(Plan(_settings("up", accounts=True)))
 

@@ -1,13 +1,14 @@
-"""What every command begins with: its settings, its log, its event loop."""
+"""What every command begins with: its settings, its log, its event loop. Imported when it begins, so that the list of
+commands does without them."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mailcore.settings import Settings, load_settings
+if TYPE_CHECKING:
+    from mailcore.settings import Settings
 
 T = TypeVar("T")
 
@@ -17,6 +18,7 @@ def settings(process: str, *, quiet: bool = False, nats: bool = False, accounts:
     is there already stays as it is. `nats`: with an address.
     `accounts`: also those of ACCOUNTS_FILE; whoever opens no mailbox needs no password and no file without faults."""
     from mailcore import log, modes
+    from mailcore.settings import load_settings
 
     found = load_settings(accounts=accounts)
     if nats:
@@ -32,5 +34,7 @@ def settings(process: str, *, quiet: bool = False, nats: bool = False, accounts:
 
 def run_asyncio(main: Coroutine[Any, Any, T]) -> T:
     """What it returns. A loop of our own choosing: no policy that some import may have set decides it."""
+    import asyncio
+
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(main)

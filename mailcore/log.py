@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from typing import Any, Final, TextIO
 from urllib.parse import quote
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
-
+from mailcore.imports import without
 from mailcore.settings import Settings
+
+with without("rich"):  # for tracebacks that it would show in its own way
+    import structlog
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 STRUCK_OUT: Final = "[secret]"
 # A shorter secret would strike out half of every line; it is still struck out where it stands as a whole value.

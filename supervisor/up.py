@@ -1,18 +1,15 @@
-"""`mozzart up`: everything on one machine, as children of one supervisor.
+"""Everything on one machine, as children of one supervisor.
 
-Start: the fork server, lock DATA_DIR, database upgrade beside nats-server (unless NATS_URL is set) and consumer; when
-the tables are there, api, webhook (if WEBHOOK_URL is set), syncer. Stop, in the order of the mail's way, so that
-nothing is cut off half done: syncer, consumer, api and webhook, nats-server, fork server.
+Start: the fork server, database upgrade beside nats-server (unless NATS_URL is set); when the tables are there, api,
+consumer, webhook (if WEBHOOK_URL is set), syncer. Stop, in the order of the mail's way, so that nothing is cut off
+half done: syncer, consumer, api and webhook, nats-server, fork server.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Final
 
 import structlog
@@ -23,10 +20,10 @@ from mailcore.hangup import Hangup, Wish, has_terminal
 from mailcore.settings import Settings
 from supervisor.children import Child, Supervisor
 from supervisor.data_lock import DataLock
-from supervisor.fork_server import AVAILABLE, Command, ForkServer, adopt_orphans
+from supervisor.fork_server import Command, ForkServer
 from supervisor.forked import Forked
 from supervisor.nats_server import MEMORY_LIMIT, NatsServer, write_private
-from webhooks.signature import keys
+from supervisor.plan import API, CONSUMER, SYNCER, UPGRADE, WEBHOOK, Plan
 
 log = structlog.get_logger(__name__)
 
@@ -34,56 +31,10 @@ _FORK_SERVER: Final = "fork-server"
 # Together they stay under 5 s, with time left for our own start of the end.
 _GRACE: Final = (("syncer",), 1.25), (("consumer", "api", "webhook"), 1.25), (("nats-server",), 0.75)
 
-CONSUMER: Final = Command(("consumer",), "consumers.main")
-UPGRADE: Final = Command(("db", "upgrade"), "cli.database")
-API: Final = Command(("api",), "api.main")
-WEBHOOK: Final = Command(("webhook",), "webhooks.main")
-SYNCER: Final = Command(("syncer",), "syncer.main")
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What `run` starts. `before` are children that the syncer needs. When `finale` has ended well, so has everything;
-    it stops first. `directory` is where our children run, `output` takes what they write."""
-
-    settings: Settings
-    before: Sequence[Child] = ()
-    finale: Child | None = None
-    directory: Path | None = None
-    output: Path | None = None
-
-    @property
-    def modules(self) -> list[str]:
-        """What its commands import, in the order in which they start."""
-        around = [child.what for child in (*self.before, *filter(None, (self.finale,)))]
-        webhook = (WEBHOOK,) if self.settings.webhook_url else ()
-        commands = (UPGRADE, CONSUMER, API, *webhook, SYNCER, *around)
-        return [command.module for command in commands if isinstance(command, Command)]
-
-
-def run(plan: Plan) -> int:
-    """Until SIGINT, SIGTERM, or a SIGHUP that asks for no reload; returns the exit code. Raises SettingsError or
-    AlreadyRunning."""
-    if plan.settings.webhook_url:
-        keys(plan.settings.webhook_secret.get_secret_value())  # a child that refuses it again and again helps nobody
-    with ExitStack() as stack:
-        forks, first = None, None
-        if AVAILABLE:
-            adopt_orphans()
-            forks = stack.enter_context(ForkServer(plan.modules))
-            # As early as can be: it imports while we go on. Before the lock: that is not to live as long as it does.
-            first = forks.fork()
-            stack.callback(_end, first)
-        lock = stack.enter_context(DataLock(plan.settings.data_dir))
-        return trio.run(_run, plan, lock, forks, first, restrict_keyboard_interrupt_to_checkpoints=True)
-
-
-def _end(fork_server: Forked) -> None:
-    fork_server.kill()
-    fork_server.wait()
-
-
-async def _run(plan: Plan, lock: DataLock, forks: ForkServer | None, first: Forked | None) -> int:
+async def supervise(plan: Plan, lock: DataLock, forks: ForkServer | None, first: Forked | None) -> int:
+    """Until SIGINT, SIGTERM, or a SIGHUP that asks for no reload; returns the exit code. Raises SettingsError. `first`
+    is the fork server that `forks` has forked."""
     hangup = Hangup.at_start()
     reloadable = plan.settings.accounts_file is not None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
@@ -128,8 +79,7 @@ async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
             once=once,
         )
 
-    # The upgrade needs no NATS, and nothing before the api needs its end: a consumer, too, waits until the tables are
-    # those of its version.
+    # Beside nats-server, and beside the imports for what needs the tables and comes after it.
     upgrade = ours("database upgrade", UPGRADE, once=True)
     supervisor.begin(upgrade)
     if settings.nats_url:
@@ -137,11 +87,11 @@ async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
         settings.nats_url_path.unlink(missing_ok=True)
     else:
         environment["NATS_URL"] = await _start_nats(settings, supervisor, lock)
+    await supervisor.settled(upgrade)
+    await supervisor.start(ours("api", API))
     await supervisor.start(ours("consumer", CONSUMER))
     for child in plan.before:
         await supervisor.start(child)
-    await supervisor.settled(upgrade)
-    await supervisor.start(ours("api", API))
     if settings.webhook_url:
         await supervisor.start(ours("webhook", WEBHOOK))
     # Also without IMAP settings: it says so in the log, and to whoever asks for a sync.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final, Self
@@ -35,6 +36,8 @@ class Receiver:
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             headers={"User-Agent": f"{_DISTRIBUTION}/{version(_DISTRIBUTION)}", "Content-Type": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
+            # aiohttp's own was made when it was imported, and trusts nobody (mailcore/imports.py).
+            connector=aiohttp.TCPConnector(ssl=ssl.create_default_context()),
         )
         return self
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from api.admin.templates import render
 from api.http.page import page
-from api.routes.openapi import DOCUMENT
+from api.routes.openapi import describe
 from api.schema.operation import JSON
 from api.schema.shape import example, limits, shape
 
@@ -25,7 +25,7 @@ _PROBLEM_JSON: Final = "application/problem+json"
 @routes.get("/api/docs/")
 @page
 async def docs(request: web.Request) -> web.StreamResponse:
-    document = request.app[DOCUMENT]
+    document = describe(request.app)
     return render(request, "docs.html", version=document["info"]["version"], groups=groups(document))
 
 

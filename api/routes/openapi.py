@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any
 
 from aiohttp import web
 
@@ -11,15 +12,13 @@ from api.schema.operation import JSON, Content, operation
 
 routes = web.RouteTableDef()
 
-DOCUMENT: Final = web.AppKey("openapi", dict[str, Any])
-
 
 @routes.get("/api/openapi.json")
 @operation("description", "This description", answers={200: Content(JSON, "An OpenAPI 3.1 document.")})
 async def openapi(request: web.Request) -> web.Response:
-    return web.json_response(request.app[DOCUMENT])
+    return web.json_response(describe(request.app))
 
 
-async def describe(app: web.Application) -> None:
-    """To be run when `app` starts and has all its routes."""
-    app[DOCUMENT] = document(app)
+@lru_cache(maxsize=1)  # a process has one api, and most of them are never asked
+def describe(app: web.Application) -> dict[str, Any]:
+    return document(app)

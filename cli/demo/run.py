@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from mailcore import log
 from mailcore.settings import Settings
-from supervisor import up
+from supervisor import plan
 from supervisor.children import Child
 from supervisor.fork_server import Command
 from supervisor.nats_server import write_private
@@ -76,8 +76,8 @@ def _run(directory: Path, *, every: float, count: int | None, api_port: int) -> 
     imap = Command(("demo-imap", "--port", str(imap_port)), "cli.demo.imap")
     limit = () if count is None else ("--count", str(count))
     story = Command(("demo-story", "--every", str(every), *limit), "cli.demo.story")
-    return up.run(
-        up.Plan(
+    return plan.run(
+        plan.Plan(
             settings,
             before=(ours("imap", imap),),
             finale=ours("story", story, to_terminal=True, once=True),

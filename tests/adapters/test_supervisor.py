@@ -17,7 +17,7 @@ from mailcore.errors import SettingsError
 from mailcore.store import migration
 from supervisor.children import Child, Supervisor
 from supervisor.fork_server import AVAILABLE, Command, ForkServer, adopt_orphans
-from supervisor.up import UPGRADE
+from supervisor.plan import UPGRADE
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="only Linux has what the fork server needs")
 VERSION = Command(("--version",), "cli.main")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from supervisor import up
+from supervisor import plan
 from supervisor.fork_server import Command, ForkServer, adopt_orphans, started
 from supervisor.forked import Forked
 
@@ -37,8 +37,8 @@ def fork(
 
 @cache
 def _server() -> ForkServer:
-    commands = (up.UPGRADE, up.CONSUMER, up.API, up.SYNCER, up.WEBHOOK)
-    server = ForkServer(["supervisor.up", *(command.module for command in commands)])
+    commands = (plan.UPGRADE, plan.CONSUMER, plan.API, plan.SYNCER, plan.WEBHOOK)
+    server = ForkServer(["supervisor.plan", "supervisor.up", *(command.module for command in commands)])
     process = subprocess.Popen(
         server.command(),
         cwd=Path(__file__).parents[2],

@@ -7,10 +7,10 @@ import importlib.util
 import pytest
 
 from cli.main import root
-from supervisor import up
+from supervisor import plan
 from supervisor.fork_server import MAIN, Command
 
-COMMANDS = [command for command in vars(up).values() if isinstance(command, Command)]
+COMMANDS = [command for command in vars(plan).values() if isinstance(command, Command)]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.arguments[0])
