@@ -9,6 +9,7 @@ from typing import Final
 
 from cli.imap_account import mailboxes
 from cli.verify.comparison import Place
+from cli.verify.deep import Progress, read
 from cli.verify.mailbox import (
     NO_ACCOUNT,
     NOT_THERE,
@@ -42,15 +43,22 @@ class Found:
 
 
 async def compare_account(
-    store: Store, account: Account, mailbox: str | None, transit: Callable[[], Awaitable[Transit]], wait: float
+    store: Store,
+    account: Account,
+    mailbox: str | None,
+    transit: Callable[[], Awaitable[Transit]],
+    wait: float,
+    progress: Progress | None = None,
 ) -> Found:
-    """Mail comes and goes meanwhile: what may pass by itself is told only when it lasted `wait` seconds. Raises
-    StoreError."""
+    """Mail comes and goes meanwhile: what may pass by itself is told only when it lasted `wait` seconds. With
+    `progress` the bytes of the messages are compared, too. Raises StoreError."""
     comparing = _Comparing(store, account, mailbox, transit)
     async with session(account) as comparing.session:
         try:
             await comparing.first()
             await comparing.wait(wait)
+            if progress is not None:
+                await comparing.read(progress)
         except ImapError as error:
             comparing.failed[account.name] = str(error)
     return comparing.found()
@@ -100,6 +108,39 @@ class _Comparing:
             await self._list_again()
             for key in passing:
                 await self._compare(key)
+
+    async def read(self, progress: Progress) -> None:
+        """The bytes of what both sides have. What the server does not give, or an end of the connection, leaves that
+        mailbox not compared as a whole. Raises ImapError when the account cannot be looked at."""
+        readable = [one for one in self._found.values() if not (one.absent or one.doubt)]
+        progress.total += sum(one.stored for one in readable)
+        for one in readable:
+            name = f"{one.key.account}/{one.key.mailbox}"
+            try:
+                told = await read(self.session, self._store, one, progress)
+                self._unlike[one.key] = self._unlike.get(one.key, set()) | told.unlike
+                if told.unlike:
+                    await self._tell_unlike(one.key)
+            except ImapError as error:
+                progress.broken = True
+                if error.scope is Scope.ACCOUNT:
+                    raise
+                self.failed[name] = str(error)
+                continue
+            if words := told.words():
+                self.failed.setdefault(name, words)
+            if told.other_sizes:
+                self._notes.append(
+                    f"{name}: RFC822.SIZE of {len(told.other_sizes):,} messages is not the number of their bytes "
+                    "(some servers estimate it)"
+                )
+
+    async def _tell_unlike(self, key: MailboxKey) -> None:
+        found = await look(self.session, self._store, key, self._in_transit, self._unlike[key])
+        if not found.doubt:
+            of_bytes = found.differences[Category.ALTERED] | found.differences[Category.DOUBLED]
+            self._lasting[key] |= {place for place in of_bytes if place[1] in self._unlike[key]}
+            self._found[key] = found
 
     def _may_pass(self, key: MailboxKey) -> bool:
         found = self._found[key].only(self._lasting[key])

@@ -12,6 +12,11 @@ from cli.process import run_asyncio, settings
 @click.option("--mailbox", help="Only this mailbox.")
 @click.option("--files/--no-files", default=True, help="Whether to read every attachment (default: yes).")
 @click.option(
+    "--deep",
+    is_flag=True,
+    help="Also fetch every message and compare its bytes; goes on where an interrupted run was.",
+)
+@click.option(
     "--wait",
     type=click.FloatRange(min=0),
     default=10.0,
@@ -19,7 +24,7 @@ from cli.process import run_asyncio, settings
     help="Seconds that a difference must last: mail comes and goes meanwhile.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify(account: str | None, mailbox: str | None, files: bool, wait: float, as_json: bool) -> int:
+def verify(account: str | None, mailbox: str | None, files: bool, deep: bool, wait: float, as_json: bool) -> int:
     """Compare the server with the database, and the attachments with their rows; changes nothing of both.
 
     Each message that the server has must be stored, once, and each stored one must be on the server or be marked as
@@ -28,4 +33,4 @@ def verify(account: str | None, mailbox: str | None, files: bool, wait: float, a
     from cli.verify.run import Scope, run
 
     found = settings("verify", quiet=True, accounts=True)
-    return run_asyncio(run(found, Scope(account, mailbox, files, wait), as_json=as_json))
+    return run_asyncio(run(found, Scope(account, mailbox, files, wait, deep), as_json=as_json))

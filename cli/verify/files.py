@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from cli.verify.position import OfFiles
 from mailcore.descent import InTheWay, open_file
 from mailcore.difference import Category
 from mailcore.mime.path import ROOT
@@ -38,11 +39,21 @@ class Files:
         return found | ({Category.FILE_ORPHAN: len(self.orphans)} if self.orphans else {})
 
 
+async def _no_step(files: int) -> None: ...
+
+
 async def compare_files(
-    store: Store, root: Path, *, wait: float, told: Callable[[int], None] = lambda count: None
+    store: Store,
+    root: Path,
+    *,
+    wait: float,
+    place: OfFiles | None = None,
+    step: Callable[[int], Awaitable[None]] = _no_step,
 ) -> Files:
-    """Reads every file; `told(count)` after each page. Files come before their rows: one is an orphan only if no row
-    names it `wait` seconds later. Raises StoreError."""
+    """Reads every file behind `place`, and those that were wrong before it; `step(files)` after each page, which may
+    keep the place. Files come before their rows: one is an orphan only if no row names it `wait` seconds later. Raises
+    StoreError."""
+    place = place if place is not None else OfFiles()
     found = Files()
     after = 0
     named: set[str] = set()
@@ -50,8 +61,8 @@ async def compare_files(
     while page := await store.files(after, _PAGE):
         after = page[-1].id
         named.update(str(PurePosixPath(each.file)) for each in page)
-        await asyncio.to_thread(_judge, root, page, found)
-        told(found.count)
+        await asyncio.to_thread(_judge, root, page, found, place)
+        await step(found.count)
     orphans = present - named
     clock = asyncio.get_running_loop().time
     end = clock() + wait
@@ -86,12 +97,20 @@ def _still_there(root: Path, files: Iterable[str]) -> list[str]:
     return sorted(file for file in files if os.path.lexists(root / file))
 
 
-def _judge(root: Path, page: Iterable[StoredFile], found: Files) -> None:
+def _judge(root: Path, page: Iterable[StoredFile], found: Files, place: OfFiles) -> None:
+    again = set(place.wrong)
     for each in page:
         found.count += 1
         found.size += each.size
+        if each.id <= place.id and each.id not in again:
+            continue
         if (category := what_is_wrong(root, each)) is not None:
             found.rows.setdefault(category, []).append(each)
+            again.add(each.id)
+        else:
+            again.discard(each.id)
+        place.id = max(place.id, each.id)
+    place.wrong = sorted(again)
 
 
 def what_is_wrong(root: Path, row: StoredFile) -> Category | None:

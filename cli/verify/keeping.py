@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from cli.verify.position import Position
 from cli.verify.report import Finding, Report
 from mailcore.errors import MozzartError, StoreError
 from mailcore.store import Store
 
 MOST_FINDINGS: Final = 500  # of a report
 
+_EVERY: Final = 3.0  # seconds between two positions
+
 By = Literal["command", "verifier"]
 
 
+@dataclass
+class Kept:
+    """The row, None where the database took none. `began`: monotonic seconds of the last position."""
+
+    store: Store
+    report: Report
+    row_id: int | None = None
+    began: float = 0.0
+
+    async def step(self) -> None:
+        """Keep the report's position, unless that was done some seconds ago."""
+        if self.row_id is None or self.report.position is None or time.monotonic() - self.began < _EVERY:
+            return
+        self.began = time.monotonic()
+        await self.store.save_verify(self.row_id, position=self.report.position.kept())
+
+
+async def unfinished(store: Store, report: Report) -> Position:
+    """Where the last deep run over the same mailboxes was, if it did not come to its end."""
+    for one in await store.verify_reports():
+        if one.deep and (one.account, one.mailbox) == (report.account, report.mailbox):
+            found = await store.verify_report(one.id)
+            return Position.read(found.position if found is not None else None)
+    return Position()
+
+
 @asynccontextmanager
-async def kept(store: Store, report: Report, by: By) -> AsyncIterator[None]:
+async def kept(store: Store, report: Report, by: By) -> AsyncIterator[Kept]:
     """From now on a report is running, and at the end of the block what became of it."""
     try:
         row_id = await store.begin_verify(
@@ -30,10 +61,10 @@ async def kept(store: Store, report: Report, by: By) -> AsyncIterator[None]:
         )
     except StoreError as error:
         report.notes.append(f"The report is not kept: {error}")
-        yield
+        yield Kept(store, report)
         return
     try:
-        yield
+        yield Kept(store, report, row_id)
     except MozzartError as error:
         await _end(store, row_id, report, "failed", str(error))
         raise
@@ -54,6 +85,7 @@ async def _end(store: Store, row_id: int, report: Report, status: str, error: st
             findings=[_finding(one) for one in report.first(MOST_FINDINGS)],
             failed={_text(name): _text(reason) for name, reason in report.not_compared.items()},
             error=_text(error),
+            position=report.position.kept() if report.position is not None else None,
         )
     except StoreError as failure:
         report.notes.append(f"The report is not kept: {failure}")

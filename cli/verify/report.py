@@ -16,6 +16,7 @@ from cli import exit_code
 from cli.verify.comparison import Place
 from cli.verify.files import Files
 from cli.verify.mailbox import Compared
+from cli.verify.position import Position
 from mailcore.difference import OF_FILES, OF_MESSAGES, Category
 from mailcore.events.control import RefusedMessage
 
@@ -37,6 +38,7 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
     files: Files | None = None
     notes: list[str] = field(default_factory=list)
+    position: Position | None = None  # where a deep run is that did not come to its end
 
     @property
     def not_compared(self) -> dict[str, str]:
@@ -136,6 +138,7 @@ class Told(_Model):
 
     ok: bool
     status: Status
+    deep: bool
     account: str | None
     mailbox: str | None
     started_at: AwareDatetime
@@ -151,6 +154,7 @@ def told(report: Report, ended_at: datetime) -> Told:
     return Told(
         ok=report.status == "equal",
         status=report.status,
+        deep=report.deep,
         account=report.account,
         mailbox=report.mailbox,
         started_at=report.started_at,

@@ -16,9 +16,12 @@ from rich.console import Console
 
 from cli.verify import screen
 from cli.verify.account import Found, compare_account, without_account
+from cli.verify.deep import Progress
 from cli.verify.files import compare_files
-from cli.verify.keeping import By, kept
+from cli.verify.keeping import By, Kept, kept, unfinished
 from cli.verify.mailbox import Transit
+from cli.verify.position import OfFiles, Position
+from cli.verify.progress import shown
 from cli.verify.report import Report, told
 from mailcore.bus import Bus
 from mailcore.errors import BusError, MozzartError, SettingsError
@@ -32,12 +35,14 @@ _FILE_WIDTH: Final = 200
 
 @dataclass(frozen=True)
 class Scope:
-    """What is compared: `account` and `mailbox` alone, if given. `wait` is how many seconds a difference must last."""
+    """What is compared: `account` and `mailbox` alone, if given. `wait` is how many seconds a difference must last;
+    `deep`: also the bytes on the server, from where an interrupted run was."""
 
     account: str | None = None
     mailbox: str | None = None
     files: bool = True
     wait: float = 10.0
+    deep: bool = False
 
 
 async def run(settings: Settings, scope: Scope, *, as_json: bool) -> int:
@@ -46,8 +51,8 @@ async def run(settings: Settings, scope: Scope, *, as_json: bool) -> int:
     console = Console(highlight=False, emoji=False, stderr=as_json)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
-    with console.status("comparing …") as shown:
-        report = await verify(settings, scope, by="command", said=lambda words: shown.update(f"comparing … {words}"))
+    with shown(console) as said:
+        report = await verify(settings, scope, by="command", said=said)
     now = datetime.now(UTC)
     if as_json:
         sys.stdout.write(json.dumps(told(report, now).model_dump(mode="json"), ensure_ascii=True) + "\n")
@@ -57,27 +62,42 @@ async def run(settings: Settings, scope: Scope, *, as_json: bool) -> int:
 
 
 async def verify(
-    settings: Settings, scope: Scope, *, by: By, said: Callable[[str], None] = lambda words: None
+    settings: Settings, scope: Scope, *, by: By, said: Callable[[str, int, int], None] = lambda what, done, total: None
 ) -> Report:
-    """The comparison itself, whose report is kept; `said` hears how far it is. Raises as `run` does."""
+    """The comparison itself, whose report is kept; `said(what, done, total)` hears how far it is. Raises as
+    `run` does."""
     if not settings.imap_configured:
         raise SettingsError(f"{NOT_CONFIGURED} Set IMAP_HOST, IMAP_USER and IMAP_PASSWORD.")
-    report = Report(datetime.now(UTC), scope.account, scope.mailbox)
+    report = Report(datetime.now(UTC), scope.account, scope.mailbox, scope.deep)
     trace.begin(settings.imap_trace)
     store = await Store.open(settings.database_url)
     try:
         await store.check()
         await _check_account(settings, store, scope)
-        async with kept(store, report, by):
-            await _compare(settings, store, scope, report, said)
+        if scope.deep:
+            report.position = await unfinished(store, report)
+            if report.position:
+                report.notes.append("This run went on from where an earlier one was interrupted.")
+        async with kept(store, report, by) as row:
+            await _compare(settings, store, scope, row, said)
     finally:
         await store.close()
     return report
 
 
-async def _compare(settings: Settings, store: Store, scope: Scope, report: Report, said: Callable[[str], None]) -> None:
+async def _compare(
+    settings: Settings, store: Store, scope: Scope, row: Kept, said: Callable[[str, int, int], None]
+) -> None:
+    report = row.report
+    position = report.position if report.position is not None else Position()
+
+    async def messages(done: int, total: int) -> None:
+        said("messages", done, total)
+        await row.step()
+
+    progress = Progress(position, messages) if scope.deep else None
     async with _transit(settings, report) as transit:
-        for found in await _accounts(settings, store, scope, transit):
+        for found in await _accounts(settings, store, scope, transit, progress):
             report.mailboxes += found.mailboxes
             report.failed |= found.failed
             report.notes += found.notes
@@ -85,7 +105,9 @@ async def _compare(settings: Settings, store: Store, scope: Scope, report: Repor
     if scope.mailbox is not None and not report.mailboxes and not report.failed:
         raise MozzartError(f"There is no mailbox {scope.mailbox!r} among those of the settings or the database.")
     if scope.files:
-        await _files(settings, store, scope, report, said)
+        await _files(settings, store, scope, row, position.files if scope.deep else OfFiles(), said)
+    if progress is None or not progress.broken:
+        report.position = None
 
 
 async def _check_account(settings: Settings, store: Store, scope: Scope) -> None:
@@ -95,7 +117,11 @@ async def _check_account(settings: Settings, store: Store, scope: Scope) -> None
 
 
 async def _accounts(
-    settings: Settings, store: Store, scope: Scope, transit: Callable[[], Awaitable[Transit]]
+    settings: Settings,
+    store: Store,
+    scope: Scope,
+    transit: Callable[[], Awaitable[Transit]],
+    progress: Progress | None,
 ) -> list[Found]:
     accounts = [one for one in settings.accounts if scope.account in (None, one.name)]
     known = {one.name for one in settings.accounts}
@@ -106,15 +132,26 @@ async def _accounts(
         and scope.account in (None, state.account)
         and scope.mailbox in (None, state.mailbox)
     ]
-    comparing = (compare_account(store, one, scope.mailbox, transit, scope.wait) for one in accounts)
+    comparing = (compare_account(store, one, scope.mailbox, transit, scope.wait, progress) for one in accounts)
     return [*await asyncio.gather(*comparing), await without_account(store, states)]
 
 
-async def _files(settings: Settings, store: Store, scope: Scope, report: Report, said: Callable[[str], None]) -> None:
+async def _files(
+    settings: Settings,
+    store: Store,
+    scope: Scope,
+    row: Kept,
+    place: OfFiles,
+    said: Callable[[str, int, int], None],
+) -> None:
+    report, total = row.report, await store.count_files()
+
+    async def step(done: int) -> None:
+        said("files", done, total)
+        await row.step()
+
     try:
-        report.files = await compare_files(
-            store, settings.media_root, wait=scope.wait, told=lambda count: said(f"{count:,} files")
-        )
+        report.files = await compare_files(store, settings.media_root, wait=scope.wait, place=place, step=step)
     except OSError as error:
         report.failed["files"] = f"MEDIA_ROOT {settings.media_root} cannot be read: {error.strerror or error}"
 

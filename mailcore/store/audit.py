@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from mailcore.store.schema import attachments
 
@@ -30,3 +30,7 @@ def files(connection: Connection, after: int, limit: int) -> list[StoredFile]:
         .limit(limit)
     )
     return [StoredFile(*row) for row in connection.execute(query)]
+
+
+def count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(attachments)).scalar_one()

@@ -6,14 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
+from typing import Final
 
 from sqlalchemy import Connection, Executable, bindparam, delete, func, literal, select, tuple_, update
 
+from mailcore.imap.sequence import UidSet
 from mailcore.store import lookup
 from mailcore.store.dialect import insert
 from mailcore.store.lookup import PRESENT, slot_columns
-from mailcore.store.row import MessageRow, Move, Slot, StoredDigest, StoredOrigin
+from mailcore.store.row import MessageRow, Move, PresentDigest, Slot, StoredDigest, StoredOrigin
 from mailcore.store.schema import attachments, formers, messages
+
+_UIDS_A_STATEMENT: Final = 10_000  # both databases take some 32,000 parameters in one
 
 
 def stored_uids(connection: Connection, mailbox_id: int, uidvalidity: int) -> list[int]:
@@ -47,6 +51,18 @@ def digests(connection: Connection, mailbox_id: int, after: tuple[int, int], lim
         .limit(limit)
     )
     return [StoredDigest(*row) for row in connection.execute(query)]
+
+
+def present_digests(
+    connection: Connection, mailbox_id: int, uidvalidity: int, after: int, limit: int, besides: Iterable[int]
+) -> list[PresentDigest]:
+    columns = messages.c
+    of_generation = (columns.mailbox_id == mailbox_id, columns.uidvalidity == uidvalidity, PRESENT)
+    query = select(columns.uid, columns.size, columns.sha256).where(*of_generation, columns.sha256 != "")
+    rows = connection.execute(query.where(columns.uid > after).order_by(columns.uid).limit(limit)).all()
+    for part in UidSet(besides).chunks(_UIDS_A_STATEMENT):
+        rows = [*connection.execute(query.where(columns.uid.in_(list(part)))).all(), *rows]
+    return [PresentDigest(*row) for row in rows]
 
 
 def equal(connection: Connection, mailbox_id: int) -> list[StoredOrigin]:

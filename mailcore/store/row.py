@@ -93,6 +93,15 @@ class VerifyColumns(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
+class PresentDigest:
+    """A message that is stored and not expunged: the size and SHA-256 of its bytes."""
+
+    uid: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyReport:
     """One run of `mozzart verify`. `by` is `command` or `verifier`; `account` and `mailbox` are what alone was looked
     at.

@@ -22,6 +22,7 @@ from mailcore.store.row import (
     MailboxState,
     MessageRow,
     Move,
+    PresentDigest,
     Slot,
     StoredDigest,
     StoredOrigin,
@@ -121,6 +122,19 @@ class Store:
     async def other_generations(self, mailbox_id: int, uidvalidity: int) -> list[StoredOrigin]:
         """What is stored and not expunged under any UIDVALIDITY but this one: candidates for a rebind (I7)."""
         return await self._read("loading other generations", messages.other_generations, mailbox_id, uidvalidity)
+
+    async def present_digests(
+        self, mailbox_id: int, uidvalidity: int, after: int, limit: int, besides: Iterable[int] = ()
+    ) -> list[PresentDigest]:
+        """Of what is stored and not expunged: the next `limit` behind the UID `after`, by UID, and `besides`; without
+        those of which nobody knows the SHA-256 (imported ones)."""
+        return await self._read(
+            "loading hashes", messages.present_digests, mailbox_id, uidvalidity, after, limit, list(besides)
+        )
+
+    async def count_files(self) -> int:
+        """Attachments that have a row."""
+        return await self._read("counting attachments", audit.count)
 
     async def equal_messages(self, mailbox_id: int) -> list[StoredOrigin]:
         """Those of a mailbox, not expunged, that share their SHA-256 with another one of it."""

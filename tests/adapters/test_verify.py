@@ -16,12 +16,15 @@ from rich.console import Console
 
 from cli import exit_code
 from cli.verify import account as verify_account
-from cli.verify import screen
+from cli.verify import deep, screen
 from cli.verify.account import Found, compare_account, without_account
 from cli.verify.comparison import Differences
+from cli.verify.deep import Progress
+from cli.verify.digest import HEAD, PART
 from cli.verify.files import compare_files
-from cli.verify.keeping import MOST_FINDINGS, kept
+from cli.verify.keeping import MOST_FINDINGS, kept, unfinished
 from cli.verify.mailbox import NO_ACCOUNT, NOT_CONFIGURED, NOT_THERE, Compared, Transit
+from cli.verify.position import OfFiles, Position
 from cli.verify.report import Report, told
 from mailcore.difference import Category
 from mailcore.errors import MozzartError
@@ -55,7 +58,12 @@ def row(mailbox_id: int, uid: int, raw: bytes, uidvalidity: int = GENERATION) ->
 
 
 async def compared(
-    store: Store, server: HostileImap, *mailboxes: str, transit: Transit | None = None, wait: float = 0
+    store: Store,
+    server: HostileImap,
+    *mailboxes: str,
+    transit: Transit | None = None,
+    wait: float = 0,
+    progress: Progress | None = None,
 ) -> Found:
     account = Account(
         name="default",
@@ -70,7 +78,7 @@ async def compared(
     async def ask() -> Transit:
         return transit or Transit()
 
-    return await compare_account(store, account, None, ask, wait)
+    return await compare_account(store, account, None, ask, wait, progress)
 
 
 def report(found: Found) -> Report:
@@ -399,3 +407,78 @@ async def test_only_the_last_reports_are_kept(store: Store, monkeypatch: pytest.
             pass
     assert [one.id for one in await store.verify_reports()] == [5, 4, 3]
     assert [one.id for one in await store.verify_reports(1, before=5)] == [4]
+
+
+async def test_a_deep_run_compares_bytes_and_one_message_that_the_server_does_not_give_stops_no_other(
+    store: Store,
+) -> None:
+    class Poisoned(HostileImap):
+        def fetch(self, session: Session, uids: list[int], items: str) -> None:
+            if 3 in uids and "BODY" in items:
+                session.hang_up()
+
+        def facts(self, uid: int, items: str) -> list[bytes]:
+            return [
+                fact.replace(b"RFC822.SIZE ", b"RFC822.SIZE 9") if uid == 5 else fact
+                for fact in super().facts(uid, items)
+            ]
+
+    large = mail(6) + b"x" * (HEAD + PART + 5)
+    with closing(Poisoned(*(mail(number) for number in range(1, 6)), large, mail(7))) as server:
+        await stored(store, server, *range(1, 8))
+        assert report(await compared(store, server)).code == exit_code.OK
+        server.mails[2] = server.mails[2].replace(b"Subject: ", b"Subject: x")
+        server.mails[6] = large[:-1] + b"y"
+        progress = Progress(Position(), nothing)
+        found = await compared(store, server, progress=progress)
+
+    assert uids(only(found)) == {Category.ALTERED: [2, 6]}
+    assert "1 stored messages were not given" in found.failed["default/INBOX"]
+    assert "UID 3" in found.failed["default/INBOX"]
+    assert [note for note in found.notes if "RFC822.SIZE of 1 messages" in note], "a size alone is a note"
+    assert (progress.done, progress.total) == (7, 7)
+    assert "2 with other bytes on the server" in shown(report(found))
+
+
+async def nothing(done: int, total: int) -> None: ...
+
+
+async def test_a_deep_run_goes_on_where_it_was_interrupted(
+    store: Store, server: HostileImap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deep, "_PAGE", 2)
+    await stored(store, server, 1, 2, 3, 4, 5)
+    server.mails[1] = server.mails[1] + b"more"
+    run = Report(NOW, deep=True, position=Position())
+    assert run.position is not None
+
+    async def interrupted(done: int, total: int) -> None:
+        if done == 4:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        async with kept(store, run, "command"):
+            await compared(store, server, progress=Progress(run.position, interrupted))
+    server.log.clear()
+
+    position = await unfinished(store, Report(NOW, deep=True))
+    assert not await unfinished(store, Report(NOW, account="default", deep=True)), "of another scope"
+    found = await compared(store, server, progress=Progress(position, nothing))
+    assert uids(only(found)) == {Category.ALTERED: [1]}, "what was found before is looked at again"
+    assert {uid for command in server.asked("UID FETCH", body=True) for uid in command.uids} == {1, 5}
+
+
+async def test_files_that_were_read_before_the_interruption_are_not_read_again(
+    store: Store, mailbox_id: int, tmp_path: Path
+) -> None:
+    rows = [message_row(mailbox_id, uid) for uid in range(1, 5)]
+    ids = await store.insert_messages(rows)
+    assert len(ids) == 4
+    place = OfFiles()
+    found = await compare_files(store, tmp_path, wait=0, place=place)
+    assert (found.totals(), place.id, len(place.wrong)) == ({Category.FILE_MISSING: 4}, 4, 4)
+
+    place = OfFiles(id=3, wrong=[2])
+    found = await compare_files(store, tmp_path, wait=0, place=place)
+    assert ([row.id for row in found.rows[Category.FILE_MISSING]], found.count) == ([2, 4], 4)
+    assert place == OfFiles(id=4, wrong=[2, 4])
