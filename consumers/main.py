@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Final
 import structlog
 import uvloop
 
-from consumers.expunging import Expunging
+from consumers.marking import Marking
 from consumers.metrics import watch_space
 from consumers.pruning import Pruning
 from consumers.pulling import Pulling
@@ -19,6 +20,7 @@ from consumers.retrying import Retrying, Stopping
 from consumers.storing import Storing
 from mailcore import collector, metrics
 from mailcore.bus import Bus
+from mailcore.events.thin import Expunged, Flags
 from mailcore.lifecycle import run_until_stopped
 from mailcore.media import Media
 from mailcore.settings import Settings
@@ -43,14 +45,15 @@ async def consume(
     batches: int = BATCHES,
     max_age: timedelta | None = None,
 ) -> None:
-    """Store messages, mark expunged ones and prune those that were stored longer than `max_age` ago until `stop` is
-    set; then end what is under way, for three seconds at most, and give back the rest. Several processes may do this at
-    once. `messages` and `octets` bound a batch."""
+    """Store messages, mark expunged ones, set flags and prune those that were stored longer than `max_age` ago until
+    `stop` is set; then end what is under way, for three seconds at most, and give back the rest. Several processes may
+    do this at once. `messages` and `octets` bound a batch."""
     retrying = Retrying(stop)
     storing = Storing(bus, store, media, retrying)
     backfilling = Storing(bus, store, media, retrying)  # lanes of its own: new mail does not queue behind old
-    expunging = Expunging(store, retrying)
-    takes = {"store": storing.take, "backfill": backfilling.take, "expunge": expunging.take}
+    expunging = Marking(Expunged, partial(_mark_expunged, store), retrying)
+    flagging = Marking(Flags, partial(_set_flags, store), retrying)
+    takes = {"store": storing.take, "backfill": backfilling.take, "expunge": expunging.take, "flags": flagging.take}
     try:
         async with asyncio.TaskGroup() as group:
             for durable, take in takes.items():
@@ -62,6 +65,14 @@ async def consume(
     finally:
         storing.close()
         backfilling.close()
+
+
+async def _mark_expunged(store: Store, events: Sequence[Expunged]) -> None:
+    await store.mark_expunged([(event.identity, event.at, event.mailbox_id) for event in events])
+
+
+async def _set_flags(store: Store, events: Sequence[Flags]) -> None:
+    await store.set_flags([(event.identity, event.flags, event.at, event.mailbox_id) for event in events])
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

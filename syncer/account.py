@@ -17,6 +17,7 @@ from mailcore.settings import Account
 from syncer.attempt import keep_trying
 from syncer.connections import Connections
 from syncer.fetch import fetch
+from syncer.flags import flags
 from syncer.imap.connection import Endpoint
 from syncer.live import live
 from syncer.mailbox import MailboxTasks, Shared
@@ -97,7 +98,7 @@ class AccountTasks:
         try:
             async with trio.open_nursery() as nursery:
                 for mailbox in self.mailboxes.values():
-                    nursery.start_soon(mailbox.run, sweep, fetch, live)
+                    nursery.start_soon(mailbox.run, sweep, fetch, live, flags)
                 if self._unlisted:
                     nursery.start_soon(self._follow_patterns, nursery)
                 await trio.sleep_forever()
@@ -117,7 +118,7 @@ class AccountTasks:
                 names = [found.name for found in listed if found.selectable]
                 for name in names:
                     if (mailbox := self._add(name)) is not None:
-                        nursery.start_soon(mailbox.run, sweep, fetch, live)
+                        nursery.start_soon(mailbox.run, sweep, fetch, live, flags)
                 if names:
                     self._unlisted.pop(pattern, None)
                 else:

@@ -13,12 +13,13 @@ import trio
 from mailcore.aio import aio
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Scope
 from mailcore.events.message import FoundBy
-from mailcore.imap.response import Exists, Expunge, Vanished
+from mailcore.imap.response import Exists, Expunge, Fetch, Vanished
 from mailcore.imap.sequence import UidSet
+from mailcore.sync.flags import hinted
 from mailcore.sync.retry import leaves, verdict
 from syncer import metrics
 from syncer.attempt import keep_trying
-from syncer.imap.connection import IdleRefused, ImapConnection, Push, Selected
+from syncer.imap.connection import SEQUENCE_CHARS, IdleRefused, ImapConnection, Push, Selected
 from syncer.mailbox import MailboxTasks
 from syncer.transfer import Transfer
 
@@ -135,6 +136,7 @@ class _Following:
         self._nursery = nursery
         self._second_look = trio.CancelScope()
         self._stale = False  # something was announced while the account was paused
+        self._flags = False  # the last IDLE told of flags
 
     async def run(self) -> None:
         """Until another SELECT is needed."""
@@ -156,6 +158,9 @@ class _Following:
                 raise IdleRefused(f"{mailbox.account.host}: the server ends each IDLE at once")
             if any(isinstance(hint, Exists) for hint in push.hints) or push.reason == "interrupted":
                 await self._fetch(push)
+            self._flags = any(isinstance(hint, Fetch) for hint in push.hints)
+            if self._flags:
+                await self._flags_changed(push)
             if any(isinstance(hint, Expunge | Vanished) for hint in push.hints):
                 mailbox.ask(full=True)  # with an arrival the counters may be as they were
 
@@ -166,13 +171,17 @@ class _Following:
             await trio.sleep(SECOND_LOOK)
             try:
                 async with mailbox.connections.look() as connection:
-                    uidnext = (await aio(connection.status, mailbox.key.mailbox)).uidnext
+                    status = await aio(connection.status, mailbox.key.mailbox)
             except ImapError as error:
                 mailbox.log.debug("second look failed", error=str(error))
                 mailbox.ask()
                 return
+            uidnext = status.uidnext
             if uidnext is None or (mailbox.machine.live_from is not None and uidnext > mailbox.machine.live_from):
                 mailbox.ask()
+            if self._flags:
+                mailbox.flags.told(status.highestmodseq)
+                mailbox.changed()
 
     async def _fetch(self, push: Push) -> None:
         """Publish everything from `first` on."""
@@ -209,6 +218,23 @@ class _Following:
             if told[0] - (self._exists or 0) > transfer.answers:
                 mailbox.ask()  # more was announced than given
             self._exists = told[0]
+
+    async def _flags_changed(self, push: Push) -> None:
+        """Another connection compares; without MODSEQs this one alone knows whose flags they are."""
+        mailbox = self.mailbox
+        if mailbox.machine.uidvalidity != self.uidvalidity:
+            return
+        if mailbox.flags.reached is not None:
+            mailbox.flags.hint()
+        elif mailbox.connections.paused is None:
+            uids, numbers = hinted(push.hints)
+            if numbers and len(str(numbers)) <= SEQUENCE_CHARS:
+                try:
+                    uids |= await aio(self.connection.fetch_uids, numbers)
+                except CommandFailed as refused:
+                    mailbox.connections.judge(refused)
+            mailbox.flags.doubt(uids)
+        mailbox.changed()
 
     async def _announced(self, transfer: Transfer) -> None:
         """What a push announced could not be had together: it is missing, as if a sweep had found it."""

@@ -22,8 +22,10 @@ from mailcore.events.control import MailboxLive, MailboxResult, RefusedMessage
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.events.message import FoundBy
 from mailcore.events.thin import Dead, Stored, Synced
+from mailcore.imap.sequence import UidSet
 from mailcore.settings import Account
 from mailcore.store import Store
+from mailcore.sync.flags import Following
 from mailcore.sync.generation import OldPlace
 from mailcore.sync.mailbox import Mailbox
 from mailcore.sync.retry import Verdict, pause
@@ -101,6 +103,7 @@ class MailboxTasks:
         self.shared = shared
         self.machine = Mailbox(self.key, shared.credit.octets, shared.interval)
         self.log = log.bind(account=account.name, mailbox=name)
+        self.flags = Following()
         self.swept = trio.Event()  # set, and made anew, at the end of each sweep
         self.interrupt: Callable[[], None] | None = None  # ends a running IDLE
         self.status_took = 1.0  # seconds
@@ -149,6 +152,7 @@ class MailboxTasks:
         run = self.machine.ask(time.monotonic(), run_id or uuid.uuid4().hex, full=full, by=by)
         if by is FoundBy.MANUAL:
             self.connections.hurry()
+            self.flags.hurry(time.monotonic())
         part = Part(self, run, self._ends.setdefault(run.run_id, trio.Event()))
         self.changed()
         return part
@@ -179,7 +183,11 @@ class MailboxTasks:
         self.machine.settled(event.uidvalidity, event.uid, now, dead=dead, rebound=rebound, sha256=sha256)
         self.shared.credit.changed()
         self.remember()
-        if self.machine.ended:
+        if rebound is not None and event.uidvalidity == self.machine.uidvalidity:
+            self.flags.doubt(UidSet((event.uid,)))
+        if event.uid in self.flags.todo:
+            self.changed()
+        elif self.machine.ended:
             self._tell()
 
     def not_given(self, uidvalidity: int, uids: Mapping[int, str]) -> None:

@@ -16,6 +16,7 @@ from mailcore.trouble import paused
 
 _MAILBOX = ("account", "mailbox")
 PUBLISHED = Counter("mozzart_published", "Messages put into JetStream", (*_MAILBOX, "found_by"))
+FLAGS = Counter("mozzart_flag_changes", "Events of changed flags put into JetStream", _MAILBOX)
 RECONNECTS = Counter("mozzart_reconnects", "Live connections that ended", _MAILBOX)
 SWEEP_FOUND_MISSED = Counter(
     "mozzart_sweep_found_missed", "Mail found by a sweep that IDLE had not announced", _MAILBOX

@@ -94,6 +94,7 @@ async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
     if machine.doubt:
         mailbox.log.debug("sweep not whole", why=machine.doubt)
         return
+    mailbox.flags.swept(snapshot.highestmodseq, machine.listed or UidSet())
     mailbox.remember(
         uidnext=snapshot.uidnext,
         highestmodseq=snapshot.highestmodseq,
@@ -179,6 +180,8 @@ async def _open(mailbox: MailboxTasks, connection: ImapConnection, selected: Sel
         refused=refusals(state.refused),
         old=old,
     )
+    mailbox.flags.opened(state.flags_modseq, time.monotonic())
+    mailbox.remember(flags_modseq=state.flags_modseq)  # what was to be written is of the generation before
     if mailbox.interrupt is not None:
         mailbox.interrupt()  # that connection follows the generation before
     mailbox.log.info("mailbox opened", uidvalidity=uidvalidity, server=selected.exists, stored=len(machine.uids.stored),
@@ -199,8 +202,12 @@ async def _begin_generation(
         "first_uidnext": uidnext,
         "message_count": selected.exists or 0,
         "refused": [],
+        "flags_modseq": None,
     }
     if before is None or before.uidvalidity is None:
+        # Before anything is fetched: nothing that changes from here on falls through. Rows that are rebound have the
+        # flags of their old generation, so after a reset all are compared.
+        columns["flags_modseq"] = selected.highestmodseq
         columns["first_seen_at"] = now
         columns["first_uidvalidity"] = selected.uidvalidity
     else:

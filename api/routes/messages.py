@@ -37,6 +37,9 @@ class MessagesQuery(Query):
         "case and accents do not matter.",
     )
     expunged: Flag | None = Field(None, description="Only messages that the server no longer has, or still has.")
+    seen: Flag | None = Field(None, description="Only messages that are read (`\\Seen`), or unread.")
+    flagged: Flag | None = Field(None, description="Only messages that are flagged (`\\Flagged`), or not.")
+    answered: Flag | None = Field(None, description="Only messages that are answered (`\\Answered`), or not.")
     limit: int = Field(50, ge=1, le=200, description="The most messages of a page.")
     cursor: Text = Field("", description="`next` of the page before; the filters stay the same.")
 
@@ -46,7 +49,8 @@ class MessagePath(Query):
 
 
 class Summary(Answer):
-    """`received_at` is INTERNALDATE, `sent_at` the sender's Date; `expunged_at` is when it was found gone."""
+    """`received_at` is INTERNALDATE, `sent_at` the sender's Date; `expunged_at` is when it was found gone,
+    `flags_at` when its flags became others than those that it was stored with."""
 
     id: int
     account: str
@@ -64,6 +68,7 @@ class Summary(Answer):
     expunged_at: AwareDatetime | None
     size: int
     flags: list[str]
+    flags_at: AwareDatetime | None
     has_attachments: bool
 
 
@@ -138,6 +143,9 @@ async def messages(request: web.Request, query: MessagesQuery) -> Messages:
         has_attachments=query.has_attachments,
         query=query.q,
         expunged=query.expunged,
+        seen=query.seen,
+        flagged=query.flagged,
+        answered=query.answered,
     )
     try:
         page = await request.app[DEPENDENCIES].store.list_messages(wanted, cursor_of(query.cursor), query.limit)

@@ -47,7 +47,8 @@ class NewMailbox(Answer):
 
 
 class KnownMailbox(Answer):
-    """One with its row; `live` is null when no syncer tells of it."""
+    """One with its row; `live` is null when no syncer tells of it. `flags_modseq`: up to that MODSEQ the flags of the
+    messages follow the server's."""
 
     id: int
     account: str
@@ -55,6 +56,7 @@ class KnownMailbox(Answer):
     uidvalidity: int | None
     uidnext: int | None
     highestmodseq: int | None
+    flags_modseq: int | None
     last_uid: int | None
     message_count: int
     stored_count: int

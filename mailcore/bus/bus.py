@@ -105,7 +105,7 @@ class Bus:
         events_max_age: timedelta | None = None,
         events_max_bytes: int | None = None,
     ) -> None:
-        """Make or update the streams MAIL, MAIL_EVENTS, MAIL_DEAD, the buckets and the durables `store` and `expunge`.
+        """Make or update the streams MAIL, MAIL_EVENTS, MAIL_DEAD, the buckets and the durables.
 
         `max_bytes` bounds MAIL and the body bucket each, `events_…` MAIL_EVENTS; where the server has less space, less
         is asked for. What is deleted by hand later on is made again, with a warning in the log.
@@ -149,7 +149,7 @@ class Bus:
         await self._bodies.get(name, path)
 
     async def pull(self, durable: str) -> Pull:
-        """Deliveries of the durable `store` (new mail, rebinds), `backfill` (with copies) or `expunge`."""
+        """Deliveries of the durable `store` (new mail, rebinds), `backfill` (with copies), `expunge` or `flags`."""
         stream, _ = DURABLES[durable]
 
         async def born() -> str:
@@ -216,11 +216,14 @@ class Bus:
 
     async def waiting(self) -> dict[str, int]:
         """By durable: what it has not settled, delivered or not."""
-        out = {}
-        for durable, (stream, _) in DURABLES.items():
-            info = await self._jetstream.call(f"CONSUMER.INFO.{stream}.{durable}")
-            out[durable] = int(info["num_pending"]) + int(info["num_ack_pending"])
-        return out
+        return {durable: (await self.settled(durable))[1] for durable in DURABLES}
+
+    async def settled(self, durable: str) -> tuple[int, int]:
+        """Up to which sequence all that the durable lets through is settled, and how much waits for it, delivered or
+        not."""
+        stream, _ = DURABLES[durable]
+        info = await self._jetstream.call(f"CONSUMER.INFO.{stream}.{durable}")
+        return int(info["ack_floor"]["stream_seq"]), int(info["num_pending"]) + int(info["num_ack_pending"])
 
     async def unsettled(self) -> AsyncGenerator[Unsettled, None]:
         """The messages of MAIL after the ack floor: each one that is in flight, and some that were settled. Headers

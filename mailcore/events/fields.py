@@ -17,5 +17,6 @@ def _tell(error: object) -> object:
 
 
 Number = Annotated[int, Field(gt=0, le=MAX_UID)]
+Modseq = Annotated[int, Field(gt=0, lt=1 << 63)]  # RFC 7162 §7
 Count = Annotated[int, Field(ge=0)]
 ErrorText = Annotated[str, BeforeValidator(_tell)]

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from mailcore.errors import EventError
-from mailcore.events.fields import Count, ErrorText, Number
+from mailcore.events.fields import Count, ErrorText, Modseq, Number
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.events.message import MAILBOX_ID, SPEC_VERSION, FoundBy, Kind, ce_type, stamp
 from mailcore.events.subject import subject
@@ -98,6 +98,23 @@ class Stored(_MessageFact):
     rebound_from: Origin | None = None
 
 
+class Flags(_MessageFact):
+    """The flags of the message are others than its row has: `flags` are all of them, `added` and `removed` is what
+    became of the row's. `modseq` is that of the change (RFC 7162), null where the server tells none."""
+
+    type: ClassVar[str] = "flags"
+    flags: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    modseq: Modseq | None = None
+
+    @property
+    def id(self) -> str:
+        """A message may change back and forth within the stream's duplicate window."""
+        change = self.modseq or stamp(self.at)
+        return f"{self.identity}/{change}/{self.type}"
+
+
 class Expunged(_MessageFact):
     """The message is no longer on the server; its row stays, with `expunged_at`."""
 
@@ -151,7 +168,7 @@ class Synced(ThinEvent):
         return f"{self.key}/{self.run_id}/{self.type}"
 
 
-TYPES: dict[str, type[ThinEvent]] = {cls.type: cls for cls in (Stored, Expunged, Dead, Rebind, Reset, Synced)}
+TYPES: dict[str, type[ThinEvent]] = {cls.type: cls for cls in (Stored, Flags, Expunged, Dead, Rebind, Reset, Synced)}
 
 
 def decode_thin(kind: str, payload: bytes) -> ThinEvent:

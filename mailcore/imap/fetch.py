@@ -11,6 +11,8 @@ from mailcore.imap.framing import Literal, Unit
 from mailcore.imap.response import Fetch, Section
 from mailcore.imap.sequence import MAX_UID
 
+MAX_MODSEQ: Final = (1 << 63) - 1  # RFC 7162 §7
+
 # What a server sends that answers our request in its order, which most do: one match instead of a walk.
 _USUAL: Final = re.compile(
     rb"\* ([1-9]\d{0,8}) FETCH \(UID (\d{1,9}) FLAGS \(([^()\"]*)\) INTERNALDATE \"([^\"\\]*)\" RFC822\.SIZE (\d{1,18})"
@@ -19,6 +21,7 @@ _USUAL: Final = re.compile(
 _ITEM: Final = re.compile(rb" *([A-Za-z][A-Za-z0-9.\-]*)(?:\[([^\]]*)\])?(?:<(\d{1,10})>)? ")
 _BLANK: Final = re.compile(rb" *\Z")
 _FLAGS: Final = re.compile(rb"\(([^()\"]*)\)")
+_MODSEQ: Final = re.compile(rb"\((\d{1,20})\)")
 _TOKEN: Final = re.compile(rb" *(?:(\()|(\))|\"([^\"\\]*(?:\\.[^\"\\]*)*)\"|([^ ()\"]+))", re.DOTALL)
 _DATE: Final = re.compile(rb" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-]\d{4})\Z")
 # As headers have it (RFC 5322 §3.3) and what lies between: a weekday, spaces for hyphens, no seconds, a zone by name.
@@ -181,17 +184,21 @@ class _Reader:
             raise self._malformed("no number where one must be")
         return int(digits)
 
-    def _modseq(self) -> int:
-        self._expect(b"(")
-        number = self._number()
-        self._expect(b")")
-        return number
+    def _modseq(self) -> int | None:
+        """None for what is no MODSEQ (RFC 7162 §7: 1 … 2**63 - 1): it must not cost the message."""
+        found = _MODSEQ.match(self._text, self._at)
+        if not found:
+            self._skip()
+            return None
+        self._at = found.end()
+        return int(found[1]) if 0 < int(found[1]) <= MAX_MODSEQ else None
 
-    def _flags(self) -> tuple[str, ...]:
+    def _flags(self) -> tuple[str, ...] | None:
+        """None for what is no list of flags: that there are none must be said."""
         found = _FLAGS.match(self._text, self._at)
         if not found:
             self._skip()
-            return ()
+            return None
         self._at = found.end()
         return tuple(found[1].decode("utf-8", "replace").split())
 

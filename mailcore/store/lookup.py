@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, Executable, Table, bindparam, func, select, union_all
 
-from mailcore.store.row import Slot, StoredMessage
+from mailcore.store.row import RowFlags, Slot, StoredMessage
 from mailcore.store.schema import attachments, formers, messages
 
 # Both databases take some 32,000 parameters in a statement.
@@ -48,6 +48,7 @@ _known: Final = union_all(
     select(*_facts, *slot_columns(formers)).select_from(_at_former).where(_named(formers)),
 )
 _uids: Final = select(messages.c.uid).where(_named(messages), PRESENT)
+_flags: Final = select(messages.c.uid, messages.c.flags, messages.c.flags_at).where(_named(messages), PRESENT)
 _ids: Final = select(*slot_columns(messages), messages.c.id).where(_named(messages))
 _former_ids: Final = select(*slot_columns(formers), formers.c.message_id).where(_named(formers))
 
@@ -57,6 +58,14 @@ def stored_among(connection: Connection, slots: Iterable[Slot]) -> set[int]:
     found: set[int] = set()
     for group in _groups(slots):
         found.update(connection.execute(_uids, group).scalars())
+    return found
+
+
+def flags_of(connection: Connection, slots: Iterable[Slot]) -> dict[int, RowFlags]:
+    """By UID, of those that are stored and not expunged."""
+    found: dict[int, RowFlags] = {}
+    for group in _groups(slots):
+        found.update((uid, RowFlags(tuple(flags), at)) for uid, flags, at in connection.execute(_flags, group))
     return found
 
 

@@ -136,6 +136,33 @@ def set_expunged(connection: Connection, marks: Iterable[tuple[Slot, datetime]])
         connection.execute(statement, values)
 
 
+def set_flags(connection: Connection, changes: Iterable[tuple[Slot, Sequence[str], datetime]]) -> None:
+    """Only what is later than what a row has: events may come twice, and in another order."""
+    statement = (
+        update(messages)
+        .where(
+            messages.c.mailbox_id == bindparam("in_mailbox"),
+            messages.c.uidvalidity == bindparam("in_generation"),
+            messages.c.uid == bindparam("with_uid"),
+            messages.c.flags_at.is_(None) | (messages.c.flags_at < bindparam("since")),
+        )
+        .values(flags=bindparam("now"), flags_at=bindparam("since"))
+    )
+    # In one order, so that two transactions with the same rows wait for each other and not in a circle.
+    values = [
+        {
+            "in_mailbox": slot.mailbox_id,
+            "in_generation": slot.uidvalidity,
+            "with_uid": slot.uid,
+            "now": list(flags),
+            "since": at,
+        }
+        for slot, flags, at in sorted(changes, key=lambda change: (change[0], change[2]))
+    ]
+    if values:
+        connection.execute(statement, values)
+
+
 def set_present(connection: Connection, row_ids: Sequence[int]) -> None:
     """The server has them after all."""
     connection.execute(update(messages).where(messages.c.id.in_(row_ids)).values(expunged_at=None))

@@ -10,7 +10,7 @@ from datetime import datetime
 class MessageFilter:
     """All that is set must hold. `since` is inclusive, `until` exclusive, both of the time of receipt; `query` and
     `sender` are words (mailcore/store/words.py), `sender` in the sender's name and address alone; `expunged` is whether
-    the server no longer has the message."""
+    the server no longer has the message; `seen`, `flagged` and `answered` are its flags."""
 
     account: str | None = None
     mailbox: str | None = None
@@ -20,6 +20,9 @@ class MessageFilter:
     has_attachments: bool | None = None
     query: str = ""
     expunged: bool | None = None
+    seen: bool | None = None
+    flagged: bool | None = None
+    answered: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,20 @@ class MessageSummary:
     expunged_at: datetime | None
     size: int
     flags: tuple[str, ...]
+    flags_at: datetime | None
     has_attachments: bool
+
+    @property
+    def seen(self) -> bool:
+        return "\\Seen" in self.flags
+
+    @property
+    def flagged(self) -> bool:
+        return "\\Flagged" in self.flags
+
+    @property
+    def answered(self) -> bool:
+        return "\\Answered" in self.flags
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, literal, select, tuple_
 
 from mailcore.store import search
 from mailcore.store.page import (
@@ -37,6 +38,7 @@ _summary: Final = (
     messages.c.expunged_at,
     messages.c.size,
     messages.c.flags,
+    messages.c.flags_at,
     messages.c.has_attachments,
 )
 _details: Final = (
@@ -136,8 +138,16 @@ def _shown(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
     if wanted.expunged is not None:
         gone = messages.c.expunged_at
         query = query.where(gone.is_not(None) if wanted.expunged else gone.is_(None))
+    for name, set_ in (("\\Seen", wanted.seen), ("\\Flagged", wanted.flagged), ("\\Answered", wanted.answered)):
+        if set_ is not None:
+            query = query.where(has_flag(name) if set_ else ~has_flag(name))
     # Last, as SQLite looks at conditions in this order: to find a column at the end of a row it reads a long header.
     return query.where(_kept)
+
+
+def has_flag(name: str) -> ColumnElement[bool]:
+    """Whether a message has the system flag `name`. In the JSON text of either database it stands as a string."""
+    return cast(messages.c.flags, Text).contains(json.dumps(name), autoescape=True)
 
 
 def message(connection: Connection, message_id: int) -> MessageDetail | None:

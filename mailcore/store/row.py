@@ -40,12 +40,15 @@ class MailboxColumns(TypedDict, total=False):
     refused: Sequence[Refused]
     objectid: str
     deleted_at: datetime | None
+    flags_modseq: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxState:
     """One mailbox. `first_seen_at` and `first_uidvalidity` tell when and in which generation we first saw it;
     `first_uidnext` is UIDNEXT at the start of the generation `uidvalidity`: UIDs from there on have arrived since.
+
+    `flags_modseq`: the rows of that generation follow every change of flags up to this MODSEQ; None where nobody knows.
 
     `last_sync_status` is `ok`, `running` (something that is listed is still to be fetched), `incomplete` (something is
     refused, or the look was not whole), `failed`, or empty before the first sweep. `refused` has 1,000 entries at
@@ -73,6 +76,7 @@ class MailboxState:
     refused: tuple[Refused, ...] = ()
     objectid: str = ""
     deleted_at: datetime | None = None
+    flags_modseq: int | None = None
 
 
 class VerifyColumns(TypedDict, total=False):
@@ -229,6 +233,14 @@ class StoredMessage:
     expunged_at: datetime | None
     defects: tuple[str, ...]
     attachments: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowFlags:
+    """The flags of a row, and when they became so; None: it was stored with them."""
+
+    flags: tuple[str, ...]
+    flags_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,8 @@ mailboxes: Final = Table(
     # RFC 8474, MAILBOXID, where the server tells one; when the mailbox was found to be no more.
     Column("objectid", Text, nullable=False, server_default=text("''")),
     Column("deleted_at", UtcDateTime),
+    # Up to here the rows follow the changes of flags; null: nobody knows.
+    Column("flags_modseq", BigInteger),
     UniqueConstraint("account", "mailbox", name="mailbox_app_mailboxstate_account_mailbox_uniq"),
     sqlite_autoincrement=True,
 )
@@ -161,6 +163,8 @@ messages: Final = Table(
     Column("pruned_at", UtcDateTime),
     # The identity, as in the events, that had the same bytes first; null unless the message is a copy.
     Column("origin", Text),
+    # When `flags` became others than those that it was stored with.
+    Column("flags_at", UtcDateTime),
     # I1, I4: the identity is the key; this constraint, not the stream's duplicate window, is what makes "once".
     UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailmessage_identity_uniq"),
     sqlite_autoincrement=True,

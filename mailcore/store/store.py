@@ -23,6 +23,7 @@ from mailcore.store.row import (
     MessageRow,
     Move,
     PresentDigest,
+    RowFlags,
     Slot,
     StoredDigest,
     StoredOrigin,
@@ -214,6 +215,22 @@ class Store:
             messages.set_expunged(connection, [(slots[each], at) for each, at, _ in wanted if each in slots])
 
         await self._write("marking expunged messages", mark)
+
+    async def flags_of(self, mailbox_id: int, uidvalidity: int, uids: Iterable[int]) -> dict[int, RowFlags]:
+        """Of those of `uids` that are stored and not expunged."""
+        slots = [Slot(mailbox_id, uidvalidity, uid) for uid in uids]
+        return await self._read("reading flags", lookup.flags_of, slots)
+
+    async def set_flags(self, changes: Iterable[tuple[Identity, Sequence[str], datetime, int]]) -> None:
+        """Set `flags` and `flags_at` of rows that do not have later ones; unknown identities are passed over. The last
+        of each is the row of its mailbox, as in locate()."""
+        wanted = list(changes)
+
+        def change(connection: Connection) -> None:
+            slots = self._slots(connection, {identity: mailbox_id for identity, _, _, mailbox_id in wanted})
+            messages.set_flags(connection, [(slots[each], flags, at) for each, flags, at, _ in wanted if each in slots])
+
+        await self._write("setting flags", change)
 
     async def mark_present(self, row_ids: Sequence[int]) -> None:
         """Clear `expunged_at`: the server has the messages after all."""

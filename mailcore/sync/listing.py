@@ -46,14 +46,16 @@ def contradiction(found: Listing) -> str:
 
 
 def unchanged(before: Snapshot | None, now: Snapshot) -> bool:
-    """Whether the UIDs on the server are provably those of `before`.
+    """Whether the UIDs on the server are provably those of `before`, whatever became of flags.
 
     UIDNEXT grows with each arrival (RFC 9051 §2.3.1.1) and MESSAGES falls with each expunge; without UIDNEXT an
     arrival and an expunge between two looks would cancel out, so then only an equal HIGHESTMODSEQ proves it.
     """
-    if before is None or before != now or now.uidvalidity is None or now.messages is None:
+    if before is None or now.uidvalidity is None or now.messages is None:
         return False
-    return now.uidnext is not None or now.highestmodseq is not None
+    if (before.uidvalidity, before.uidnext, before.messages) != (now.uidvalidity, now.uidnext, now.messages):
+        return False
+    return now.uidnext is not None or (now.highestmodseq is not None and now.highestmodseq == before.highestmodseq)
 
 
 def batches(sizes: Iterable[tuple[int, int]], *, count: int, octets: int) -> Iterator[tuple[list[int], int]]:

@@ -15,6 +15,7 @@ from mailcore.imap.quote import command as chunks_of
 from mailcore.imap.response import Fetch, Response, Tagged
 from mailcore.imap.sequence import UidSet
 from mailcore.imap.session import Event
+from mailcore.sync.flags import Told
 
 MAX_BEGUN: Final = 8 << 20  # bytes of bodies whose date or size is still to come
 
@@ -187,10 +188,13 @@ class FetchCommand(ImapCommand):
 
 
 class UidsCommand(ImapCommand):
-    """UID FETCH n:* (UID): `uids` are those that were given, `whole` is False when a message came without one."""
+    """UID FETCH n:* (UID), or FETCH of sequence numbers: `uids` are those that were given, `whole` is False when a
+    message came without one."""
 
-    def __init__(self, tag: str, first: int, *, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__("UID", tag, (b"FETCH", b"%d:*" % first, b"(UID)"), loop=loop)
+    def __init__(self, tag: str, messages: int | UidSet, *, loop: asyncio.AbstractEventLoop) -> None:
+        by_uid = isinstance(messages, int)
+        words = (b"FETCH", b"%d:*" % messages) if isinstance(messages, int) else (str(messages).encode("ascii"),)
+        super().__init__("UID" if by_uid else "FETCH", tag, (*words, b"(UID)"), loop=loop)
         self.uids = array("L")
         self.whole = True
 
@@ -200,6 +204,24 @@ class UidsCommand(ImapCommand):
         elif fetch.flags is None:
             self.whole = False
         return fetch.flags is None  # a flag update is news as well
+
+
+class FlagsCommand(ImapCommand):
+    """UID FETCH of FLAGS; `told` has what came. It is not whole when something came without a UID or without flags that
+    can be read. A flag update that nobody asked for is as good as an answer."""
+
+    def __init__(
+        self, tag: str, sequence: str, modifier: tuple[bytes, ...], *, loop: asyncio.AbstractEventLoop, told: Told
+    ) -> None:
+        super().__init__("UID", tag, (b"FETCH", sequence.encode("ascii"), b"(FLAGS)", *modifier), loop=loop)
+        self.told = told
+
+    def claim(self, fetch: Fetch) -> bool:
+        if fetch.uid is None or fetch.flags is None:
+            self.told.whole = False
+        else:
+            self.told.add(fetch.uid, fetch.flags, fetch.modseq)
+        return True
 
 
 def _octets(fetch: Fetch) -> int:

@@ -11,6 +11,7 @@ from typing import Final
 
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Retry, Scope
 from mailcore.imap import name as mailbox_name
+from mailcore.imap.fetch import MAX_MODSEQ
 from mailcore.imap.quote import Text, text
 from mailcore.imap.response import (
     Condition,
@@ -26,7 +27,8 @@ from mailcore.imap.response import (
 )
 from mailcore.imap.sequence import MAX_UID, UidSet
 from mailcore.imap.session import State
-from syncer.imap.command import FetchCommand, ImapCommand, UidsCommand
+from mailcore.sync.flags import Told
+from syncer.imap.command import FetchCommand, FlagsCommand, ImapCommand, UidsCommand
 from syncer.imap.link import Link
 from syncer.imap.model import (
     Endpoint,
@@ -56,7 +58,6 @@ __all__ = [
 ]
 
 DONE_DEADLINE: Final = 10.0  # seconds from DONE to the end of IDLE
-MAX_MODSEQ: Final = (1 << 63) - 1  # RFC 7162 §7
 SEQUENCE_CHARS: Final = 7000  # RFC 7162 §4: a command line of at most 8,192 octets
 _FACTS: Final = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
 _OPEN_RANGE: Final = re.compile(r"[1-9][0-9]{0,9}:\*\Z")
@@ -186,6 +187,25 @@ class ImapConnection(Link):
         if not command.whole:
             raise CommandFailed(f"{self.endpoint}: UID FETCH (UID) gave a message without its UID")
         return UidSet(uid for uid in command.uids if uid >= first)
+
+    async def fetch_uids(self, numbers: UidSet) -> UidSet:
+        """The UIDs of messages by their sequence numbers, which mean something between two commands of this connection
+        alone (RFC 9051 §2.3.1.2)."""
+        command = UidsCommand(self._protocol.new_tag(), numbers, loop=self._loop)
+        self._ok("FETCH (UID)", await self._protocol.execute(command))
+        return UidSet(command.uids)
+
+    async def uid_fetch_flags(self, uids: UidSet | None, since: int | None = None) -> Told:
+        """Flags, of these (None: of all) or of those that changed since that MODSEQ (RFC 7162 §3.1.4.1)."""
+        modifier = (b"(CHANGEDSINCE %d)" % since,) if since is not None else ()
+        told = Told()
+        for sequence in ["1:*"] if uids is None else [str(part) for part in uids.lines(SEQUENCE_CHARS)]:
+            command = FlagsCommand(self._protocol.new_tag(), sequence, modifier, loop=self._loop, told=told)
+            tagged = await self._protocol.execute(command)
+            if tagged.code != "EXPUNGEISSUED":
+                self._ok("UID FETCH (FLAGS)", tagged)
+            told.whole &= not any(isinstance(item, Unreadable) for item in command.untagged)
+        return told
 
     def _check_readable(self, what: str, command: ImapCommand, *names: str) -> None:
         """A list that lacks what we could not read would look as if that were gone."""

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import SecretStr
 
 from mailcore.errors import CommandFailed, Retry, Scope
-from mailcore.imap.response import Response
+from mailcore.imap.news import Hint
 from mailcore.imap.sequence import UidSet
 from mailcore.settings import Account
 
@@ -119,7 +119,7 @@ class Push:
     told nothing.
     """
 
-    hints: tuple[Response, ...]
+    hints: tuple[Hint, ...]
     reason: Literal["push", "refresh", "interrupted", "ended"]
     at: datetime | None = None
 

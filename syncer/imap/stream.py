@@ -9,6 +9,7 @@ from typing import Final
 
 from mailcore.errors import CommandFailed
 from mailcore.imap.response import Fetch, Tagged
+from mailcore.sync.flags import named
 from syncer.imap.command import FetchCommand
 from syncer.imap.model import FetchedMessage
 from syncer.imap.protocol import Protocol
@@ -24,10 +25,7 @@ def message(fetch: Fetch, limit: int) -> FetchedMessage:
     announced = section.size if section is not None else 0
     # When as much came as was asked for, only the size tells whether that was all.
     whole = announced < limit or (announced == limit and fetch.size is not None and fetch.size <= limit)
-    # \\Recent speaks of sessions, not of the message (RFC 9051 dropped it).
-    flags = fetch.flags or ()
-    if "\\Recent" in flags:
-        flags = tuple(flag for flag in flags if flag != "\\Recent")
+    flags = named(fetch.flags) if fetch.flags else ()
     return FetchedMessage(fetch.uid, flags, fetch.internaldate, fetch.size, body, body is not None and whole)
 
 

@@ -419,7 +419,12 @@ async def test_metrics_are_those_of_every_process(serve: Callable[..., Any], nat
     }
     assert found["mozzart_stream_messages", "MAIL_DEAD"] == 0
     assert found["mozzart_stream_max_bytes", "MAIL"] == 256 << 20
-    assert {durable for name, durable in found if name == "mozzart_durable_waiting"} == {"store", "backfill", "expunge"}
+    assert {durable for name, durable in found if name == "mozzart_durable_waiting"} == {
+        "store",
+        "backfill",
+        "expunge",
+        "flags",
+    }
 
 
 @pytest.mark.asyncio

@@ -420,7 +420,7 @@ async def test_what_waits_is_what_no_consumer_has_settled(bus: Bus) -> None:
         await bus.publish(message(number))
     pull = await bus.pull("store")
     deliveries = await pull.next(timeout=5)
-    assert await bus.waiting() == {"store": 3, "backfill": 0, "expunge": 0}, "delivered is not settled"
+    assert await bus.waiting() == {"store": 3, "backfill": 0, "expunge": 0, "flags": 0}, "delivered is not settled"
     for delivery in deliveries:
         delivery.ack()
 

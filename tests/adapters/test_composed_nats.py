@@ -152,7 +152,7 @@ async def test_the_api_sees_what_waits_and_what_a_webhook_could_not_deliver(comp
 
     await webhook.respond(REDELIVER, take_it)
 
-    assert await api.waiting() == {"store": 0, "backfill": 0, "expunge": 0}
+    assert await api.waiting() == {"store": 0, "backfill": 0, "expunge": 0, "flags": 0}
     (entry,) = [one async for one in undelivered.entries(api)]
     assert (await undelivered.redeliver(api, entry.seq)).status == "delivered"
     assert await undelivered.count(api) == 0
@@ -227,6 +227,7 @@ async def test_a_subscriber_changes_nothing(composed: Composed, buses: Buses, do
         ("store", "MAIL"),
         ("backfill", "MAIL"),
         ("expunge", "MAIL_EVENTS"),
+        ("flags", "MAIL_EVENTS"),
         ("webhook", "MAIL_EVENTS"),
     ):
         verbs = ("DELETE", "CREATE", "DURABLE.CREATE", "MSG.NEXT", "PAUSE", "UNPIN", "RESET", "LEADER.STEPDOWN")

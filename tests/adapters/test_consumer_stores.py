@@ -29,6 +29,7 @@ from tests.support.consumers import (
     temporary_files,
     until,
 )
+from tests.support.events import NOW, flags
 from tests.support.nats import NatsServer
 from tests.support.stores import KEY, query
 
@@ -284,6 +285,60 @@ async def test_expunged_messages_stay_and_may_come_back(
         # … one that is younger than the mark does: the server has the message.
         await deliver_again(bus, replace(sent, published_at=gone.at + timedelta(hours=1)), mark="back")
         await uids([1])
+
+
+@pytest.mark.asyncio
+async def test_the_latest_flags_win_in_whatever_order_they_come_and_however_often(
+    bus: Bus, ear: Ear, store: Store, media: Media, mailbox_id: int
+) -> None:
+    async def becomes(uid: int, *wanted: str) -> None:
+        async def so() -> bool:
+            return {*(await store.flags_of(mailbox_id, 7, [uid]))[uid].flags} == {*wanted}
+
+        await until(so, f"the flags of {uid} are {wanted}")
+
+    later, last = NOW + timedelta(seconds=1), NOW + timedelta(seconds=2)
+    async with consuming(bus, store, media):
+        for uid in (1, 2, 3):
+            await bus.publish(event(uid))
+        await ear.count(3)
+        await bus.publish(flags(1, "\\Seen", at=later, modseq=5))
+        await becomes(1, "\\Seen")
+        await bus.publish(flags(1, at=last, modseq=6))
+        await becomes(1)
+        await deliver_again(bus, flags(1, "\\Seen", at=later, modseq=5))
+        await bus.publish(flags(2, "\\Flagged", at=last, modseq=8))
+        await bus.publish(flags(2, "\\Answered", at=later, modseq=7))
+        await bus.publish(flags(99, "\\Seen", at=last))  # nobody knows it: no row, and no trouble
+        await bus.publish(flags(3, "\\Seen", at=last))
+        await becomes(3, "\\Seen")
+        await until(partial(_nothing_waits, bus), "all are settled")
+        await becomes(1)
+        await becomes(2, "\\Flagged")
+    rows = await store.flags_of(mailbox_id, 7, range(1, 100))
+    assert {uid: row.flags_at for uid, row in rows.items()} == dict.fromkeys((1, 2, 3), last)
+
+
+async def _nothing_waits(bus: Bus) -> bool:
+    return (await bus.settled("flags"))[1] == 0
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_flags_event_is_told_and_stops_nothing(
+    bus: Bus, ear: Ear, store: Store, media: Media, mailbox_id: int
+) -> None:
+    async with consuming(bus, store, media):
+        await bus.publish(event(1))
+        await ear.count(1)
+        with capture_logs() as logs:
+            await bus._publisher.publish("mail.default.INBOX.flags", {}, b'{"flags": "no"}')
+            await bus.publish(flags(1, "x", at=NOW))
+
+            async def marked() -> bool:
+                return (await store.flags_of(mailbox_id, 7, [1]))[1].flags == ("x",)
+
+            await until(marked, "the next one is applied")
+        assert [one["event"] for one in logs if one["log_level"] == "error"] == ["not-an-event"]
 
 
 @pytest.mark.asyncio

@@ -181,6 +181,7 @@ async def test_times_on_postgresql_carry_their_zone(postgres_url: str) -> None:
     zoned = "timestamp with time zone"
     assert dict(found) == {
         "expunged_at": zoned,
+        "flags_at": zoned,
         "headers": "jsonb",
         "id": "bigint",
         "pruned_at": zoned,

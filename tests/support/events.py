@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from mailcore.events.identity import Identity
 from mailcore.events.message import FoundBy, Kind, MessageEvent
-from mailcore.events.thin import Expunged
+from mailcore.events.thin import Expunged, Flags
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 BODY = b"Subject: x\r\n\r\nhello\r\n"
@@ -26,6 +26,21 @@ def message(uid: int, body: bytes = BODY, mailbox: str = "INBOX") -> MessageEven
         published_at=NOW,
         flags=("\\Seen", "$Forwarded"),
         body=body,
+    )
+
+
+def flags(uid: int, *now: str, at: datetime = NOW, modseq: int | None = None) -> Flags:
+    """The thin event that says that these are its flags; `added` and `removed` are left out."""
+    return Flags(
+        account="default",
+        mailbox="INBOX",
+        at=at,
+        uidvalidity=7,
+        uid=uid,
+        flags=now,
+        added=(),
+        removed=(),
+        modseq=modseq,
     )
 
 

@@ -67,7 +67,8 @@ class Command:
 
 @dataclass
 class Session:
-    """One connection, as the server sees it. `known` are the UIDs behind the client's sequence numbers."""
+    """One connection, as the server sees it. `known` are the UIDs behind the client's sequence numbers, `marked` those
+    of whose flags it is to be told."""
 
     number: int
     socket: socket.socket
@@ -75,6 +76,7 @@ class Session:
     tag: str = ""
     selected: bool = False
     known: list[int] = field(default_factory=list)
+    marked: list[int] = field(default_factory=list)
     octets: int = 0
     _buffer: bytes = b""
 
@@ -177,10 +179,11 @@ class HostileImap:
 
     def facts(self, uid: int, items: str) -> list[bytes]:
         """UID and what else is asked for but the text."""
-        every = {"UID": f"UID {uid}", "FLAGS": "FLAGS ()", "INTERNALDATE": f'INTERNALDATE "{INTERNALDATE}"'}
+        every = {"UID": f"UID {uid}", "FLAGS": f"FLAGS ({' '.join(self.flags.get(uid, ()))})"}
+        every["INTERNALDATE"] = f'INTERNALDATE "{INTERNALDATE}"'
         every["RFC822.SIZE"] = f"RFC822.SIZE {len(self.mails[uid])}"
-        every["MODSEQ"] = f"MODSEQ ({self.modseq})"
-        asked = "UID " + re.sub(r"BODY(?:\.PEEK)?\[.*?\]", "", items)
+        every["MODSEQ"] = f"MODSEQ ({self.modseqs.get(uid, self.modseq)})"
+        asked = "UID " + re.sub(r"BODY(?:\.PEEK)?\[.*?\]", "", items).replace("CHANGEDSINCE", "MODSEQ")
         return [text.encode() for name, text in every.items() if re.search(rf"\b{re.escape(name)}\b", asked)]
 
     def text(self, uid: int) -> bytes | None:
@@ -191,6 +194,10 @@ class HostileImap:
         """Every `BODY[…]<…>` that is asked for."""
         asked = re.findall(r"BODY(?:\.PEEK)?\[([^\]]*)\](?:<(\d+)\.(\d+)>)?", items)
         return [self._section(uid, name, int(at or 0), int(count or MAX_UID), bool(count)) for name, at, count in asked]
+
+    def marked(self, session: Session, number: int, uid: int) -> str:
+        """What a client that idles is told when the flags of a message change (RFC 9051 §7.5.2)."""
+        return f"* {number} FETCH (FLAGS ({' '.join(self.flags[uid])}))"
 
     def idle(self, session: Session) -> None:
         """Whether IDLE is taken: raise Refused, also `Refused("OK …")` behind `session.say("+ idling")`."""
@@ -204,6 +211,8 @@ class HostileImap:
         self.host = host
         self.uidvalidity, self.uidnext, self.modseq = 1_700_000_000, 1, 1
         self.mails: dict[int, bytes] = {}
+        self.flags: dict[int, tuple[str, ...]] = {}
+        self.modseqs: dict[int, int] = {}
         self.log: list[Command] = []
         self.errors: list[BaseException] = []
         self.lock = threading.RLock()
@@ -235,7 +244,18 @@ class HostileImap:
                 self.mails[self.uidnext] = raw
                 made.append(self.uidnext)
                 self.uidnext, self.modseq = self.uidnext + 1, self.modseq + 1
+                self.modseqs[made[-1]] = self.modseq
             return made
+
+    def mark(self, uid: int, *flags: str, quietly: bool = False) -> None:
+        """These are its flags now; whoever has the mailbox selected is told at the next occasion, unless `quietly`."""
+        with self.lock:
+            self.flags[uid], self.modseq = flags, self.modseq + 1
+            self.modseqs[uid] = self.modseq
+            if not quietly:
+                for session in self.open:
+                    session.marked.append(uid)
+                self._tell()
 
     def deliver(self, *mails: bytes) -> list[int]:
         """Messages (without any, one of mail()) that come together: one EXISTS to whoever idles; their UIDs."""
@@ -256,7 +276,9 @@ class HostileImap:
         with self.lock:
             kept = [self.mails[uid] for uid in sorted(self.mails)]
             self.uidvalidity = self.uidvalidity + 1 if uidvalidity is None else uidvalidity
-            self.mails, self.uidnext = {}, 1
+            flags = [self.flags.get(uid, ()) for uid in sorted(self.mails)]
+            self.mails, self.uidnext, self.modseqs = {}, 1, {}
+            self.flags = dict(enumerate(flags, 1))
             self.add(*kept)
 
     def cut(self) -> None:
@@ -352,6 +374,7 @@ class HostileImap:
             "STATUS": self._status,
             "UID SEARCH": self._search,
             "UID FETCH": self._fetch,
+            "FETCH": self._fetch_numbers,
             "IDLE": self._idle,
             "NOOP": self._noop,
             "UNSELECT": self._unselect,
@@ -375,7 +398,7 @@ class HostileImap:
         if not re.match(r'"?INBOX\b', rest):
             return "NO [NONEXISTENT] no such mailbox"
         with self.lock:
-            session.known = sorted(self.mails)
+            session.known, session.marked = sorted(self.mails), []
             lines = self.select(session)
         session.say(*lines)
         session.selected = True
@@ -403,6 +426,8 @@ class HostileImap:
         numbers, _, items = rest.partition(" ")
         self._news(session, expunged=False)  # RFC 9051 §7.5.1: no EXPUNGE while messages are numbered
         uids = self._among(self.uids, numbers)
+        if since := re.search(r"\(CHANGEDSINCE (\d+)\)", items):  # RFC 7162 §3.1.4.1
+            uids = [uid for uid in uids if self.modseqs[uid] > int(since[1])]
         self.fetch(session, uids, items)
         for uid in uids:
             with self.lock:
@@ -410,6 +435,15 @@ class HostileImap:
                 answer = self.give(session, session.known.index(uid) + 1, uid, items) if here else []
             if answer:
                 session.say(*answer)
+        return "OK FETCH completed"
+
+    def _fetch_numbers(self, session: Session, rest: str) -> str:
+        numbers, _, items = rest.partition(" ")
+        with self.lock:
+            places = self._among(list(range(1, len(session.known) + 1)), numbers)
+            uids = [session.known[place - 1] for place in places]
+            answers = [self.give(session, place, uid, items) for place, uid in zip(places, uids, strict=True)]
+        session.say(*(line for answer in answers for line in answer))
         return "OK FETCH completed"
 
     def _noop(self, session: Session, _: str) -> str:
@@ -450,6 +484,10 @@ class HostileImap:
             if fresh:
                 session.known += fresh
                 session.say(f"* {len(session.known)} EXISTS")
+            marked, session.marked = session.marked, []
+            for uid in marked:
+                if uid in session.known:
+                    session.say(self.marked(session, session.known.index(uid) + 1, uid))
 
     def _section(self, uid: int, name: str, start: int, count: int, partial: bool) -> bytes:
         raw, origin = self.text(uid), f"<{start}>" if partial else ""

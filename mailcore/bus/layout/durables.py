@@ -32,5 +32,6 @@ DURABLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         ("store", MAIL, {"filter_subjects": ["mail.*.*.new", "mail.*.*.rebind"]}),
         ("backfill", MAIL, {"filter_subjects": ["mail.*.*.backfill", "mail.*.*.copy"]}),
         ("expunge", MAIL_EVENTS, {"filter_subject": "mail.*.*.expunged"}),
+        ("flags", MAIL_EVENTS, {"filter_subject": "mail.*.*.flags"}),
     )
 }

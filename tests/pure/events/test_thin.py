@@ -11,13 +11,26 @@ from mailcore.errors import EventError
 from mailcore.events.identity import Identity
 from mailcore.events.message import FoundBy, Kind
 from mailcore.events.subject import parse_subject
-from mailcore.events.thin import TYPES, Dead, Expunged, Origin, Rebind, Reset, Stored, Synced, ThinEvent, decode_thin
+from mailcore.events.thin import (
+    TYPES,
+    Dead,
+    Expunged,
+    Flags,
+    Origin,
+    Rebind,
+    Reset,
+    Stored,
+    Synced,
+    ThinEvent,
+    decode_thin,
+)
 from tests.pure.events.strategies import identities, names, numbers, times
 from tests.support.events import NOW
 
 _counts = st.integers(0, 1 << 40)
 _where: dict[str, Any] = {"account": names, "mailbox": names, "at": times}
 _which: dict[str, Any] = {**_where, "uidvalidity": numbers, "uid": numbers}
+_flags = st.lists(names, max_size=3).map(tuple)
 _origins = st.builds(Origin, uidvalidity=numbers, uid=numbers)
 
 thin_events: st.SearchStrategy[ThinEvent] = st.one_of(
@@ -36,6 +49,14 @@ thin_events: st.SearchStrategy[ThinEvent] = st.one_of(
         rebound_from=st.none() | _origins,
     ),
     st.builds(Expunged, **_which),
+    st.builds(
+        Flags,
+        **_which,
+        flags=_flags,
+        added=_flags,
+        removed=_flags,
+        modseq=st.none() | st.integers(1, (1 << 63) - 1),
+    ),
     st.builds(Dead, **_which, error=st.text(), deliveries=_counts),
     st.builds(Rebind, **_which, origin=_origins, sha256=names),
     st.builds(Reset, **_where, old_uidvalidity=numbers, uidvalidity=numbers),

@@ -1,5 +1,5 @@
 """I6: each table has one writer. The syncer writes mailbox states, consumers write messages and attachments; whoever
-else runs beside them reads."""
+else runs beside them reads. `mozzart verify` keeps reports of its own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[3]
 OWNERS: Final = {
     "save_mailbox": "syncer",
+    "rename_mailbox": "syncer",
+    "begin_verify": "cli",
+    "save_verify": "cli",
     "insert_messages": "consumers",
     "rebind": "consumers",
     "mark_expunged": "consumers",
     "mark_present": "consumers",
+    "set_flags": "consumers",
     "prune": "consumers",
 }
 
