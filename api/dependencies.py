@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 _PATIENCE: Final = 3.0
 _LONGEST_PAUSE: Final = 5.0
+_LOOK_EVERY: Final = 2.0
+_GRACE: Final = 10.0
 
 
 class Dependencies:
@@ -29,6 +31,7 @@ class Dependencies:
         self.store = store
         self._bus: Bus | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self.stalled: dict[str, str] = {}  # by process, for longer than a moment
 
     @classmethod
     async def open(cls, settings: Settings) -> Dependencies:
@@ -67,7 +70,20 @@ class Dependencies:
             found["database"] = str(error)
         except TimeoutError:
             found["database"] = f"no answer within {_PATIENCE:.0f} s"
-        return found
+        return found | {name: words for name, words in self.stalled.items() if name not in found}
+
+    async def _watch(self) -> None:
+        """What keeps mail from being stored, when it lasts: a process that is restarted is no fault."""
+        loop = asyncio.get_running_loop()
+        since: dict[str, float] = {}
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            try:
+                found = await metrics.waiting(self.bus)
+            except BusError:
+                continue  # a fault of its own
+            since = {name: since.get(name, loop.time()) for name in found}
+            self.stalled = {name: words for name, words in found.items() if loop.time() - since[name] >= _GRACE}
 
     async def _connect(self) -> None:
         pause = 0.2
@@ -81,6 +97,7 @@ class Dependencies:
             else:
                 await metrics.answer(bus, "api")
                 self._bus = bus
+        await self._watch()
 
 
 DEPENDENCIES: Final = web.AppKey("dependencies", Dependencies)

@@ -10,6 +10,7 @@ import structlog
 
 from consumers.disposition import is_passing
 from mailcore.errors import MozzartError
+from mailcore.waits import WAITS
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -33,7 +34,13 @@ class Retrying:
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of the first attempt that does not fail so. Raises Stopping, and at once every other error."""
-        loop = asyncio.get_running_loop()
+        loop, who = asyncio.get_running_loop(), object()
+        try:
+            return await self._repeat(attempt, who, loop)
+        finally:
+            WAITS.end(who)
+
+    async def _repeat(self, attempt: Callable[[], Awaitable[T]], who: object, loop: asyncio.AbstractEventLoop) -> T:
         pause, began, logged = _FIRST_PAUSE, loop.time(), float("-inf")
         while True:
             try:
@@ -41,6 +48,7 @@ class Retrying:
             except MozzartError as error:
                 if not is_passing(error):
                     raise
+                WAITS.begin(who, str(error))
                 if loop.time() - logged >= _LOG_EVERY:
                     logged = loop.time()
                     log.warning("waiting", reason=str(error), since_s=round(loop.time() - began, 1))

@@ -18,18 +18,24 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from mailcore import waits
 from mailcore.bus import Bus
 from mailcore.bus.layout.streams import MAIL, MAIL_DEAD, MAIL_EVENTS
 
 SUBJECT: Final = "mozzart.metrics"
+_WAITS: Final = b"waits"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def answer(bus: Bus, process: str, registry: CollectorRegistry = REGISTRY) -> None:
     """From now on this process answers for its own metrics; `process` becomes a label ("syncer")."""
 
-    async def respond(_: bytes) -> bytes:
-        return encode(process, f"{socket.gethostname()}:{os.getpid()}", registry)
+    instance = f"{socket.gethostname()}:{os.getpid()}"
+
+    async def respond(question: bytes) -> bytes:
+        if question == _WAITS:
+            return json.dumps({"process": process, "process_instance": instance, **waits.facts()}).encode()
+        return encode(process, instance, registry)
 
     await bus.respond(SUBJECT, respond)
 
@@ -37,6 +43,11 @@ async def answer(bus: Bus, process: str, registry: CollectorRegistry = REGISTRY)
 async def collect(bus: Bus, within: float = 0.3) -> list[bytes]:
     """The answers of all processes that answered `within` seconds, as `merge` takes them. Raises BusError."""
     return await bus.gather(SUBJECT, b"", within)
+
+
+async def waiting(bus: Bus, within: float = 0.3) -> dict[str, str]:
+    """What keeps mail from being stored, as `waits.faults` has it. Raises BusError."""
+    return waits.faults(await bus.gather(SUBJECT, _WAITS, within))
 
 
 async def streams(bus: Bus) -> bytes:

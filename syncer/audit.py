@@ -7,12 +7,13 @@ the acknowledged part of the stream tells what nobody will store any more.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import structlog
 import trio
 
+from mailcore import metrics
 from mailcore.aio import aio
 from mailcore.bus import Bus
 from mailcore.errors import MozzartError
@@ -20,6 +21,7 @@ from syncer.mailbox import MailboxTasks, Shared
 
 log = structlog.get_logger(__name__)
 EVERY = 5.0
+LATE = 60.0  # seconds in flight after which somebody is told, though nobody says what it waits for
 OLD = 10.0  # seconds in flight; a consumer that is alive needs milliseconds
 
 
@@ -27,12 +29,33 @@ async def watch(mailboxes: Callable[[], Iterable[MailboxTasks]], shared: Shared)
     """The task, for ever."""
     while True:
         await trio.sleep(EVERY)
+        await _tell_what_stalls(list(mailboxes()), shared)
         try:
             made_anew = await _stream_made_anew(shared)
             for mailbox in list(mailboxes()):
                 await _audit(mailbox, shared, made_anew)
         except MozzartError as error:  # NATS or the database is away; the next round asks again
             log.debug("in flight not audited", error=str(error))
+
+
+async def _tell_what_stalls(mailboxes: Sequence[MailboxTasks], shared: Shared) -> None:
+    """Why nothing is stored, to the mailboxes that wait for it."""
+    faults: dict[str, str] = {}
+    if any(one.machine.uids.in_flight or one.machine.uids.claimed for one in mailboxes):
+        try:
+            faults = await aio(metrics.waiting, shared.bus)
+        except MozzartError as error:
+            faults = {"NATS": str(error)}
+    why = "; ".join(f"{process} {words}" for process, words in faults.items())
+    for mailbox in mailboxes:
+        machine = mailbox.machine
+        words = why
+        if not why and (late := machine.overdue(time.monotonic() - LATE)):
+            words = f"{len(late)} message(s) in flight for a minute and not stored; the consumer's log has the reason"
+        if words != machine.stalled:
+            machine.stall(words)
+            mailbox.remember()
+            mailbox.changed()
 
 
 async def _stream_made_anew(shared: Shared) -> bool:

@@ -25,6 +25,8 @@ class Alive(Answer):
 class Checks(Answer):
     nats: Literal["ok", "failed"]
     database: Literal["ok", "failed"]
+    syncer: Literal["ok", "failed"]
+    consumer: Literal["ok", "failed"]
 
 
 class Ready(Answer):
@@ -39,7 +41,7 @@ async def healthz(_: web.Request) -> Alive:
 
 
 @routes.get("/readyz")
-@operation("health", "Whether NATS and the database answer", answers={200: Ready, 503: Ready}, public=True)
+@operation("health", "Whether mail can be stored and read", answers={200: Ready, 503: Ready}, public=True)
 async def readyz(request: web.Request) -> web.Response:
     faults = await request.app[DEPENDENCIES].faults()
     checks = Checks.model_validate({name: "failed" if name in faults else "ok" for name in Checks.model_fields})

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from cli.doctor.finding import Finding
+from cli.doctor.finding import Finding, Verdict
 from cli.quantity import counted
 from cli.status.run import count_processes
 from cli.troubles import said
@@ -75,12 +75,16 @@ async def _processes(bus: Bus) -> AsyncIterator[Finding]:
         yield Finding("note", "syncer", str(error), "Start `mozzart up`, or `mozzart syncer`.")
     try:
         consumers = count_processes(await metrics.collect(bus)).get("consumer", 0)
-        if consumers:
+        waiting = await metrics.waiting(bus)
+        if consumers and "consumer" not in waiting:
             yield Finding("ok", "consumer", "answers" if consumers == 1 else f"{consumers} answer")
-        else:
-            yield Finding(
-                "note", "consumer", "none answers: mail is not stored", "Start `mozzart up`, or `mozzart consumer`."
-            )
+        for process, words in waiting.items():
+            if words.startswith("waits"):
+                yield Finding("failed", process, words, "It goes on by itself once that has ended.")
+            elif process == "consumer":
+                unstored = await _unstored(bus)
+                verdict: Verdict = "failed" if unstored else "note"
+                yield Finding(verdict, process, f"{words}{unstored}", "`mozzart status` tells who runs.")
         dead = (await bus.position(MAIL_DEAD)).messages
         if dead:
             yield Finding(
@@ -98,6 +102,16 @@ async def _processes(bus: Bus) -> AsyncIterator[Finding]:
             )
     except BusError as error:
         yield Finding("note", "consumer", str(error))
+
+
+async def _unstored(bus: Bus) -> str:
+    """What waits for a consumer, in words; "" when nothing does, or nobody knows."""
+    try:
+        waiting = await bus.waiting()
+    except BusError:
+        return ""  # there are no streams yet
+    count = waiting["store"] + waiting["backfill"]
+    return f"; {counted(count, 'message')} not stored" if count else ""
 
 
 def _troubles(mailboxes: Iterable[MailboxLive], now: datetime) -> Iterator[Finding]:

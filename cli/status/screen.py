@@ -33,6 +33,8 @@ def screen(settings: Settings, found: Overview) -> RenderableType:
         _line("database", found.faults.get("database"), counted(found.messages, "message") + rate),
         _line("syncer", found.faults.get("syncer"), live if found.live or settings.imap_configured else NOT_CONFIGURED),
     ]
+    if "consumer" in found.faults:
+        lines.append(_line("consumer", found.faults["consumer"], ""))
     if found.processes:
         running = ", ".join(f"{count} × {name}" if count > 1 else name for name, count in found.processes.items())
         lines.append(_line("processes", None, escape(one_line(running))))

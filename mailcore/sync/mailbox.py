@@ -42,6 +42,7 @@ HOLD_LONGEST: Final = 900.0
 PUSH_GRACE: Final = 2.0  # seconds that IDLE may need to announce what a sweep has found
 LATE: Final = 120.0  # seconds after the start of a generation in which what was in flight before may be stored
 PATIENCE: Final = 120.0  # seconds without progress that a run waits
+STALLED: Final = 20.0  # the same, where it is known what keeps mail from being stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Mailbox:
         self.attempts = 0  # sweeps that failed in a row
         self.doubt = ""  # why the last sweep was not whole
         self.held = ""  # why nothing is fetched for a while
+        self.stalled = ""  # why what is in flight is not stored
         self.live_from: int | None = None  # IDLE announces UIDs from here on
         self._octets = octets
         self._opened_at = -inf
@@ -503,6 +505,10 @@ class Mailbox:
 
     # ---- runs and states ----
 
+    def stall(self, words: str) -> None:
+        """What keeps mail from being stored, "" when nothing does that anybody knows of."""
+        self.stalled = words
+
     def fail(self, words: str, now: float) -> None:
         """The run ends with that reason; what is to be fetched stays so."""
         if self.run is not None:
@@ -511,15 +517,22 @@ class Mailbox:
 
     def tick(self, now: float) -> None:
         """Rule 4."""
-        if self.run is not None and now - self.run.moved > PATIENCE:
-            why = self.failure or self.doubt or self.held or "see the log"
-            self.fail(f"no progress for {PATIENCE:.0f} s; it goes on without being waited for: {why}", now)
+        if self.run is not None and now - self.run.moved > self._patience:
+            why = self._stalled() or self.failure or self.doubt or self.held or "see the log"
+            self.fail(f"no progress for {self._patience:.0f} s; it goes on without being waited for: {why}", now)
+
+    @property
+    def _patience(self) -> float:
+        return STALLED if self._stalled() and self.run is not None and self.run.swept else PATIENCE
+
+    def _stalled(self) -> str:
+        return self.stalled if self.uids.in_flight or self.uids.claimed else ""
 
     @property
     def next_tick(self) -> float:
         """When something is due though nothing happens: a sweep, a look at IDLE, the end of a run."""
         late = self._late[1] if self._late is not None else inf
-        return min(self.sweep_at, late, self.run.moved + PATIENCE + 1 if self.run is not None else inf)
+        return min(self.sweep_at, late, self.run.moved + self._patience + 1 if self.run is not None else inf)
 
     def result(self, run: Run, now: float) -> MailboxResult:
         """The run as it stands."""
@@ -544,6 +557,8 @@ class Mailbox:
         waits = bool(self.uids.missing or self.uids.suspects or self.uids.claimed)
         if self.failure:
             return "failed", self.failure
+        if stalled := self._stalled():
+            return "incomplete", stalled
         if trouble := self.doubt or self._errors(UidSet(self.uids.refused)) or (self.held if waits else ""):
             return "incomplete", trouble
         return ("running" if waits or self.listed is None else "ok"), ""

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from consumers import disposition, retrying, storing
 from consumers.draft import Draft
+from mailcore import metrics, waits
 from mailcore.bus import MAIL_EVENTS, Bus, Pipeline, PubAck
 from mailcore.errors import BusError
 from mailcore.events.identity import Identity
@@ -563,3 +564,23 @@ async def test_what_could_not_be_told_is_not_acknowledged_and_is_told_later(
             await bus._jetstream.call(f"STREAM.UPDATE.{MAIL_EVENTS}", config)
             await acknowledged(bus, 1)
     assert (await bus.position(MAIL_EVENTS)).messages == 1
+
+
+@pytest.mark.asyncio
+async def test_what_a_consumer_waits_for_is_told_to_whoever_asks(
+    bus: Bus, store: Store, media: Media, mailbox_id: int, ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "_PASSING", 0.1)
+    assert "none answers" in (await metrics.waiting(bus))["consumer"]
+    await metrics.answer(bus, "consumer")
+    (media.root / "mail_attachments").symlink_to(tmp_path)
+    async with consuming(bus, store, media):
+        await bus.publish(event(1))
+
+        async def told() -> bool:
+            return "is a symbolic link" in (await metrics.waiting(bus)).get("consumer", "")
+
+        await until(told, "the reason is told")
+        (media.root / "mail_attachments").unlink()
+        await ear.count(1)
+    assert "consumer" not in await metrics.waiting(bus)

@@ -113,6 +113,8 @@ class Pipeline(Generic[T]):
                 outcome: PubAck | BusError = _ack(sent) or await self._again(sent)
             except BusError as error:
                 outcome = error
+            else:
+                self._publisher.acked()
             self._take()
             self._ended(sent.tag, outcome)
 

@@ -13,6 +13,7 @@ from mailcore.bus.core.headers import encode_headers
 from mailcore.bus.jetstream.api import JetStream
 from mailcore.bus.jetstream.window import Window
 from mailcore.errors import BusError, Retry, Scope
+from mailcore.waits import WAITS
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class Publisher:
         self._connection = connection
         self._jetstream = jetstream
         self._window = Window(_WINDOW_COUNT, _WINDOW_BYTES)
+        self._refused = False
 
     @property
     def max_inline(self) -> int:
@@ -90,6 +92,12 @@ class Publisher:
                 retry=Retry.NEVER,
             )
 
+    def acked(self) -> None:
+        """A PubAck came: NATS takes what it is given."""
+        if self._refused:
+            self._refused = False
+            WAITS.end(self)
+
     async def attempts(self, message: Message, total: float) -> PubAck:
         """Send it until its PubAck comes, for `total` seconds, outside of any window. Raises BusError as `publish`."""
         connection = self._connection
@@ -118,8 +126,11 @@ class Publisher:
             else:
                 ack = read_ack(got, message.what)
                 if isinstance(ack, PubAck):
+                    self.acked()
                     return ack
                 why = ack
+                self._refused = True
+                WAITS.begin(self, f"NATS takes nothing: {why}")
             await asyncio.sleep(min(pause, max(end - loop.time(), 0)))
             pause = min(pause * 2, 1.0)
         raise BusError(f"{message.what}: no PubAck from NATS at {connection.address} within {total:g} s: {why}")

@@ -11,7 +11,7 @@ from mailcore.events.message import FoundBy
 from mailcore.imap.sequence import UidSet
 from mailcore.sync.generation import Birth, OldPlace
 from mailcore.sync.listing import Listing, Snapshot
-from mailcore.sync.mailbox import BARREN, FULL_EVERY, GAP, PATIENCE, Mailbox
+from mailcore.sync.mailbox import BARREN, FULL_EVERY, GAP, PATIENCE, STALLED, Mailbox
 from mailcore.sync.statuses import Octets, Status
 
 SEEN = datetime(2026, 5, 1, tzinfo=UTC)
@@ -303,3 +303,27 @@ def test_a_run_whose_messages_nobody_stores_ends_though_sweeps_go_on() -> None:
         mailbox.tick(now)
     assert run.result is not None
     assert "no progress" in run.result.error
+
+
+def test_what_is_in_flight_and_cannot_be_stored_is_told_and_ends_a_run_soon() -> None:
+    mailbox = opened()
+    run = mailbox.ask(0.0, "run", by=FoundBy.MANUAL)
+    sweep(mailbox, UidSet([1, 2]), 0.0)
+    assert mailbox.claim(0.0, 500) is not None
+    for uid in (1, 2):
+        mailbox.published(7, uid, uid, 10, 1.0)
+    assert mailbox.state() == ("ok", "")
+    mailbox.stall("consumer waits since 14:05 UTC: the disk is full")
+    assert mailbox.state() == ("incomplete", "consumer waits since 14:05 UTC: the disk is full")
+
+    mailbox.tick(STALLED)
+    assert not run.ended
+    assert mailbox.next_tick <= STALLED + 3
+    mailbox.tick(STALLED + 2)
+    assert run.result is not None
+    assert (run.result.status, run.result.stored) == ("failed", 0)
+    assert "the disk is full" in run.result.error
+
+    mailbox.settled(7, 1, 50.0)
+    mailbox.settled(7, 2, 50.0)
+    assert mailbox.state() == ("ok", ""), "nothing waits for it any more"
