@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 import consumers.metrics
 import syncer.metrics
 import webhooks.metrics
-from mailcore import metrics
+from mailcore import metrics, waits
 from mailcore.store import postgres
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,7 +38,7 @@ TYPES = {"counter", "gauge", "histogram"}
 def families() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Of ours: name without `_total` → type and labels."""
     found = {}
-    for module in (consumers.metrics, syncer.metrics, webhooks.metrics):
+    for module in (consumers.metrics, syncer.metrics, webhooks.metrics, waits):
         for value in vars(module).values():
             for family in value.describe() if hasattr(value, "describe") and hasattr(value, "_labelnames") else ():
                 found[family.name] = (family.type, value._labelnames)
