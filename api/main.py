@@ -35,6 +35,7 @@ from api.routes import (
     states,
     sync,
     undelivered,
+    verify,
 )
 from mailcore import log as log_setup
 from mailcore.errors import SettingsError
@@ -102,6 +103,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
         runs,
         dead_letters,
         undelivered,
+        verify,
         health,
         events,
         login,

@@ -34,6 +34,7 @@ OF: Final[dict[str, tuple[int, ...]]] = {
     "syncer": (OK,),
     "consumer": (OK, UNAVAILABLE),
     "webhook": (OK, UNAVAILABLE),
+    "verifier": (OK,),
     "api": (OK,),
     "sync": (OK, FAILED, PARTIAL, UNAVAILABLE),
     "status": (OK, UNAVAILABLE),

@@ -22,7 +22,7 @@ from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 WITHIN: Final = 8.0  # seconds; Docker is told ten
-OVER_NATS: Final = ("syncer", "consumer", "webhook")
+OVER_NATS: Final = ("syncer", "consumer", "webhook", "verifier")
 OVER_HTTP: Final = ("api", "up", "demo")
 SUBJECT: Final = "mozzart.metrics"
 

@@ -90,6 +90,15 @@ def webhook() -> int:
 
 
 @root.command()
+def verifier() -> int:
+    """Run `verify` every VERIFY_INTERVAL seconds."""
+    from cli.verify.verifier import run
+
+    run(_settings("verifier", nats=True, accounts=True))
+    return exit_code.OK
+
+
+@root.command()
 def api() -> int:
     """Run the HTTP api."""
     from api.main import run

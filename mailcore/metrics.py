@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import REGISTRY, GaugeMetricFamily
@@ -21,6 +21,9 @@ from prometheus_client.registry import Collector
 from mailcore import waits
 from mailcore.bus import Bus
 from mailcore.bus.layout.streams import MAIL, MAIL_DEAD, MAIL_EVENTS
+
+if TYPE_CHECKING:  # who has no database does without its libraries
+    from mailcore.store.row import VerifyReport
 
 SUBJECT: Final = "mozzart.metrics"
 _WAITS: Final = b"waits"
@@ -75,6 +78,41 @@ def stream_families() -> dict[str, GaugeMetricFamily]:
             ("mozzart_durable_waiting", "Messages that a durable has not settled", "durable"),
         )
     }
+
+
+def verification(reports: Iterable[VerifyReport], interval: float) -> bytes:
+    """What the last verifications found, as an answer of a process `verify`; `reports` come the newest first,
+    `interval` is VERIFY_INTERVAL in seconds."""
+    findings, seconds, took, every = verify_families()
+    whole = [one for one in reports if one.whole and one.status != "incomplete"]  # else nobody knows better
+    totals: dict[str, int] = {}
+    for one in whole:  # a category that the newest did not look for is known from an older one
+        totals = {**one.totals, **totals}
+    for category, count in sorted(totals.items()):
+        findings.add_metric((category,), count)
+    last = next((one for one in whole if one.ended_at is not None), None)
+    ended = last.ended_at if last is not None else None
+    seconds.add_metric((), ended.timestamp() if ended is not None else 0)
+    if last is not None and ended is not None:
+        took.add_metric((), (ended - last.started_at).total_seconds())
+    every.add_metric((), interval)
+    registry = CollectorRegistry()
+    registry.register(_Collected([findings, seconds, took, every]))
+    return encode("verify", "database", registry)
+
+
+def verify_families() -> tuple[GaugeMetricFamily, ...]:
+    """Those of `verification`, without samples."""
+    return (
+        GaugeMetricFamily(
+            "mozzart_verify_findings", "What differed in the last verification of all accounts", labels=("category",)
+        ),
+        GaugeMetricFamily(
+            "mozzart_verify_timestamp_seconds", "When the last verification ended that compared everything", labels=()
+        ),
+        GaugeMetricFamily("mozzart_verify_duration_seconds", "How long that one took", labels=()),
+        GaugeMetricFamily("mozzart_verify_interval_seconds", "VERIFY_INTERVAL; 0: none", labels=()),
+    )
 
 
 def encode(process: str, instance: str, registry: CollectorRegistry = REGISTRY) -> bytes:

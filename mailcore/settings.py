@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     file_group_readable: bool = False
     sync_interval: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
 
+    verify_interval: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    verify_deep: bool = False
+
     mail_max_age: Days = 3.0
     mail_max_bytes: StreamBytes = 4 << 30
     events_max_age: Days = 3.0

@@ -21,6 +21,7 @@ CONSUMER: Final = Command(("consumer",), "consumers.main")
 UPGRADE: Final = Command(("db", "upgrade"), "cli.database")
 API: Final = Command(("api",), "api.main")
 WEBHOOK: Final = Command(("webhook",), "webhooks.main")
+VERIFIER: Final = Command(("verifier",), "cli.verify.verifier")
 SYNCER: Final = Command(("syncer",), "syncer.main")
 
 
@@ -40,7 +41,8 @@ class Plan:
         """What its commands import, in the order in which they start."""
         around = [child.what for child in (*self.before, *filter(None, (self.finale,)))]
         webhook = (WEBHOOK,) if self.settings.webhook_url else ()
-        commands = (UPGRADE, API, CONSUMER, *webhook, SYNCER, *around)
+        verifier = (VERIFIER,) if self.settings.verify_interval else ()
+        commands = (UPGRADE, API, CONSUMER, *webhook, SYNCER, *around, *verifier)
         return [command.module for command in commands if isinstance(command, Command)]
 
 

@@ -1,8 +1,8 @@
 """Everything on one machine, as children of one supervisor.
 
 Start: the fork server, database upgrade beside nats-server (unless NATS_URL is set); when the tables are there, api,
-consumer, webhook (if WEBHOOK_URL is set), syncer. Stop, in the order of the mail's way, so that nothing is cut off
-half done: syncer, consumer, api and webhook, nats-server, fork server.
+consumer, webhook (if WEBHOOK_URL is set), syncer, verifier (if VERIFY_INTERVAL is). Stop, in the order of the mail's
+way, so that nothing is cut off half done: syncer and verifier, consumer, api and webhook, nats-server, fork server.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from supervisor.data_lock import DataLock
 from supervisor.fork_server import Command, ForkServer
 from supervisor.forked import Forked
 from supervisor.nats_server import MEMORY_LIMIT, NatsServer, write_private
-from supervisor.plan import API, CONSUMER, SYNCER, UPGRADE, WEBHOOK, Plan
+from supervisor.plan import API, CONSUMER, SYNCER, UPGRADE, VERIFIER, WEBHOOK, Plan
 
 log = structlog.get_logger(__name__)
 
 _FORK_SERVER: Final = "fork-server"
 # Together they stay under 5 s, with time left for our own start of the end.
-_GRACE: Final = (("syncer",), 1.25), (("consumer", "api", "webhook"), 1.25), (("nats-server",), 0.75)
+_GRACE: Final = (("syncer", "verifier"), 1.25), (("consumer", "api", "webhook"), 1.25), (("nats-server",), 0.75)
 
 
 async def supervise(plan: Plan, lock: DataLock, forks: ForkServer | None, first: Forked | None) -> int:
@@ -96,6 +96,8 @@ async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
         await supervisor.start(ours("webhook", WEBHOOK))
     # Also without IMAP settings: it says so in the log, and to whoever asks for a sync.
     await supervisor.start(ours("syncer", SYNCER))
+    if settings.verify_interval:
+        await supervisor.start(ours("verifier", VERIFIER))
     if plan.finale is not None:
         await supervisor.start(plan.finale.with_environment(environment))
 

@@ -1,13 +1,15 @@
-"""The pages below /admin/: what people see of mailboxes, messages, events, dead letters and health."""
+"""The pages below /admin/: what people see of mailboxes, messages, events, dead letters, verifications and health."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from api.admin import dead_letters, health, live, mailboxes, messages
+from api.admin import dead_letters, health, live, mailboxes, messages, verify
 from api.admin.quantity import FILTERS
 from api.admin.templates import environment
 
 environment.filters.update(FILTERS)
 
-routes: Final = tuple(route for module in (mailboxes, messages, live, dead_letters, health) for route in module.routes)
+routes: Final = tuple(
+    route for module in (mailboxes, messages, live, dead_letters, verify, health) for route in module.routes
+)

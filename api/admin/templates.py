@@ -34,6 +34,7 @@ NAVIGATION: Final = (
     ("/admin/messages/", "Messages"),
     ("/admin/live/", "Live"),
     ("/admin/dead-letters/", "Dead letters"),
+    ("/admin/verify/", "Verify"),
     ("/admin/health/", "Health"),
     ("/api/docs/", "API"),
 )

@@ -11,7 +11,7 @@ from api.dependencies import DEPENDENCIES
 from api.schema.operation import Content, as_json, operation
 from api.schema.values import Answer
 from mailcore import metrics
-from mailcore.errors import BusError
+from mailcore.errors import BusError, StoreError
 
 routes = web.RouteTableDef()
 # Prometheus waits ten seconds for all of it.
@@ -66,6 +66,12 @@ async def every_metric(request: web.Request) -> web.Response:
             answers.append(await metrics.streams(request.app[DEPENDENCIES].bus))
     except (BusError, TimeoutError):
         pass  # an exposition without them; mozzart_stream_messages is absent, which is what an alert asks for
+    try:
+        async with asyncio.timeout(_STREAMS_WITHIN):
+            reports = await request.app[DEPENDENCIES].store.verify_reports()
+            answers.append(metrics.verification(reports, request.app[DEPENDENCIES].settings.verify_interval))
+    except (StoreError, TimeoutError):
+        pass  # the same of the database
     if not any(metrics.process_of(answer) == "api" for answer in answers):
         answers.append(metrics.encode("api", "alone"))
     return web.Response(body=metrics.merge(answers), headers={"Content-Type": metrics.CONTENT_TYPE})

@@ -24,6 +24,7 @@ _TAGS: Final = {
     "messages": "What is stored.",
     "events": "What happens.",
     "dead letters": "What could not be stored, or not be delivered to the webhook.",
+    "verification": "Whether server and database are the same.",
     "health": "How the processes are.",
     "description": "This description.",
 }

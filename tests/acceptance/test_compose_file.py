@@ -20,9 +20,9 @@ from tests.support.programs import need_program
 ROOT = Path(__file__).parents[2]
 MAIN = ("docker-compose.yml",)
 DEMO = (*MAIN, "docker-compose.demo.yml")
-STAY = ("nats", "syncer", "consumer", "api", "webhook", "postgres")
+STAY = ("nats", "syncer", "consumer", "api", "webhook", "verifier", "postgres")
 ONCE = ("secrets", "migrate", "tools")
-OURS = ("secrets", "migrate", "syncer", "consumer", "api", "webhook", "tools")
+OURS = ("secrets", "migrate", "syncer", "consumer", "api", "webhook", "verifier", "tools")
 
 # Every secret of .env, each with a value that is found wherever it goes.
 ENV = "".join(f"{name.upper()}=secret-{name}\n" for name in SECRETS)
@@ -58,7 +58,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in DEMO:
         shutil.copy(ROOT / name, home)
     shutil.copytree(ROOT / "docker", home / "docker")
-    (home / ".env").write_text(ENV + "COMPOSE_PROFILES=postgres,webhook,tools\n")
+    (home / ".env").write_text(ENV + "COMPOSE_PROFILES=postgres,webhook,verify,tools\n")
     return home
 
 
@@ -123,6 +123,7 @@ def test_without_a_profile_it_is_sqlite_and_no_webhook(services: dict[str, Any])
     assert {name: found for name, service in services.items() if (found := service.get("profiles"))} == {
         "postgres": ["postgres"],
         "webhook": ["webhook"],
+        "verifier": ["verify"],
         "tools": ["tools"],
     }
     assert "COMPOSE_PROFILES" in environment(services["secrets"])
@@ -190,7 +191,7 @@ def test_each_waits_for_what_it_needs(services: dict[str, Any]) -> None:
     assert conditions(services["migrate"]) == {"secrets": done}
     assert conditions(services["webhook"]) == {"nats": healthy}
     assert conditions(services["tools"]) == {}, "they are for what runs already"
-    for name in ("syncer", "consumer", "api"):
+    for name in ("syncer", "consumer", "api", "verifier"):
         assert conditions(services[name]) == {"nats": healthy, "migrate": done}
 
 
@@ -201,7 +202,7 @@ def test_what_stays_is_started_again_checked_and_given_time_to_end(services: dic
         assert service["healthcheck"]["test"][0] == "CMD", name
         assert 0 < seconds(service["healthcheck"]["timeout"]) <= seconds(service["healthcheck"]["interval"]), name
         assert seconds(service["stop_grace_period"]) >= 15, name
-    for name in ("syncer", "consumer", "api", "webhook"):
+    for name in ("syncer", "consumer", "api", "webhook", "verifier"):
         assert services[name]["healthcheck"]["test"] == ["CMD", "mozzart-healthcheck", name]
         assert services[name]["command"] == [name]
     for name in ONCE:
@@ -225,14 +226,14 @@ def test_no_secret_stands_in_the_environment_of_a_service_that_stays(services: d
 
 
 def test_each_role_has_a_volume_of_secrets_of_its_own_that_it_cannot_write(services: dict[str, Any]) -> None:
-    owner = {"migrate": "consumer"}
+    owner = {"migrate": "consumer", "verifier": "tools"}
     for name in set(services) - {"secrets"}:
         assert volumes(services[name])["/run/secrets"] == (f"secrets-{owner.get(name, name)}", False), name
         assert not any(source == "keys" for source, _ in volumes(services[name]).values()), name
     handed = {target: source for target, (source, _) in volumes(services["secrets"]).items() if "/secrets/" in target}
     assert handed == {
         "/secrets/keys": "keys",
-        **{f"/secrets/{name}": f"secrets-{name}" for name in ("nats", "tools", *STAY) if name != "nats"},
+        **{f"/secrets/{name}": f"secrets-{name}" for name in ("tools", *STAY) if name not in ("nats", "verifier")},
         "/secrets/nats": "secrets-nats",
     }
 
@@ -249,8 +250,13 @@ def test_what_is_written_is_on_volumes(read: Any, services: dict[str, Any]) -> N
     assert read()["volumes"].keys() == named
 
 
-def test_only_the_syncer_and_the_tools_see_the_files_of_the_accounts(services: dict[str, Any]) -> None:
-    assert {name for name in services if "/etc/mozzart" in volumes(services[name])} == {"secrets", "syncer", "tools"}
+def test_only_who_logs_in_sees_the_files_of_the_accounts(services: dict[str, Any]) -> None:
+    assert {name for name in services if "/etc/mozzart" in volumes(services[name])} == {
+        "secrets",
+        "syncer",
+        "verifier",
+        "tools",
+    }
 
 
 def test_jetstream_syncs_before_it_acknowledges() -> None:

@@ -42,7 +42,11 @@ def families() -> dict[str, tuple[str, tuple[str, ...]]]:
         for value in vars(module).values():
             for family in value.describe() if hasattr(value, "describe") and hasattr(value, "_labelnames") else ():
                 found[family.name] = (family.type, value._labelnames)
-    gauges = [*syncer.metrics.Mailboxes(list).describe(), *metrics.stream_families().values()]
+    gauges = [
+        *syncer.metrics.Mailboxes(list).describe(),
+        *metrics.stream_families().values(),
+        *metrics.verify_families(),
+    ]
     return found | {family.name: (family.type, family._labelnames) for family in gauges}
 
 

@@ -43,4 +43,4 @@ def test_a_unit_starts_a_command_of_ours_and_may_write_its_state_alone(unit: Pat
 
 def test_there_is_a_unit_for_each_process() -> None:
     started = {read(unit)["Service"]["ExecStart"].split(maxsplit=1)[1] for unit in UNITS}
-    assert started == {"up", "db upgrade", "syncer", "consumer", "api", "webhook"}
+    assert started == {"up", "db upgrade", "syncer", "consumer", "api", "webhook", "verifier"}
