@@ -34,7 +34,8 @@ _COLOURS: Final = {
 }
 # What stands in the line's own columns already, or is of no use to the eye.
 _LEFT_OUT: Final = frozenset(
-    ("account", "mailbox", "at", "uidvalidity", "uid", "sha256", "pushed_at", "published_at", "run_id")
+    "account mailbox at uidvalidity uid sha256 pushed_at published_at run_id from_name to_emails cc_emails sent_at "
+    "message_id has_text has_html files files_truncated".split()
 )
 
 

@@ -9,9 +9,10 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from consumers.plaintext import words_of
+from mailcore.events.fields import LISTED
 from mailcore.events.identity import Identity
 from mailcore.events.message import MessageEvent
-from mailcore.events.thin import Rebind, Stored
+from mailcore.events.thin import Rebind, Stored, StoredFile
 from mailcore.mime.model import ParsedAttachment, ParsedMessage
 from mailcore.mime.parse import parse
 from mailcore.mime.path import attachment_path
@@ -106,11 +107,35 @@ def stored_event(event: MessageEvent | Rebind, row: StoredMessage) -> Stored:
         row_id=row.id,
         sha256=row.sha256,
         size=row.size,
-        attachments=row.attachments,
+        attachments=len(row.attachments),
         defects=row.defects,
         kind=None if isinstance(event, Rebind) else event.kind,
         found_by=None if isinstance(event, Rebind) else event.found_by,
         pushed_at=None if isinstance(event, Rebind) else event.pushed_at,
         published_at=None if isinstance(event, Rebind) else event.published_at,
         rebound_from=event.origin if isinstance(event, Rebind) else None,
+        subject=row.subject,
+        from_name=row.from_name,
+        from_email=row.from_email,
+        to_emails=row.to_emails,
+        cc_emails=row.cc_emails,
+        sent_at=row.sent_at,
+        message_id=row.message_id,
+        has_text=row.has_text,
+        has_html=row.has_html,
+        origin=row.origin,
+        files=tuple(_file(part) for part in row.attachments[:LISTED]),
+        files_truncated=len(row.attachments) > LISTED,
+    )
+
+
+def _file(part: AttachmentRow) -> StoredFile:
+    return StoredFile(
+        part_id=part.part_id,
+        filename=part.filename,
+        content_type=part.content_type,
+        size=part.size,
+        sha256=part.sha256,
+        file=part.file,
+        inline=part.inline,
     )

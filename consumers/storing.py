@@ -158,8 +158,7 @@ class Storing:
         ids = await self._store.insert_messages(rows)
         committed = datetime.now(UTC)
         for job, row, row_id in zip(jobs, rows, ids, strict=True):
-            parts = len(row.attachments)
-            job.stored = StoredMessage(row_id, row.size, row.sha256, committed, None, row.defects, parts)
+            job.stored = row.stored(row_id, committed)
 
     async def _tell(self, jobs: Sequence[Job]) -> None:
         try:
@@ -191,7 +190,7 @@ def _report(event: MessageEvent, row: StoredMessage) -> None:
         "stored",
         identity=str(event.identity),
         size=event.size,
-        attachments=row.attachments,
+        attachments=len(row.attachments),
         push_to_stored_ms=round(seconds * 1000, 1),
     )
 

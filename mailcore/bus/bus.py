@@ -120,7 +120,7 @@ class Bus:
         is at or below the ack floor was settled within the last two minutes: this publish brings it to nobody.
         """
         payload = event.body if isinstance(event, MessageEvent) else event.payload()
-        return await self._publisher.publish(event.subject, event.headers(), payload, total=deadline)
+        return await self._publisher.publish(event.nats_subject, event.headers(), payload, total=deadline)
 
     def pipeline(self, ended: Callable[[T, PubAck | BusError], None]) -> Pipeline[T]:
         """For many events at once: `async with bus.pipeline(ended) as pipeline: await pipeline.send(tag, event)`.

@@ -78,7 +78,7 @@ class MessageEvent:
     origin: Identity | None = None
 
     @property
-    def subject(self) -> str:
+    def nats_subject(self) -> str:
         return subject(self.identity.key, self.kind.value)
 
     def headers(self) -> dict[str, str]:

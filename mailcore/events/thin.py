@@ -5,15 +5,15 @@ Their JSON Schemas in docs/schemas/ are made from these classes and a test holds
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from mailcore.errors import EventError
-from mailcore.events.fields import Count, ErrorText, Modseq, Number
+from mailcore.events import subject as subjects
+from mailcore.events.fields import LISTED, Address, Addresses, Count, ErrorText, Modseq, Name, Number, Text, first
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.events.message import MAILBOX_ID, SPEC_VERSION, FoundBy, Kind, ce_type, stamp
-from mailcore.events.subject import subject
 
 
 class ThinEvent(BaseModel):
@@ -36,8 +36,8 @@ class ThinEvent(BaseModel):
         raise NotImplementedError
 
     @property
-    def subject(self) -> str:
-        return subject(self.key, self.type)
+    def nats_subject(self) -> str:
+        return subjects.subject(self.key, self.type)
 
     def headers(self) -> dict[str, str]:
         return {
@@ -81,9 +81,23 @@ class Origin(BaseModel):
     uid: Number
 
 
+class StoredFile(BaseModel):
+    """An attachment. `filename` is as the sender wrote it, `file` its path below MEDIA_ROOT."""
+
+    model_config = ConfigDict(frozen=True)
+    part_id: Name
+    filename: Name
+    content_type: Name
+    size: Count
+    sha256: str
+    file: str
+    inline: bool
+
+
 class Stored(_MessageFact):
     """The row is committed and its files are on disk. `at` is that moment. `rebound_from` is set when no new mail
-    arrived: an old row was bound to the identity that a UIDVALIDITY change gave it."""
+    arrived: an old row was bound to the identity that a UIDVALIDITY change gave it. `origin` is the identity that had
+    the bytes of a copy first. Of addresses and files the first 100 are named, long texts are cut."""
 
     type: ClassVar[str] = "stored"
     row_id: int
@@ -96,6 +110,18 @@ class Stored(_MessageFact):
     pushed_at: AwareDatetime | None = None
     published_at: AwareDatetime | None = None
     rebound_from: Origin | None = None
+    subject: Text = ""
+    from_name: Text = ""
+    from_email: Address = ""
+    to_emails: Addresses = ()
+    cc_emails: Addresses = ()
+    sent_at: AwareDatetime | None = None
+    message_id: Text = ""
+    has_text: bool = False
+    has_html: bool = False
+    origin: str | None = None
+    files: Annotated[tuple[StoredFile, ...], first(LISTED)] = ()
+    files_truncated: bool = False
 
 
 class Flags(_MessageFact):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Executable, Table, bindparam, func, select, union_all
+from sqlalchemy import Column, ColumnElement, Connection, Executable, Table, bindparam, select, union_all
 
-from mailcore.store.row import RowFlags, Slot, StoredMessage
+from mailcore.store.row import AttachmentRow, RowFlags, Slot, StoredMessage
 from mailcore.store.schema import attachments, formers, messages
 
 # Both databases take some 32,000 parameters in a statement.
@@ -39,7 +40,21 @@ _facts: Final = (
     messages.c.stored_at,
     messages.c.expunged_at,
     messages.c.defects,
-    select(func.count()).where(attachments.c.message_id == messages.c.id).scalar_subquery(),
+    messages.c.subject,
+    messages.c.from_name,
+    messages.c.from_email,
+    messages.c.to_emails,
+    messages.c.cc_emails,
+    messages.c.sent_at,
+    messages.c.message_id,
+    messages.c.body_text != "",
+    messages.c.body_html != "",
+    messages.c.origin,
+)
+_parts: Final = (
+    select(attachments.c.message_id, *(attachments.c[field.name] for field in fields(AttachmentRow)))
+    .where(attachments.c.message_id.in_(bindparam("messages", expanding=True)))
+    .order_by(attachments.c.message_id, attachments.c.id)
 )
 _at_former: Final = formers.join(messages, formers.c.message_id == messages.c.id)
 # Made once: SQLAlchemy takes longer to build a statement than SQLite to run it.
@@ -73,7 +88,20 @@ def known(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, StoredMes
     """Those that have a row, under this identity or, if it is a former one, under their present one."""
     found: dict[Slot, StoredMessage] = {}
     for group in _groups(slots):
-        found.update((Slot(*row[-3:]), _stored(row)) for row in connection.execute(_known, group))
+        rows = connection.execute(_known, group).all()
+        parts = _attachments(connection, {row[0] for row in rows})
+        found.update((Slot(*row[-3:]), _stored(row, parts[row[0]])) for row in rows)
+    return found
+
+
+def _attachments(connection: Connection, message_ids: Iterable[int]) -> defaultdict[int, list[AttachmentRow]]:
+    """By the row of their message, in their order."""
+    found: defaultdict[int, list[AttachmentRow]] = defaultdict(list)
+    wanted = sorted(message_ids)
+    for start in range(0, len(wanted), _UIDS_A_STATEMENT):
+        chosen = {"messages": wanted[start : start + _UIDS_A_STATEMENT]}
+        for row in connection.execute(_parts, chosen):
+            found[row[0]].append(AttachmentRow(*row[1:]))
     return found
 
 
@@ -105,7 +133,7 @@ def _groups(slots: Iterable[Slot]) -> Iterator[dict[str, object]]:
             yield {"mailbox": mailbox_id, "generation": uidvalidity, "uids": part}
 
 
-def _stored(row: Sequence[Any]) -> StoredMessage:
+def _stored(row: Sequence[Any], parts: Sequence[AttachmentRow]) -> StoredMessage:
     return StoredMessage(
         id=row[0],
         size=row[1],
@@ -113,5 +141,15 @@ def _stored(row: Sequence[Any]) -> StoredMessage:
         stored_at=row[3],
         expunged_at=row[4],
         defects=tuple(row[5]),
-        attachments=row[6],
+        subject=row[6],
+        from_name=row[7],
+        from_email=row[8],
+        to_emails=tuple(row[9]),
+        cc_emails=tuple(row[10]),
+        sent_at=row[11],
+        message_id=row[12],
+        has_text=row[13],
+        has_html=row[14],
+        origin=row[15],
+        attachments=tuple(parts),
     )

@@ -212,6 +212,28 @@ class MessageRow:
     def slot(self) -> Slot:
         return Slot(self.mailbox_id, self.uidvalidity, self.uid)
 
+    def stored(self, row_id: int, at: datetime) -> StoredMessage:
+        """As it is once it is committed."""
+        return StoredMessage(
+            id=row_id,
+            size=self.size,
+            sha256=self.sha256,
+            stored_at=at,
+            expunged_at=None,
+            defects=self.defects,
+            subject=self.subject,
+            from_name=self.from_name,
+            from_email=self.from_email,
+            to_emails=self.to_emails,
+            cc_emails=self.cc_emails,
+            sent_at=self.sent_at,
+            message_id=self.message_id,
+            has_text=bool(self.body_text),
+            has_html=bool(self.body_html),
+            origin=self.origin,
+            attachments=self.attachments,
+        )
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Slot:
@@ -224,7 +246,8 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """What a `stored` event tells of a row that is committed. `attachments` is their number."""
+    """What a `stored` event tells of a row that is committed. `has_text` and `has_html` are whether it has such a
+    body; `origin` is the identity, in text, that had the bytes of a copy first."""
 
     id: int
     size: int
@@ -232,7 +255,17 @@ class StoredMessage:
     stored_at: datetime
     expunged_at: datetime | None
     defects: tuple[str, ...]
-    attachments: int
+    subject: str
+    from_name: str
+    from_email: str
+    to_emails: tuple[str, ...]
+    cc_emails: tuple[str, ...]
+    sent_at: datetime | None
+    message_id: str
+    has_text: bool
+    has_html: bool
+    origin: str | None
+    attachments: tuple[AttachmentRow, ...]
 
 
 @dataclass(frozen=True, slots=True)

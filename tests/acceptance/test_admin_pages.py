@@ -330,7 +330,7 @@ def bury(mozzart: Mozzart) -> None:
         await bus.dedicated.stream(undelivered.CONFIG)
         event = expunged(9)
         headers = undelivered_headers(event.headers(), "HTTP <b>500</b>", 104)
-        await bus.dedicated.publish(undelivered_subject(event.subject), headers, event.payload())
+        await bus.dedicated.publish(undelivered_subject(event.nats_subject), headers, event.payload())
         await bus.close()
 
     with ThreadPoolExecutor(1) as threads:  # Playwright's own loop runs in this thread

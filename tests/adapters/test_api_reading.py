@@ -340,7 +340,7 @@ async def test_what_a_webhook_did_not_take_is_listed_read_and_redriven(api: Api,
     for uid in (1, 2, 3):
         event = expunged(uid)
         headers = undelivered_headers(event.headers(), f"HTTP 50{uid}", 9)
-        await bus.dedicated.publish(undelivered_subject(event.subject), headers, event.payload())
+        await bus.dedicated.publish(undelivered_subject(event.nats_subject), headers, event.payload())
     first = await api.get(f"{where}?limit=2")
     assert ([each["seq"] for each in first["dead_letters"]], first["next"], first["total"]) == ([1, 2], 2, 3)
     (last,) = (await api.get(f"{where}?after=2"))["dead_letters"]

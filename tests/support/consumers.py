@@ -78,7 +78,7 @@ async def deliver_again(bus: Bus, sent: MessageEvent | ThinEvent, *, mark: str =
     """The same event once more, as a stream brings it whose duplicate window has passed."""
     payload = sent.body if isinstance(sent, MessageEvent) else sent.payload()
     headers = {**sent.headers(), "Nats-Msg-Id": f"{sent.headers()['Nats-Msg-Id']} {mark}"}
-    await bus._publisher.publish(sent.subject, headers, payload)
+    await bus._publisher.publish(sent.nats_subject, headers, payload)
 
 
 @dataclass

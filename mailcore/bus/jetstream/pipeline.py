@@ -52,7 +52,7 @@ class Pipeline(Generic[T]):
     async def send(self, tag: T, event: MessageEvent | ThinEvent) -> None:
         """Send it; wait only for room. Raises BusError, retry NEVER, for what NATS cannot take."""
         payload = event.body if isinstance(event, MessageEvent) else event.payload()
-        message = self._publisher.prepare(event.subject, event.headers(), payload)
+        message = self._publisher.prepare(event.nats_subject, event.headers(), payload)
         self._tell_early()
         while self._under_way and (len(self._under_way) >= _MAX_COUNT or self._size + message.size > _MAX_BYTES):
             await self._end(max(len(self._under_way) // 2, 1))

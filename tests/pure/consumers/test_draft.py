@@ -8,14 +8,17 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.draft import draft, message_row, stored_event
+from mailcore.bus.jetstream.publish import HEADER_ROOM
 from mailcore.events.identity import MAX_UID, Identity
 from mailcore.events.message import FoundBy, Kind, MessageEvent
-from mailcore.events.thin import Origin, Rebind
-from mailcore.store import Slot, StoredMessage
+from mailcore.events.thin import Origin, Rebind, Stored, StoredFile
+from mailcore.mime.path import attachment_path
+from mailcore.store import AttachmentRow, Slot, StoredMessage
 
 identities = st.builds(
     Identity, st.text(max_size=5), st.text(max_size=9), st.integers(1, MAX_UID), st.integers(1, MAX_UID)
@@ -99,8 +102,8 @@ def test_what_fetching_showed_stands_before_what_parsing_shows() -> None:
 def test_a_redelivery_tells_the_same_under_the_same_id(
     identity: Identity, moment: datetime, old_uid: int | None
 ) -> None:
-    row = StoredMessage(5, 7, "a" * 64, moment, None, ("bad-base64",), 2)
     event: MessageEvent | Rebind = event_of(identity, moment, b"")
+    row = stored(identity, moment, b"Subject: x\r\n\r\ny")
     if old_uid is not None:
         event = Rebind(
             account=identity.account,
@@ -115,3 +118,56 @@ def test_a_redelivery_tells_the_same_under_the_same_id(
     assert told == stored_event(event, row)
     assert told.id == f"{identity}/stored"
     assert (told.rebound_from is None) == (old_uid is None) == (told.kind is not None)
+
+
+def stored(identity: Identity, moment: datetime, raw: bytes) -> StoredMessage:
+    return message_row(event_of(identity, moment, raw), draft(identity, moment, raw), Slot(1, 7, 1), moment).stored(
+        5, moment
+    )
+
+
+def test_what_is_told_of_a_message_is_what_its_row_and_its_files_are() -> None:
+    identity, moment = Identity("a", "INBOX", 7, 2), datetime(2024, 1, 1, tzinfo=UTC)
+    raw = (
+        b"From: Anna <anna@example.org>\r\nTo: b@example.org, c@example.org\r\nCc: d@example.org\r\nSubject: Bill\r\n"
+        b"Date: Tue, 3 Feb 2026 10:00:00 +0100\r\nMessage-ID: <1@example.org>\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n--x\r\nContent-Type: text/html\r\n\r\n<p>hello\r\n--x\r\n'
+        b'Content-Type: application/pdf; name="bill.pdf"\r\nContent-Disposition: attachment\r\n\r\npdf\r\n--x--\r\n'
+    )
+    event = replace(event_of(identity, moment, raw), kind=Kind.COPY, origin=Identity("a", "Archive", 7, 1))
+    drafted = draft(identity, moment, raw)
+    row = message_row(event, drafted, Slot(1, 7, 2), moment).stored(5, moment)
+    told = stored_event(event, row)
+    (part,) = drafted.attachments
+    assert (told.subject, told.from_name, told.from_email) == ("Bill", "Anna", "anna@example.org")
+    assert (told.to_emails, told.cc_emails) == (("b@example.org", "c@example.org"), ("d@example.org",))
+    assert (told.sent_at, told.message_id) == (datetime(2026, 2, 3, 9, tzinfo=UTC), row.message_id)
+    assert (told.has_text, told.has_html, told.origin) == (False, True, "a/Archive/7/1")
+    assert not told.files_truncated
+    (file,) = told.files
+    assert {name: getattr(part, name) for name in StoredFile.model_fields} == file.model_dump()
+    assert (file.filename, file.content_type, file.size) == ("bill.pdf", "application/pdf", 3)
+
+
+@pytest.mark.parametrize("character", ["\x01", "\U0001f4b6", "a"])
+def test_whatever_the_mail_the_event_fits_into_a_nats_message(character: str) -> None:
+    """1 MiB is the max_payload of a nats-server that nobody has configured."""
+    long = character * 1_000_000
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
+    identity = Identity("a", "INBOX", 7, 2)
+    path = str(attachment_path(identity, moment, long, long))
+    part = AttachmentRow(long, long, long, 1, "a" * 64, long, False, path)
+    row = replace(
+        stored(identity, moment, b""),
+        subject=long,
+        from_name=long,
+        from_email=long,
+        to_emails=(long,) * 1_000,
+        cc_emails=(long,) * 1_000,
+        message_id=long,
+        attachments=(part,) * 1_000,
+    )
+    told = stored_event(event_of(identity, moment, b""), row)
+    assert (told.attachments, len(told.files), told.files_truncated) == (1_000, 100, True)
+    assert len(told.payload()) < (1 << 20) - HEADER_ROOM
+    assert Stored.model_validate_json(told.payload()) == told

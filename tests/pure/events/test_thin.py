@@ -20,6 +20,7 @@ from mailcore.events.thin import (
     Rebind,
     Reset,
     Stored,
+    StoredFile,
     Synced,
     ThinEvent,
     decode_thin,
@@ -32,6 +33,10 @@ _where: dict[str, Any] = {"account": names, "mailbox": names, "at": times}
 _which: dict[str, Any] = {**_where, "uidvalidity": numbers, "uid": numbers}
 _flags = st.lists(names, max_size=3).map(tuple)
 _origins = st.builds(Origin, uidvalidity=numbers, uid=numbers)
+_files = st.builds(
+    StoredFile, part_id=names, filename=names, content_type=names, size=_counts, sha256=names, file=names,
+    inline=st.booleans(),
+)  # fmt: skip
 
 thin_events: st.SearchStrategy[ThinEvent] = st.one_of(
     st.builds(
@@ -47,6 +52,11 @@ thin_events: st.SearchStrategy[ThinEvent] = st.one_of(
         pushed_at=st.none() | times,
         published_at=st.none() | times,
         rebound_from=st.none() | _origins,
+        subject=st.text(),
+        to_emails=st.lists(names, max_size=3).map(tuple),
+        sent_at=st.none() | times,
+        has_html=st.booleans(),
+        files=st.lists(_files, max_size=3).map(tuple),
     ),
     st.builds(Expunged, **_which),
     st.builds(
@@ -74,7 +84,7 @@ thin_events: st.SearchStrategy[ThinEvent] = st.one_of(
 
 @given(thin_events)
 def test_a_thin_event_comes_back(event: ThinEvent) -> None:
-    key, kind = parse_subject(event.subject)
+    key, kind = parse_subject(event.nats_subject)
     assert key == event.key
     assert decode_thin(kind, event.payload()) == event
 
