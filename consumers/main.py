@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 import uvloop
 
+from consumers.linking import Linking
 from consumers.marking import Marking
 from consumers.metrics import watch_space
 from consumers.pruning import Pruning
@@ -49,8 +50,9 @@ async def consume(
     `stop` is set; then end what is under way, for three seconds at most, and give back the rest. Several processes may
     do this at once. `messages` and `octets` bound a batch."""
     retrying = Retrying(stop)
-    storing = Storing(bus, store, media, retrying)
-    backfilling = Storing(bus, store, media, retrying)  # lanes of its own: new mail does not queue behind old
+    linking = Linking(store)
+    storing = Storing(bus, store, media, retrying, linking)
+    backfilling = Storing(bus, store, media, retrying, linking)  # lanes of its own: new mail does not queue behind old
     expunging = Marking(Expunged, partial(_mark_expunged, store), retrying)
     flagging = Marking(Flags, partial(_set_flags, store), retrying)
     takes = {"store": storing.take, "backfill": backfilling.take, "expunge": expunging.take, "flags": flagging.take}

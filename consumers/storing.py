@@ -20,6 +20,7 @@ import structlog
 from consumers.disposition import is_hopeless, is_suspect
 from consumers.draft import Draft, draft, message_row
 from consumers.job import Job, decode
+from consumers.linking import Linking
 from consumers.metrics import PUSH_TO_STORED, STORED, STORED_BYTES
 from consumers.rebinding import Rebinding, Request
 from consumers.retrying import Retrying, Stopping
@@ -49,11 +50,12 @@ class Storing:
     """`take` once for each batch, concurrently if wished, with a task group that outlives the calls; `close` after it
     ended."""
 
-    def __init__(self, bus: Bus, store: Store, media: Media, retrying: Retrying) -> None:
+    def __init__(self, bus: Bus, store: Store, media: Media, retrying: Retrying, linking: Linking) -> None:
         self._bus = bus
         self._store = store
         self._media = media
         self._retrying = retrying
+        self._linking = linking
         self._settlement = Settlement(bus, media)
         self._rebinding = Rebinding(store, retrying, self._settlement)
         self._lane = Lane("parse")
@@ -144,7 +146,14 @@ class Storing:
             await self._store.mark_present(present)
 
     async def _write_files(self, jobs: Sequence[Job]) -> None:
-        await self._media.write([file for job in jobs for file in _drafted(job).files])
+        firsts = [job for job in jobs if job.event.origin is None]
+        await self._media.write([file for job in firsts for file in _drafted(job).files])
+        for job in firsts:
+            self._linking.wrote(job.event.identity, _drafted(job))
+        copies = [(job.event.origin, _drafted(job)) for job in jobs if job.event.origin and _drafted(job).files]
+        if copies:
+            sources = await self._linking.sources(copies)
+            await self._media.write([file for _, drafted in copies for file in drafted.files], sources)
         for job in jobs:
             job.drafted = replace(_drafted(job), files=())
 

@@ -14,12 +14,14 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, groupby
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Final, Self, TypeVarTuple
 from uuid import uuid4
 
@@ -37,6 +39,7 @@ _DIRECTORY_MODE: Final = 0o750
 _THREADS: Final = 8
 # Fewer files are not worth a second thread.
 _LEAST_SHARE: Final = 3
+_BLOCK: Final = 1 << 20
 # What the name is to blame for, not the disk.
 _NAME_ERRORS: Final = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 
@@ -93,14 +96,19 @@ class Media:
         """Where `file`, relative to MEDIA_ROOT, lies. Raises MediaError when it would lie elsewhere."""
         return self.root.joinpath(*_parts(file))
 
-    async def write(self, files: Sequence[tuple[PurePosixPath, bytes]]) -> None:
-        """All are durable when it returns; a file that was there is replaced. Raises MediaError: then any of them may
-        be there, each whole. Repeating it is right."""
+    async def write(
+        self,
+        files: Sequence[tuple[PurePosixPath, bytes]],
+        sources: Mapping[PurePosixPath, PurePosixPath] = MappingProxyType({}),
+    ) -> None:
+        """All are durable when it returns; a file that was there is replaced. One that has a source becomes a hard link
+        to it, if the source has its bytes and the file system has links. Raises MediaError: then any of them may be
+        there, each whole. Repeating it is right."""
         if not files:
             return
         # Each directory is opened once for its neighbours.
-        targets = sorted(((_parts(file), content) for file, content in files), key=lambda target: target[0])
-        parents = {parts[:-1] for parts, _ in targets}
+        targets = sorted((_parts(file), content, _source(sources.get(file))) for file, content in files)
+        parents = {parts[:-1] for parts, _, _ in targets}
         share = max(-(-len(targets) // _THREADS), _LEAST_SHARE)
         shares = [targets[start : start + share] for start in range(0, len(targets), share)]
         try:
@@ -145,11 +153,12 @@ class Media:
             before, self._incoming = self._incoming, _claim(self.root)
             os.close(before.descriptor)
 
-    def _write_share(self, share: Sequence[tuple[Parts, bytes]], sync: bool) -> None:
+    def _write_share(self, share: Sequence[tuple[Parts, bytes, Parts]], sync: bool) -> None:
         for above, targets in groupby(share, key=lambda target: target[0][:-1]):
             with directory(self.root, above) as parent:
-                for parts, content in targets:
-                    self._write_file(parent, parts, content)
+                for parts, content, source in targets:
+                    if not (source and self._link_file(parent, parts, content, source)):
+                        self._write_file(parent, parts, content)
                 if sync:
                     os.fsync(parent)
 
@@ -165,6 +174,24 @@ class Media:
             if isinstance(error, IsADirectoryError):
                 raise in_the_way(self.root.joinpath(*parts), "a directory", "a file") from None
             raise
+
+    def _link_file(self, parent: int, parts: Parts, content: bytes, source: Parts) -> bool:
+        """False: it is to be written. The bytes are compared where nobody else takes them away."""
+        incoming, temporary = self._incoming.descriptor, f"{next(self._numbers)}.part"
+        try:
+            with directory(self.root, source[:-1]) as above:
+                os.link(source[-1], temporary, src_dir_fd=above, dst_dir_fd=incoming, follow_symlinks=False)
+            try:
+                if not _holds(incoming, temporary, content):
+                    return False
+                os.rename(temporary, parts[-1], src_dir_fd=incoming, dst_dir_fd=parent)
+            finally:
+                # POSIX rename() leaves both names where they are those of one file.
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=incoming)
+        except OSError:  # not there, too many links, no links here: writing it says what is wrong
+            return False
+        return True
 
     def _make_directories(self, wanted: Iterable[Parts]) -> None:
         for parts in sorted(wanted):
@@ -206,6 +233,27 @@ def _parts(file: str | PurePosixPath) -> Parts:
         return parts_of(file)
     except ValueError as error:
         raise MediaError(str(error), scope=Scope.MESSAGE, retry=Retry.NEVER) from None
+
+
+def _source(file: PurePosixPath | None) -> Parts:
+    """() for none."""
+    return () if file is None else _parts(file)
+
+
+def _holds(parent: int, name: str, content: bytes) -> bool:
+    """Whether the file has these bytes, durably: whoever put it there may not have waited for the disk."""
+    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != len(content):
+            return False
+        rest = memoryview(content)
+        while block := file.read(_BLOCK):
+            if block != rest[: len(block)]:
+                return False
+            rest = rest[len(block) :]
+        os.fsync(handle)
+    return True
 
 
 def _write_durably(parent: int, name: str, content: bytes) -> None:

@@ -287,7 +287,7 @@ async def test_what_is_no_event_of_ours_is_put_aside(
     async with consuming(bus, store, media):
         await bus._publisher.publish("mail.default.INBOX.new", {}, b"garbage")
         await bus._publisher.publish("mail.default.INBOX.rebind", {}, b"{}")
-        await bus._publisher.publish(good.subject, wrong_size, b"")
+        await bus._publisher.publish(good.nats_subject, wrong_size, b"")
         await bus._publisher.publish("mail.default.Other.new", {**good.headers(), "Nats-Msg-Id": "x"}, good.body)
         ack = await bus.publish(good)
         await ear.count(1)

@@ -13,7 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from mailcore.bus import Bus
-from mailcore.events.message import Kind
+from mailcore.events.identity import MailboxKey
+from mailcore.events.message import Kind, MessageEvent
 from mailcore.events.thin import Expunged, Origin, Rebind
 from mailcore.media import Media
 from mailcore.store import MessageFilter, Store
@@ -368,3 +369,59 @@ async def test_new_mail_does_not_wait_behind_a_backfill(
         await eventually(lambda: event(1000).identity in ear.identities, "the new one is stored")
         assert len(ear.identities) < 600
         await ear.count(601, within=60)
+
+
+def copy_of(first: MessageEvent, uid: int, mailbox: str = "Archive") -> MessageEvent:
+    identity = replace(first.identity, mailbox=mailbox, uid=uid)
+    return replace(first, identity=identity, kind=Kind.COPY, origin=first.identity)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_copy_has_a_row_of_its_own_and_hard_links_to_the_files_of_the_first(
+    bus: Bus, ear: Ear, store: Store, store_url: str, media: Media, mailbox_id: int, together: bool
+) -> None:
+    await store.save_mailbox(MailboxKey("default", "Archive"), uidvalidity=7)
+    first = event(1, kind=Kind.BACKFILL)
+    sent = [first, copy_of(first, 5), copy_of(first, 6)]
+    if not together:
+        async with consuming(bus, store, media):
+            await bus.publish(sent.pop(0))
+            await ear.count(1)
+    for one in sent:
+        await bus.publish(one)
+    async with consuming(bus, store, media):
+        await ear.count(3)
+        files = sorted(kept_files(media.root))
+        assert len(files) == 3
+        assert len({(media.root / file).stat().st_ino for file in files}) == 1
+        rows = await query(store_url, "SELECT kind, origin FROM mailbox_app_mailmessage ORDER BY uid")
+        assert rows == [("backfill", None)] + 2 * [("copy", str(first.identity))]
+        told = {one.uid: one for one in ear.stored}
+        assert [told[uid].origin for uid in (1, 5, 6)] == [None, str(first.identity), str(first.identity)]
+        assert [[file.file in files for file in told[uid].files] for uid in (1, 5, 6)] == [[True]] * 3
+        await deliver_again(bus, copy_of(first, 5))
+        await eventually(lambda: len(ear.stored) == 4, "told again")
+        assert ear.stored[-1].model_copy(update={"at": told[5].at}) == told[5], (
+            "a redelivery tells the same, out of the row"
+        )
+
+
+@pytest.mark.asyncio
+async def test_a_copy_whose_first_is_not_stored_or_was_pruned_has_files_all_the_same(
+    bus: Bus, ear: Ear, store: Store, media: Media, mailbox_id: int
+) -> None:
+    first = event(1)
+    async with consuming(bus, store, media):
+        await bus.publish(copy_of(first, 5, "INBOX"))
+        await ear.count(1)
+        await bus.publish(first)
+        await ear.count(2)
+    ids = [one.row_id for one in ear.stored if one.uid == 1]
+    await media.remove([file.file for one in ear.stored if one.uid == 1 for file in one.files])
+    await store.prune(ids, NOW)
+    async with consuming(bus, store, media):
+        await bus.publish(copy_of(first, 6, "INBOX"))
+        await ear.count(3)
+    contents = {(media.root / file).read_bytes() for file in kept_files(media.root)}
+    assert (len(kept_files(media.root)), contents) == (2, {b"content of 1"})

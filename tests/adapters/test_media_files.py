@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import signal
@@ -38,6 +39,67 @@ async def test_writing_again_replaces(media: Media) -> None:
     await media.write([(DAY / "a", b"long content")])
     await media.write([(DAY / "a", b"short")])
     assert media.path(DAY / "a").read_bytes() == b"short"
+
+
+def inode(media: Media, file: PurePosixPath) -> int:
+    return media.path(file).stat().st_ino
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_has_a_source_is_a_link_to_it_also_when_it_is_written_again(media: Media) -> None:
+    copies = [DAY / f"copy {number}" for number in range(40)]
+    await media.write([(DAY / "first", b"content")])
+    for _ in range(2):
+        await media.write([(copy, b"content") for copy in copies], dict.fromkeys(copies, DAY / "first"))
+        assert {inode(media, copy) for copy in copies} == {inode(media, DAY / "first")}
+    assert temporary_files(media.root) == set()
+
+
+@pytest.mark.asyncio
+async def test_what_is_removed_or_replaced_is_so_under_its_own_name_alone(media: Media) -> None:
+    first, copy = DAY / "first", PurePosixPath("mail_attachments/2024/05/07/copy")
+    await media.write([(first, b"content")])
+    await media.write([(copy, b"content")], {copy: first})
+    await media.write([(copy, b"another content")])
+    assert media.path(first).read_bytes() == b"content"
+    await media.write([(copy, b"content")], {copy: first})
+    await media.remove([str(first)])
+    assert kept_files(media.root) == {str(copy)}
+    assert media.path(copy).read_bytes() == b"content"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lies_there", ["nothing", "another size", "other bytes", "a link", "a directory", "a pipe"])
+async def test_a_source_that_has_not_the_bytes_is_not_linked_to(media: Media, tmp_path: Path, lies_there: str) -> None:
+    first, copy = DAY / "first", DAY / "copy"
+    (tmp_path / "outside").write_bytes(b"content")
+    await media.write([(DAY / "neighbour", b"")])
+    place = media.path(first)
+    make = {
+        "nothing": lambda: None,
+        "another size": lambda: place.write_bytes(b"content and more"),
+        "other bytes": lambda: place.write_bytes(b"CONTENT"),
+        "a link": lambda: place.symlink_to(tmp_path / "outside"),
+        "a directory": place.mkdir,
+        "a pipe": lambda: os.mkfifo(place),
+    }
+    make[lies_there]()
+    await media.write([(copy, b"content")], {copy: first})
+    found = media.path(copy)
+    assert (found.is_symlink(), found.read_bytes(), found.stat().st_nlink) == (False, b"content", 1)
+    assert temporary_files(media.root) == set()
+
+
+@pytest.mark.asyncio
+async def test_where_links_cannot_be_made_a_copy_is_written(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EPERM, "this file system has no links")
+
+    await media.write([(DAY / "first", b"content")])
+    monkeypatch.setattr(os, "link", refuse)
+    await media.write([(DAY / "copy", b"content")], {DAY / "copy": DAY / "first"})
+    assert media.path(DAY / "copy").read_bytes() == b"content"
+    assert inode(media, DAY / "copy") != inode(media, DAY / "first")
 
 
 @pytest.mark.asyncio

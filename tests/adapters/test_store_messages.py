@@ -33,14 +33,26 @@ async def mailbox(store: Store) -> int:
 
 @pytest.mark.asyncio
 async def test_a_row_comes_back_as_it_was_given(store: Store, store_url: str) -> None:
-    row = message_row(await mailbox(store), 4_294_967_295, sent_at=NOW, flags=("\\Seen",), defects=("bad-base64",))
+    row = message_row(
+        await mailbox(store),
+        4_294_967_295,
+        sent_at=NOW,
+        flags=("\\Seen",),
+        defects=("bad-base64",),
+        from_name="Änna",
+        to_emails=("b@example.org", "c@example.org"),
+        cc_emails=("d@example.org",),
+        message_id="<1@example.org>",
+        body_html="<p>",
+        origin="default/Archive/7/1",
+    )
     (row_id,) = await store.insert_messages([row])
     location = (await store.locate({identity(4_294_967_295): 0}))[identity(4_294_967_295)]
     assert location.slot == row.slot
     assert location.stored is not None
     assert (location.stored.id, location.stored.sha256, location.stored.size) == (row_id, row.sha256, row.size)
     assert (location.stored.stored_at, location.stored.expunged_at) == (NOW, None)
-    assert (location.stored.defects, location.stored.attachments) == (("bad-base64",), 1)
+    assert location.stored == row.stored(row_id, NOW)
     assert await query(store_url, "SELECT subject, body_text, has_attachments FROM mailbox_app_mailmessage") == [
         ("Grüße 💶", "", True)
     ]
