@@ -21,4 +21,4 @@ async def connected(account: Account) -> AsyncIterator[ImapConnection]:
 
 async def mailboxes(connection: ImapConnection, pattern: str) -> list[str]:
     """The mailboxes that a name or pattern of IMAP_MAILBOX means, as the server has them."""
-    return [one.name for one in await connection.list_mailboxes(pattern) if one.selectable]
+    return [one.name for one in (await connection.list_mailboxes(pattern)).mailboxes if one.selectable]

@@ -28,7 +28,10 @@ from cli.verify.command import verify
 from mailcore import collector
 from mailcore.errors import BusError, Fault, MozzartError, SettingsError, StoreError
 
-_TYPES: Final = ("new", "backfill", "copy", "rebind", "stored", "expunged", "flags", "reset", "dead", "synced")
+_TYPES: Final = (
+    *("new", "backfill", "copy", "rebind", "stored", "expunged", "flags", "reset", "dead", "synced"),
+    *("mailbox-created", "mailbox-renamed", "mailbox-deleted"),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -31,6 +31,9 @@ _COLOURS: Final = {
     "reset": "bold yellow",
     "dead": "bold red",
     "synced": "dim",
+    "mailbox-created": "bold",
+    "mailbox-renamed": "bold",
+    "mailbox-deleted": "bold yellow",
 }
 # What stands in the line's own columns already, or is of no use to the eye.
 _LEFT_OUT: Final = frozenset(

@@ -101,7 +101,10 @@ def _webhook_events(value: object) -> object:
 
 
 # `stored` is new mail alone; `backfill` is the stored event of what was there before, `copy` of what is elsewhere, too.
-WEBHOOK_EVENTS: Final = ("stored", "backfill", "copy", "flags", "expunged", "reset", "dead", "synced")
+WEBHOOK_EVENTS: Final = (
+    *("stored", "backfill", "copy", "flags", "expunged", "reset", "dead", "synced"),
+    *("mailbox-created", "mailbox-renamed", "mailbox-deleted"),
+)
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -1,30 +1,31 @@
-"""One account: a nursery, its connections, and a task group for each of its mailboxes."""
+"""One account: a nursery, its connections, the list of its mailboxes, and a task group for each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 import trio
 
-from mailcore.aio import aio
 from mailcore.errors import MozzartError
-from mailcore.events.control import MailboxLive, MailboxResult
+from mailcore.events.control import MailboxLive
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import Account
-from syncer.attempt import keep_trying
+from mailcore.sync.listing import Snapshot
+from mailcore.sync.mailbox_list import INBOX, is_pattern
 from syncer.connections import Connections
 from syncer.fetch import fetch
 from syncer.flags import flags
 from syncer.imap.connection import Endpoint
+from syncer.lifecycle import Lifecycle
 from syncer.live import live
 from syncer.mailbox import MailboxTasks, Shared
-from syncer.sweep import sweep
+from syncer.mailbox_list import MailboxList, Seen
+from syncer.sweep import counted, sweep
 
 log = structlog.get_logger(__name__)
-RELIST = 600.0  # how soon a mailbox made later that fits a pattern is noticed
 LAST_WORDS: Final = 2.0  # seconds to write the states of the mailboxes when they are left
 
 
@@ -39,12 +40,14 @@ class AccountTasks:
         self.ended = trio.Event()
         self._after = after
         self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
         self._stop_reason = ""
-        self._unlisted = {name: "" for name in account.mailboxes if _pattern(name)}  # and why
         self._since = datetime.now(UTC)
+        self._lifecycle = Lifecycle(account, shared, self._since, self._begin, self._end)
+        self._list = MailboxList(account, self.connections, shared.interval, self._take, self._counted)
         for name in account.mailboxes:
-            if not _pattern(name):
-                self._add(name)
+            if not is_pattern(name):
+                self._begin(name, self._since)
 
     async def run(self) -> None:
         """Until stop(), or for ever; whatever goes wrong in one mailbox stays there."""
@@ -56,6 +59,7 @@ class AccountTasks:
                 await self._run()
         finally:
             if self._stop_reason:
+                self._list.close(self._stop_reason)
                 for mailbox in self.mailboxes.values():
                     mailbox.close(self._stop_reason)
             self.ended.set()
@@ -65,11 +69,28 @@ class AccountTasks:
         self._stop_reason = reason
         self._scope.cancel()
 
+    def list(self, told: Callable[[str], None]) -> None:
+        """Look which mailboxes there are; `told` gets why that failed, "" when it did not."""
+        if self._list.needed:
+            self._list.ask(told)
+        else:
+            told("")
+
+    async def list_now(self) -> None:
+        ended = trio.Event()
+        self.list(lambda _: ended.set())
+        await ended.wait()
+
+    @property
+    def patterns(self) -> str:
+        return ", ".join(name for name in self.account.mailboxes if is_pattern(name))
+
     def states(self) -> Iterator[MailboxLive]:
         """One for each mailbox, and one for each pattern that could not be listed or fits nothing."""
         for mailbox in self.mailboxes.values():
             yield mailbox.live_state()
-        for pattern, why in self._unlisted.items():
+        unfit = "no mailbox fits it; it is looked for with each sweep"
+        for pattern in sorted(self._list.unfit):
             yield MailboxLive(
                 account=self.account.name,
                 mailbox=pattern,
@@ -77,76 +98,55 @@ class AccountTasks:
                 since=self._since,
                 in_flight=0,
                 in_flight_bytes=0,
-                error=self.connections.refused or why,
+                error=self.connections.refused or self._list.error or (unfit if self._list.answered else ""),
             )
-
-    def hopeless(self) -> tuple[MailboxResult, ...]:
-        """What to tell of an account none of whose mailboxes is known yet."""
-        if self.mailboxes:
-            return ()
-        return tuple(
-            MailboxResult(
-                account=self.account.name,
-                mailbox=pattern,
-                status="failed",
-                error=self.connections.refused or why or "its mailboxes have not been listed yet",
-            )
-            for pattern, why in self._unlisted.items()
-        )
 
     async def _run(self) -> None:
         try:
-            async with trio.open_nursery() as nursery:
+            async with trio.open_nursery() as self._nursery:
                 for mailbox in self.mailboxes.values():
-                    nursery.start_soon(mailbox.run, sweep, fetch, live, flags)
-                if self._unlisted:
-                    nursery.start_soon(self._follow_patterns, nursery)
+                    self._nursery.start_soon(self._live, mailbox)
+                if self._list.needed:
+                    self._nursery.start_soon(self._list.run)
                 await trio.sleep_forever()
         finally:
+            self._nursery = None
             with trio.move_on_after(LAST_WORDS, shield=True):
                 for mailbox in self.mailboxes.values():
                     await _last_words(mailbox)
             await self.connections.close()
 
-    async def _follow_patterns(self, nursery: trio.Nursery) -> None:
-        patterns = tuple(self._unlisted)
+    async def _live(self, mailbox: MailboxTasks) -> None:
+        await mailbox.run(sweep, fetch, live, flags)
 
-        async def once() -> None:
-            for pattern in patterns:
-                async with self.connections.look() as connection:
-                    listed = await aio(connection.list_mailboxes, pattern)
-                names = [found.name for found in listed if found.selectable]
-                for name in names:
-                    if (mailbox := self._add(name)) is not None:
-                        nursery.start_soon(mailbox.run, sweep, fetch, live, flags)
-                if names:
-                    self._unlisted.pop(pattern, None)
-                else:
-                    self._cannot(pattern, f"no mailbox fits it; the next look is in {RELIST / 60:.0f} minutes")
+    async def _take(self, seen: Seen) -> bool:
+        return await self._lifecycle.take(seen)
 
-        def failed(text: str, seconds: float) -> None:
-            for pattern in patterns:
-                self._cannot(pattern, text)
-            log.warning("mailboxes not listed", account=self.account.name, error=text, next_try_s=round(seconds, 1))
+    def _counted(self, name: str, counters: Snapshot) -> None:
+        mailbox = self.mailboxes.get(MailboxKey(self.account.name, name))
+        if mailbox is not None:
+            counted(mailbox, counters)
 
-        while True:
-            await keep_trying(f"list {self.account.name}", once, failed, self.connections.wait)
-            await trio.sleep(RELIST)
-
-    def _cannot(self, pattern: str, why: str) -> None:
-        if self._unlisted.get(pattern) != why:
-            self._since = datetime.now(UTC)
-        self._unlisted[pattern] = why
-
-    def _add(self, name: str) -> MailboxTasks | None:
-        """The mailbox, if it is a new one."""
-        if name.upper() == "INBOX":
-            name = "INBOX"  # RFC 9051 §5.1: INBOX alone is case-insensitive
+    def _begin(self, name: str, found_at: datetime) -> None:
+        if name.upper() == INBOX:
+            name = INBOX  # RFC 9051 §5.1: INBOX alone is case-insensitive
         key = MailboxKey(self.account.name, name)
         if key in self.mailboxes:
-            return None
-        mailbox = self.mailboxes[key] = MailboxTasks(self.account, name, self.connections, self.shared)
-        return mailbox
+            self.mailboxes[key].found(found_at)
+            return
+        mailbox = MailboxTasks(self.account, name, self.connections, self.shared, found_at, self._list.counters)
+        self.mailboxes[key] = mailbox
+        if self._nursery is not None:
+            self._nursery.start_soon(self._live, mailbox)
+
+    async def _end(self, name: str, reason: str) -> None:
+        mailbox = self.mailboxes.pop(MailboxKey(self.account.name, name), None)
+        if mailbox is None:
+            return
+        await mailbox.stop()
+        with trio.move_on_after(LAST_WORDS):
+            await _last_words(mailbox)
+        mailbox.close(reason)
 
 
 async def _last_words(mailbox: MailboxTasks) -> None:
@@ -154,7 +154,3 @@ async def _last_words(mailbox: MailboxTasks) -> None:
         await mailbox.flush()
     except MozzartError as error:
         mailbox.log.warning("mailbox state not saved at the end", error=str(error))
-
-
-def _pattern(name: str) -> bool:
-    return "*" in name or "%" in name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TypeVar
 
+import trio
 from pydantic import BaseModel, ValidationError
 
 from mailcore.aio import trio_side
@@ -13,11 +14,14 @@ from mailcore.events import control
 from mailcore.events.control import MailboxStates, Refusal, SyncResult, SyncStart
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import NOT_CONFIGURED
+from mailcore.sync.mailbox_list import INBOX
+from syncer.account import AccountTasks
 from syncer.accounts import Accounts
 from syncer.mailbox import MailboxTasks
 from syncer.runs import ManualRuns
 
 Request = TypeVar("Request", bound=BaseModel)
+LIST_WAIT = 10.0  # seconds
 
 
 class Control:
@@ -42,18 +46,14 @@ class Control:
             return _bytes(Refusal(code="not-configured", message=NOT_CONFIGURED))
         accounts = [tasks for tasks in self._accounts if request.account in (None, tasks.account.name)]
         if request.mailbox is not None:
-            name = "INBOX" if request.mailbox.upper() == "INBOX" else request.mailbox
-            mailboxes = {key: box for tasks in accounts for key, box in tasks.mailboxes.items() if key.mailbox == name}
-            if not mailboxes:
-                return _bytes(_unknown(request))
-            return _bytes(self._runs.start(mailboxes).result())
+            mailboxes = _named(accounts, request.mailbox)
+            if not mailboxes:  # it may be so young that no LIST has told of it
+                await trio_side(_list, accounts)
+                mailboxes = _named(accounts, request.mailbox)
+            return _bytes(self._runs.start(mailboxes).result() if mailboxes else _unknown(request))
         if not accounts:
             return _bytes(_unknown(request))
-        every: Mapping[MailboxKey, MailboxTasks] = {
-            key: box for tasks in accounts for key, box in tasks.mailboxes.items()
-        }
-        hopeless = tuple(result for tasks in accounts for result in tasks.hopeless())
-        return _bytes(self._runs.start(every, hopeless).result())
+        return _bytes(self._runs.start({}, accounts).result())
 
     async def _result(self, payload: bytes) -> bytes:
         request = _parse(SyncResult, payload)
@@ -74,6 +74,19 @@ def _parse(model: type[Request], payload: bytes) -> Request | Refusal:
         return model.model_validate_json(payload or b"{}")
     except ValidationError as error:
         return Refusal(code="bad-request", message=str(error.errors(include_input=False, include_url=False)))
+
+
+def _named(accounts: Sequence[AccountTasks], mailbox: str) -> dict[MailboxKey, MailboxTasks]:
+    name = INBOX if mailbox.upper() == INBOX else mailbox
+    return {key: box for tasks in accounts for key, box in tasks.mailboxes.items() if key.mailbox == name}
+
+
+async def _list(accounts: Sequence[AccountTasks]) -> None:
+    """Look which mailboxes the accounts have; one that does not answer is not waited for long."""
+    with trio.move_on_after(LIST_WAIT):
+        async with trio.open_nursery() as nursery:
+            for tasks in accounts:
+                nursery.start_soon(tasks.list_now)
 
 
 def _unknown(request: SyncStart) -> Refusal:

@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from mailcore.settings import Account
 from mailcore.store import Store
 from mailcore.sync.flags import Following
 from mailcore.sync.generation import OldPlace
+from mailcore.sync.listing import Snapshot
 from mailcore.sync.mailbox import Mailbox
 from mailcore.sync.retry import Verdict, pause
 from mailcore.sync.run import Run
@@ -96,11 +97,21 @@ class Part:
 class MailboxTasks:
     """What the machine decides is done by its tasks, each of which waits for `until()`."""
 
-    def __init__(self, account: Account, name: str, connections: Connections, shared: Shared) -> None:
+    def __init__(
+        self,
+        account: Account,
+        name: str,
+        connections: Connections,
+        shared: Shared,
+        found_at: datetime,
+        counters: Callable[[str], Awaitable[Snapshot | None]],
+    ) -> None:
         self.account = account
         self.key = MailboxKey(account.name, name)
         self.connections = connections
         self.shared = shared
+        self.found_at = found_at  # when the account was seen first, or the mailbox was made
+        self.counters = counters  # of a LIST that begins from now on; None where it gives none
         self.machine = Mailbox(self.key, shared.credit.octets, shared.interval)
         self.log = log.bind(account=account.name, mailbox=name)
         self.flags = Following()
@@ -118,15 +129,30 @@ class MailboxTasks:
         self._unsaved: dict[str, Any] = {}
         self._to_save = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self._scope = trio.CancelScope()
+        self._stopped = trio.Event()
+        self._stopped.set()
 
     async def run(self, *tasks: Callable[[MailboxTasks], Any]) -> None:
-        """The tasks, for ever."""
+        """The tasks, until stop() or for ever."""
+        self._stopped = trio.Event()
         try:
-            async with trio.open_nursery() as self._nursery:
-                for task in (*tasks, MailboxTasks.save):
-                    self._nursery.start_soon(task, self)
+            with self._scope:
+                async with trio.open_nursery() as self._nursery:
+                    for task in (*tasks, MailboxTasks.save):
+                        self._nursery.start_soon(task, self)
         finally:
             self._nursery = None  # whoever ends a run from here on has nobody to tell it
+            self._stopped.set()
+
+    async def stop(self) -> None:
+        self._scope.cancel()
+        await self._stopped.wait()
+
+    def found(self, at: datetime) -> None:
+        """It was found on the server at that moment, and was not there before."""
+        if not self.machine.uidvalidity:
+            self.found_at = at
 
     def start_soon(self, task: Callable[..., Any], *args: Any) -> None:
         if self._nursery is not None:

@@ -72,22 +72,9 @@ async def _sweep(mailbox: MailboxTasks, begun: Sweep) -> None:
 async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
     machine, began = mailbox.machine, time.monotonic()
     gone = UidSet()
-    async with mailbox.connections.look() as connection:
-        snapshot = await _status(mailbox, connection)
-        if not machine.nothing_new(begun, snapshot):
-            selected = await aio(connection.select, mailbox.key.mailbox)
-            if not await _open(mailbox, connection, selected):
-                raise ConnectionLost(
-                    f"{mailbox.account.host}: UIDVALIDITY of {mailbox.key.mailbox!r} is {selected.uidvalidity} on this "
-                    "connection and was another one before; a second connection is asked"
-                )
-            known = machine.known()
-            gone = machine.compare(known, await _list(mailbox, begun, connection, selected, snapshot), time.monotonic())
-            mailbox.changed()  # what is missing is fetched meanwhile
-            if machine.doubt:
-                connection.kill()  # the next sweep is made on another one
-            else:
-                await aio(connection.unselect)
+    snapshot = await mailbox.counters(mailbox.key.mailbox)
+    if snapshot is None or not machine.nothing_new(begun, snapshot):
+        snapshot, gone = await _look(mailbox, begun, snapshot)
     await _expunge(mailbox, gone)
     await _end_old_generations(mailbox)
     machine.swept(begun, snapshot, time.monotonic())
@@ -106,6 +93,39 @@ async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
         mailbox.connections.accepted()  # else a FETCH is the proof
     metrics.SWEEP_SECONDS.observe(time.monotonic() - began)
     mailbox.swept_at = time.time()
+
+
+async def _look(mailbox: MailboxTasks, begun: Sweep, snapshot: Snapshot | None) -> tuple[Snapshot, UidSet]:
+    """The counters, if they are not known, and when they do not prove that nothing changed the list of the UIDs.
+    Returns them, and what is to be announced as expunged."""
+    machine, gone = mailbox.machine, UidSet()
+    async with mailbox.connections.look() as connection:
+        asked = snapshot is None
+        snapshot = snapshot or await _status(mailbox, connection)
+        if not (asked and machine.nothing_new(begun, snapshot)):
+            selected = await aio(connection.select, mailbox.key.mailbox)
+            if not await _open(mailbox, connection, selected):
+                raise ConnectionLost(
+                    f"{mailbox.account.host}: UIDVALIDITY of {mailbox.key.mailbox!r} is {selected.uidvalidity} on this "
+                    "connection and was another one before; a second connection is asked"
+                )
+            known = machine.known()
+            gone = machine.compare(known, await _list(mailbox, begun, connection, selected, snapshot), time.monotonic())
+            mailbox.changed()  # what is missing is fetched meanwhile
+            if machine.doubt:
+                connection.kill()  # the next sweep is made on another one
+            else:
+                await aio(connection.unselect)
+    return snapshot, gone
+
+
+def counted(mailbox: MailboxTasks, counters: Snapshot) -> None:
+    """A LIST told the counters of a mailbox that did not ask for them: as good as a sweep when nothing changed, so that
+    all mailboxes of an account are swept by one LIST."""
+    if mailbox.machine.counted(counters, time.monotonic(), uuid.uuid4().hex):
+        mailbox.remember(last_sync_at=datetime.now(UTC))
+        mailbox.swept_at = time.time()
+    mailbox.changed()
 
 
 async def _status(mailbox: MailboxTasks, connection: ImapConnection) -> Snapshot:
@@ -203,12 +223,13 @@ async def _begin_generation(
         "message_count": selected.exists or 0,
         "refused": [],
         "flags_modseq": None,
+        "deleted_at": None,
     }
     if before is None or before.uidvalidity is None:
         # Before anything is fetched: nothing that changes from here on falls through. Rows that are rebound have the
         # flags of their old generation, so after a reset all are compared.
         columns["flags_modseq"] = selected.highestmodseq
-        columns["first_seen_at"] = now
+        columns["first_seen_at"] = mailbox.found_at
         columns["first_uidvalidity"] = selected.uidvalidity
     else:
         mailbox.log.warning("uidvalidity changed", old=before.uidvalidity, new=selected.uidvalidity)

@@ -15,7 +15,10 @@ from mailcore.events.message import ORIGIN
 from mailcore.events.subject import parse_subject
 
 # `rebind` is left out: it is between our own processes, and the `stored` that follows tells of it.
-TYPES: Final = ("new", "backfill", "copy", "stored", "flags", "expunged", "reset", "dead", "synced")
+TYPES: Final = (
+    *("new", "backfill", "copy", "stored", "flags", "expunged", "reset", "dead", "synced"),
+    *("mailbox-created", "mailbox-renamed", "mailbox-deleted"),
+)
 ID_PATTERN: Final = r"^([0-9]{1,19}|_)-([0-9]{1,19}|_)$"
 _MESSAGE_HEADERS: Final = {
     "sha256": "ce-sha256",

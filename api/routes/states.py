@@ -84,7 +84,7 @@ class States(Answer):
     "mailboxes",
     "What is known of each mailbox",
     description="The row of the database and, as `live`, what the syncer sees at this moment; `live` is null when no "
-    "syncer tells of the mailbox.",
+    "syncer tells of the mailbox. One that is no more is left out.",
     answers={200: States},
     problems={503: "The database does not answer."},
 )
@@ -101,7 +101,9 @@ async def look(dependencies: Dependencies) -> States:
         raise Problem(503, f"The database does not answer: {error}") from None
     live = {MailboxKey(one.account, one.mailbox): one for one in await _live(dependencies)}
     mailboxes: list[KnownMailbox | NewMailbox] = [
-        _known(row, live.pop(MailboxKey(row.account, row.mailbox), None)) for row in rows
+        _known(row, live.pop(MailboxKey(row.account, row.mailbox), None))
+        for row in rows
+        if row.deleted_at is None or MailboxKey(row.account, row.mailbox) in live
     ]
     mailboxes += [NewMailbox(account=key.account, mailbox=key.mailbox, live=_now(one)) for key, one in live.items()]
     return States(mailboxes=mailboxes)

@@ -9,7 +9,7 @@ const connection = document.getElementById("connection");
 const pause = document.getElementById("pause");
 const clear = document.getElementById("clear");
 const filters = document.getElementById("filters");
-const TONES = { new: "accent", backfill: "", copy: "", stored: "good", expunged: "warn", reset: "warn", dead: "bad", synced: "" };
+const TONES = { new: "accent", backfill: "", copy: "", stored: "good", expunged: "warn", reset: "warn", dead: "bad", synced: "", "mailbox-deleted": "warn" };
 const OLD = new Set(["backfill", "copy"]); // their time says nothing of how quick new mail is
 
 let waiting = []; // came while paused
@@ -44,6 +44,12 @@ function words(event) {
       return `UID ${event.uid} could not be stored: ${event.error}`;
     case "reset":
       return `UIDVALIDITY ${event.old_uidvalidity} → ${event.uidvalidity}`;
+    case "mailbox-created":
+      return "is synced from now on";
+    case "mailbox-renamed":
+      return `was called ${event.old}`;
+    case "mailbox-deleted":
+      return "is not on the server any more";
     case "synced":
       return event.status === "ok" ? `${event.found_by}: ${event.found} found, ${event.stored} stored, ${event.expunged} expunged` : `failed: ${event.error}`;
     default:

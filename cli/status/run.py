@@ -112,7 +112,8 @@ async def _ask_database(settings: Settings, found: Overview) -> None:
     try:
         async with asyncio.timeout(_ANSWER_WITHIN):
             await store.check()
-            found.rows = {MailboxKey(row.account, row.mailbox): row for row in await store.mailbox_states()}
+            rows = await store.mailbox_states()
+            found.rows = {MailboxKey(row.account, row.mailbox): row for row in rows if row.deleted_at is None}
             found.messages = await store.count_messages()
     except StoreError as error:
         found.faults["database"] = str(error)

@@ -203,7 +203,7 @@ async def why_absent(session: Session, key: MailboxKey, *, named_alone: bool) ->
     does not show and SELECT opens is there. `named_alone`: the settings name it. Raises ImapError."""
     connection = await session.connection()
     listed = await connection.list_mailboxes(key.mailbox)
-    if any(one.name == key.mailbox and one.selectable for one in listed):
+    if any(one.name == key.mailbox and one.selectable for one in listed.mailboxes):
         return "" if named_alone else NOT_CONFIGURED
     try:
         await connection.select(key.mailbox)

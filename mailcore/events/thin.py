@@ -175,6 +175,36 @@ class Reset(ThinEvent):
         return f"{self.key}/{self.uidvalidity}/{self.type}"
 
 
+class _MailboxFact(ThinEvent):
+    """What happened to a mailbox at that moment. `mailbox` is its name from then on."""
+
+    mailbox_id: Count = 0
+
+    @property
+    def id(self) -> str:
+        return f"{self.key}/{stamp(self.at)}/{self.type}"
+
+
+class MailboxCreated(_MailboxFact):
+    """A mailbox is synced from now on that was not there before, or that was not asked for."""
+
+    type: ClassVar[str] = "mailbox-created"
+
+
+class MailboxRenamed(_MailboxFact):
+    """RENAME (RFC 9051 §6.3.6): its rows keep their ids, and none of its messages is announced again."""
+
+    type: ClassVar[str] = "mailbox-renamed"
+    old: str
+    new: str
+
+
+class MailboxDeleted(_MailboxFact):
+    """The mailbox is not on the server any more; its messages were announced as expunged."""
+
+    type: ClassVar[str] = "mailbox-deleted"
+
+
 class Synced(ThinEvent):
     """One reconciliation of one mailbox ended."""
 
@@ -194,7 +224,10 @@ class Synced(ThinEvent):
         return f"{self.key}/{self.run_id}/{self.type}"
 
 
-TYPES: dict[str, type[ThinEvent]] = {cls.type: cls for cls in (Stored, Flags, Expunged, Dead, Rebind, Reset, Synced)}
+TYPES: dict[str, type[ThinEvent]] = {
+    cls.type: cls
+    for cls in (Stored, Flags, Expunged, Dead, Rebind, Reset, Synced, MailboxCreated, MailboxRenamed, MailboxDeleted)
+}
 
 
 def decode_thin(kind: str, payload: bytes) -> ThinEvent:

@@ -42,6 +42,7 @@ _CODE: Final = re.compile(
     rb"\[([^\] ]+)(?: ((?:\"[^\"\\]*(?:\\.[^\"\\]*)*\"|[^\]\"])*))?\] ?", re.DOTALL
 )  # resp-text-code
 _CONDITIONS: Final = frozenset((b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"))
+_OBJECTID: Final = re.compile(rb"(?i:\bMAILBOXID) *\(([A-Za-z0-9_-]{1,255})\)")  # RFC 8474 §7
 _LIST: Final = re.compile(rb" *\(([^()]*)\) +(?:NIL|\"(\\?.)\") +", re.IGNORECASE | re.DOTALL)
 _QUOTED: Final = re.compile(rb"\"([^\"\\]*(?:\\.[^\"\\]*)*)\"", re.DOTALL)
 _ATOM: Final = re.compile(rb"[^\x00-\x20()\"]+")
@@ -202,7 +203,8 @@ def _status(unit: Unit, start: int) -> StatusItem:
         for item, value in pairwise(words)
         if value.isdigit() and len(value) <= 20 and not item.isdigit()
     }
-    return StatusItem(mailbox_name.decode(raw), values)
+    objectid = _OBJECTID.search(rest)
+    return StatusItem(mailbox_name.decode(raw), values, _text(objectid[1]) if objectid else "")
 
 
 def _astring(unit: Unit, position: int, kind: str) -> tuple[bytes, bytes]:

@@ -83,10 +83,11 @@ class ListItem:
 
 @dataclass(frozen=True, slots=True)
 class StatusItem:
-    """`values` by item name, upper case."""
+    """`values` by item name, upper case; `objectid` is MAILBOXID (RFC 8474 §4.2), "" if it was not given."""
 
     name: str
     values: Mapping[str, int]
+    objectid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Executable, Table, bindparam, select, union_all
+from sqlalchemy import Column, ColumnElement, Connection, Executable, Table, bindparam, select, tuple_, union_all
 
 from mailcore.store.row import AttachmentRow, RowFlags, Slot, StoredMessage
 from mailcore.store.schema import attachments, formers, messages
@@ -82,6 +82,18 @@ def flags_of(connection: Connection, slots: Iterable[Slot]) -> dict[int, RowFlag
     for group in _groups(slots):
         found.update((uid, RowFlags(tuple(flags), at)) for uid, flags, at in connection.execute(_flags, group))
     return found
+
+
+def present(connection: Connection, mailbox_id: int, after: Slot, limit: int) -> list[Slot]:
+    columns = slot_columns(messages)
+    behind = tuple_(*columns[1:]) > tuple_(after.uidvalidity, after.uid)
+    query = select(*columns).where(messages.c.mailbox_id == mailbox_id, PRESENT, behind)
+    return [Slot(*row) for row in connection.execute(query.order_by(*columns[1:]).limit(limit))]
+
+
+def not_empty(connection: Connection, mailbox_ids: Iterable[int]) -> set[int]:
+    query = select(messages.c.mailbox_id).where(messages.c.mailbox_id.in_(list(mailbox_ids)), PRESENT).distinct()
+    return set(connection.execute(query).scalars())
 
 
 def known(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, StoredMessage]:

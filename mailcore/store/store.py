@@ -93,6 +93,22 @@ class Store:
         """Its rows stay as they are. For the syncer alone (I6)."""
         await self._write(f"renaming the mailbox {mailbox_id} to {name!r}", mailboxes.rename, mailbox_id, name)
 
+    async def present(self, mailbox_id: int, after: Slot | None = None, limit: int = 1000) -> list[Slot]:
+        """The messages of a mailbox that are not expunged, of all generations, in their order: `limit` at most, those
+        behind `after`."""
+        last = after or Slot(mailbox_id, 0, 0)
+        return await self._read("looking for what is present", lookup.present, mailbox_id, last, limit)
+
+    async def not_empty(self, mailbox_ids: Iterable[int]) -> set[int]:
+        """Those of the mailboxes that have messages which are not expunged."""
+        return await self._read("looking for what is present", lookup.not_empty, mailbox_ids)
+
+    async def contents(self, mailbox_id: int, uidvalidity: int, uids: Iterable[int]) -> dict[int, tuple[int, str]]:
+        """Size and SHA-256 of those that have a row, by UID."""
+        slots = [Slot(mailbox_id, uidvalidity, uid) for uid in uids]
+        known = await self._read("looking up messages", lookup.known, slots)
+        return {slot.uid: (row.size, row.sha256) for slot, row in known.items()}
+
     async def mailbox_states(self) -> list[MailboxState]:
         """All, by account and name."""
         return await self._read("loading the mailboxes", mailboxes.load_all)

@@ -11,9 +11,6 @@ from typing import Final, Literal
 from mailcore.events.message import Kind
 from mailcore.imap.sequence import MAX_UID, UidSet
 
-# Mailboxes that were first seen within this time of each other were found together: each had a moment of its own before
-# the account's first look gave one to all of them.
-ONE_SIGHT: Final = timedelta(minutes=1)
 _MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would follow the locale
 
 
@@ -33,7 +30,7 @@ class Birth:
     def dated(self) -> bool:
         """Whether mail below UIDNEXT may have come after the account was first seen, and its INTERNALDATE tells: the
         mailbox is younger, or a later generation has renumbered old mail from 1."""
-        return not self.first or self.seen_at - self.account_seen_at >= ONE_SIGHT
+        return not self.first or self.seen_at > self.account_seen_at
 
     def kind(self, uid: int, received_at: datetime) -> Kind:
         """Of bytes that the account does not have: `new` arrived since it was first seen. INTERNALDATE has whole

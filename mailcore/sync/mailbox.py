@@ -188,6 +188,20 @@ class Mailbox:
         self._sweeps += 1
         return Sweep(self._sweeps, full)
 
+    def counted(self, counters: Snapshot, now: float, run_id: str) -> bool:
+        """The counters came though no sweep asked for them. True: they are as good as one, and the next is due an
+        interval from now; where they tell of a change a sweep is due at once."""
+        if not self.uidvalidity or self._sweeping or self.run is not None or self.failure or self.doubt:
+            return False
+        if self._full or self._whole_sweeps % FULL_EVERY == 0:
+            return False
+        if counters != self._snapshot or not unchanged(self._snapshot, counters):
+            self.ask(now, run_id)
+            return False
+        self._sweeps, self._whole_sweeps = self._sweeps + 1, self._whole_sweeps + 1
+        self._sweep_at = now + self.interval
+        return True
+
     def nothing_new(self, sweep: Sweep, now: Snapshot) -> bool:
         """Whether the counters alone prove that the UIDs on the server are those of the last whole sweep."""
         return not sweep.full and not self.doubt and unchanged(self._snapshot, now)

@@ -12,13 +12,14 @@ from typing import Final
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Retry, Scope
 from mailcore.imap import name as mailbox_name
 from mailcore.imap.fetch import MAX_MODSEQ
-from mailcore.imap.quote import Text, text
+from mailcore.imap.quote import Text, quoted, text
 from mailcore.imap.response import (
     Condition,
     ESearch,
     Exists,
     Fetch,
     ListItem,
+    Response,
     Search,
     Section,
     StatusItem,
@@ -36,6 +37,7 @@ from syncer.imap.model import (
     IdleRefused,
     Listed,
     Listing,
+    MailboxesListed,
     MailboxStatus,
     MessageGone,
     Push,
@@ -51,6 +53,7 @@ __all__ = [
     "Listed",
     "Listing",
     "MailboxStatus",
+    "MailboxesListed",
     "MessageGone",
     "MessageStream",
     "Push",
@@ -61,6 +64,8 @@ DONE_DEADLINE: Final = 10.0  # seconds from DONE to the end of IDLE
 SEQUENCE_CHARS: Final = 7000  # RFC 7162 §4: a command line of at most 8,192 octets
 _FACTS: Final = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
 _OPEN_RANGE: Final = re.compile(r"[1-9][0-9]{0,9}:\*\Z")
+# RFC 5530 §3; before it servers gave no code at all.
+_NO_MAILBOX: Final = frozenset(("", "NONEXISTENT", "TRYCREATE"))
 _CRITERIA: Final = re.compile(r"[\x20-\x7e]+\Z")
 
 
@@ -92,11 +97,36 @@ class ImapConnection(Link):
 
     # ---- mailboxes ----
 
-    async def list_mailboxes(self, pattern: str) -> list[Listed]:
-        """LIST "" pattern; `*` and `%` are wildcards (RFC 9051 §6.3.9). INBOX is always written so."""
-        command = self._command("LIST", b'""', Text(mailbox_name.encode(pattern)))
-        self._ok("LIST", await self._protocol.execute(command))
-        return [_listed(item) for item in command.untagged if isinstance(item, ListItem)]
+    async def list_mailboxes(self, *patterns: str, status: bool = False) -> MailboxesListed:
+        """LIST; `*` and `%` are wildcards (RFC 9051 §6.3.9). INBOX is always written so. `status`: with the counters of
+        each in the same answer (RFC 5819), where the server offers that and does not refuse it."""
+        items: list[Response] = []
+        names = [mailbox_name.encode(pattern) for pattern in patterns]
+        what: list[bytes | Text] = [Text(name) for name in names]
+        together = [form for name in names if (form := quoted(name)) is not None]
+        if len(together) == len(names) > 1 and self.capabilities & {"LIST-EXTENDED", "IMAP4REV2"}:
+            what = [b"(" + b" ".join(together) + b")"]  # RFC 5258 §3: several patterns at once
+        status = status and bool(self.capabilities & {"LIST-STATUS", "IMAP4REV2"})
+        tail = (b"RETURN", b"(STATUS (" + b" ".join(self._status_items()) + b"))") if status else ()
+        for one in what:
+            command = self._command("LIST", b'""', one, *tail)
+            tagged = await self._protocol.execute(command)
+            if tagged.status != "OK" and status and self._refused("LIST", tagged).scope is not Scope.ACCOUNT:
+                return await self.list_mailboxes(*patterns)
+            self._ok("LIST", tagged)
+            items += command.untagged
+        told = {item.name: _mailbox_status(item) for item in items if isinstance(item, StatusItem)}
+        whole = not any(isinstance(item, Unreadable) and item.name == "LIST" for item in items)
+        mailboxes = {item.name: item for item in items if isinstance(item, ListItem)}
+        return MailboxesListed(tuple(_listed(item, told.get(item.name)) for item in mailboxes.values()), whole)
+
+    def _status_items(self) -> list[bytes]:
+        items = [b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"]
+        if "CONDSTORE" in self.capabilities:
+            items.append(b"HIGHESTMODSEQ")
+        if "OBJECTID" in self.capabilities:
+            items.append(b"MAILBOXID")
+        return items
 
     async def select(self, mailbox: str) -> Selected:
         """SELECT, with CONDSTORE where offered. We only ever fetch with PEEK, so nothing is changed by it."""
@@ -131,25 +161,28 @@ class ImapConnection(Link):
         if tagged.status == "OK":
             self._ok("CLOSE", await self._run("CLOSE"))  # of an EXAMINEd mailbox: removes nothing (§6.4.2)
 
+    async def is_gone(self, mailbox: str) -> bool:
+        """Whether STATUS says that there is no such mailbox. A refusal for any other reason proves nothing."""
+        command = self._command("STATUS", Text(mailbox_name.encode(mailbox)), b"(MESSAGES)")
+        tagged = await self._protocol.execute(command)
+        if tagged.status == "OK" or any(isinstance(item, StatusItem) for item in command.untagged):
+            return False
+        if (error := self._refused("STATUS", tagged)).scope is Scope.ACCOUNT:
+            raise error
+        return tagged.status == "NO" and tagged.code in _NO_MAILBOX and error.retry_after is None
+
     async def status(self, mailbox: str) -> MailboxStatus:
         """STATUS in one round trip; in two for the selected mailbox, of which servers may tell what they told last
         (RFC 9051 §6.3.11). A refusal of STATUS alone is no error: SELECT and SEARCH tell as much."""
         if mailbox == self._selected and self.state is State.SELECTED:
             await self.noop()
-        items = [b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"]
-        if "CONDSTORE" in self.capabilities:
-            items.append(b"HIGHESTMODSEQ")
-        command = self._command("STATUS", Text(mailbox_name.encode(mailbox)), b"(" + b" ".join(items) + b")")
+        items = b"(" + b" ".join(self._status_items()) + b")"
+        command = self._command("STATUS", Text(mailbox_name.encode(mailbox)), items)
         tagged = await self._protocol.execute(command)
         if tagged.status != "OK" and (error := self._refused("STATUS", tagged)).scope is Scope.ACCOUNT:
             raise error
-        values = next((item.values for item in command.untagged if isinstance(item, StatusItem)), {})
-        return MailboxStatus(
-            uidvalidity=_within(values.get("UIDVALIDITY"), 1, MAX_UID),
-            uidnext=_within(values.get("UIDNEXT"), 1, MAX_UID + 1),
-            messages=_within(values.get("MESSAGES"), 0, MAX_UID),
-            highestmodseq=_within(values.get("HIGHESTMODSEQ"), 1, MAX_MODSEQ),
-        )
+        told = [_mailbox_status(item) for item in command.untagged if isinstance(item, StatusItem)]
+        return told[0] if told else MailboxStatus(None, None, None, None)
 
     # ---- messages ----
 
@@ -353,10 +386,21 @@ def _has_all(fetch: Fetch) -> bool:
     return _has_body(fetch) and _has_facts(fetch)
 
 
-def _listed(item: ListItem) -> Listed:
+def _mailbox_status(item: StatusItem) -> MailboxStatus:
+    values = item.values
+    return MailboxStatus(
+        uidvalidity=_within(values.get("UIDVALIDITY"), 1, MAX_UID),
+        uidnext=_within(values.get("UIDNEXT"), 1, MAX_UID + 1),
+        messages=_within(values.get("MESSAGES"), 0, MAX_UID),
+        highestmodseq=_within(values.get("HIGHESTMODSEQ"), 1, MAX_MODSEQ),
+        objectid=item.objectid,
+    )
+
+
+def _listed(item: ListItem, status: MailboxStatus | None) -> Listed:
     name = "INBOX" if item.name.upper() == "INBOX" else item.name  # RFC 9051 §5.1: case-insensitive
     selectable = not {flag.lower() for flag in item.flags} & {"\\noselect", "\\nonexistent"}
-    return Listed(name, frozenset(item.flags), selectable)
+    return Listed(name, frozenset(item.flags), selectable, item.delimiter, status)
 
 
 def _number(digits: str | None, most: int) -> int | None:

@@ -74,6 +74,7 @@ class MailboxStatus:
     uidnext: int | None
     messages: int | None
     highestmodseq: int | None
+    objectid: str = ""  # MAILBOXID (RFC 8474)
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,23 @@ class Listing:
 
 @dataclass(frozen=True)
 class Listed:
-    """One mailbox of LIST. `name` is decoded; `flags` as the server wrote them (`\\HasNoChildren`, `\\Sent`)."""
+    """One mailbox of LIST. `name` is decoded; `flags` as the server wrote them (`\\HasNoChildren`, `\\Sent`). `status`
+    is None where it was not asked for or not given."""
 
     name: str
     flags: frozenset[str]
     selectable: bool
+    delimiter: str | None = field(default=None, compare=False)
+    status: MailboxStatus | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class MailboxesListed:
+    """What LIST gave. `whole` is False where some of it could not be read: what is not among `mailboxes` may be there
+    all the same."""
+
+    mailboxes: tuple[Listed, ...]
+    whole: bool
 
 
 @dataclass(slots=True)

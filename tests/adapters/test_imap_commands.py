@@ -22,6 +22,7 @@ from syncer.imap.connection import (
     ImapConnection,
     Listed,
     Listing,
+    MailboxesListed,
     MailboxStatus,
     MessageGone,
     Selected,
@@ -59,11 +60,11 @@ async def test_mailbox_names_with_spaces_quotes_and_any_script_are_listed_and_se
     names = ["My Folder", 'say "hi" \\o', "Entwürfe & Söhne", "台北/日本語", "😀", "** SALE * end ("]
     for name in names:
         await asyncio.to_thread(dovecot.create, name)
-    listed = await connection.list_mailboxes("*")
+    listed = (await connection.list_mailboxes("*")).mailboxes
     assert {item.name for item in listed if item.selectable} >= {"INBOX", *names}
     assert Listed("台北", frozenset({"\\Noselect", "\\HasChildren"}), selectable=False) in listed
-    assert [item.name for item in await connection.list_mailboxes("Entwürfe%")] == ["Entwürfe & Söhne"]
-    assert await connection.list_mailboxes("no such*") == []
+    assert [item.name for item in (await connection.list_mailboxes("Entwürfe%")).mailboxes] == ["Entwürfe & Söhne"]
+    assert await connection.list_mailboxes("no such*") == MailboxesListed((), whole=True)
     for name in names:
         await asyncio.to_thread(dovecot.append, b"x: y\r\n\r\n", name)
         assert (await connection.select(name)).exists == 1
@@ -315,7 +316,7 @@ async def test_inbox_is_written_so_whatever_the_server_writes(scripted_imap: Ser
         session.until_closed()
 
     connection = await ImapConnection.open(scripted_imap(script).endpoint())
-    inbox, undecodable = await connection.list_mailboxes("%")
+    inbox, undecodable = (await connection.list_mailboxes("%")).mailboxes
     assert inbox.name == "INBOX"
     assert not undecodable.selectable
     assert "\U0010f026" in undecodable.name
@@ -540,7 +541,9 @@ async def test_a_mailbox_that_cannot_be_read_from_a_list_hides_no_other(scripted
         session.until_closed()
 
     connection = await ImapConnection.open(scripted_imap(script).endpoint())
-    assert [found.name for found in await connection.list_mailboxes("*")] == ["INBOX"]
+    listed = await connection.list_mailboxes("*")
+    assert [found.name for found in listed.mailboxes] == ["INBOX"]
+    assert not listed.whole
     connection.kill()
 
 

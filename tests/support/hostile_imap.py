@@ -1,4 +1,5 @@
-"""An IMAP server with one mailbox, INBOX: a decent one, until a test overrides the answer that is to be wrong.
+"""An IMAP server with one mailbox, INBOX (or the same one under several `names`, in upper case): a decent one, until a
+test overrides the answer that is to be wrong.
 
 What may be overridden stands first in HostileImap; any of it may raise Refused, HangUp or Silence. Each connection has
 a thread of its own; `log` holds every command with its time and connection, so that a test can count what was asked.
@@ -116,6 +117,7 @@ class HostileImap:
     capabilities = CAPABILITIES
     user = "anna"
     password = "a-password-only-for-tests"
+    names: tuple[str, ...] = ("INBOX",)
 
     # ---- what a test may override ----
 
@@ -131,6 +133,10 @@ class HostileImap:
         """What `SELECT` or `STATUS` tells."""
         modseq = self.modseq if "CONDSTORE" in self.capabilities else None
         return Counters(len(self.mails), self.uidnext, self.uidvalidity, modseq)
+
+    def listed(self, session: Session, rest: str) -> list[str]:
+        """The untagged lines of LIST."""
+        return [f'* LIST (\\HasNoChildren) "/" {name}' for name in self.names]
 
     def select(self, session: Session) -> list[str]:
         """The untagged lines of SELECT."""
@@ -389,13 +395,13 @@ class HostileImap:
         session.say(f"* CAPABILITY {self.capabilities}")
         return "OK CAPABILITY completed"
 
-    def _list(self, session: Session, _: str) -> str:
-        session.say('* LIST (\\HasNoChildren) "/" INBOX')
+    def _list(self, session: Session, rest: str) -> str:
+        session.say(*self.listed(session, rest))
         return "OK LIST completed"
 
     def _select(self, session: Session, rest: str) -> str:
         session.selected = False
-        if not re.match(r'"?INBOX\b', rest):
+        if rest.split(" (")[0].strip('"') not in self.names:
             return "NO [NONEXISTENT] no such mailbox"
         with self.lock:
             session.known, session.marked = sorted(self.mails), []

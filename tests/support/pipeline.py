@@ -223,6 +223,7 @@ def settings_of(
     home: Path,
     *,
     backfill: Any = "all",
+    mailboxes: tuple[str, ...] = ("INBOX",),
     **changes: Any,
 ) -> Settings:
     """One account for each server, by name; a single one is that of IMAP_*."""
@@ -244,6 +245,7 @@ def settings_of(
             password=SecretStr(server.password),
             use_ssl=False,
             backfill=backfill,
+            mailboxes=mailboxes,
         )
         for name, server in named.items()
     )

@@ -15,7 +15,20 @@ MAIL_DEAD: Final = "MAIL_DEAD"
 
 SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     MAIL: tuple(f"mail.*.*.{kind}" for kind in ("new", "backfill", "copy", "rebind")),
-    MAIL_EVENTS: tuple(f"mail.*.*.{kind}" for kind in ("stored", "flags", "expunged", "reset", "dead", "synced")),
+    MAIL_EVENTS: tuple(
+        f"mail.*.*.{kind}"
+        for kind in (
+            "stored",
+            "flags",
+            "expunged",
+            "reset",
+            "dead",
+            "synced",
+            "mailbox-created",
+            "mailbox-renamed",
+            "mailbox-deleted",
+        )
+    ),
     MAIL_DEAD: ("dead.>",),
 }
 

@@ -83,7 +83,10 @@ def read(data: bytes, *, keep: int = 65536) -> Response:
         (b'* LIST () "." &U,BTFw-', ListItem((), ".", "台北")),
         (b'* LIST () "." {7}\r\n(a b)"!', ListItem((), ".", '(a b)"!')),
         (b'* STATUS "a (b" (MESSAGES 3 UIDNEXT 4)', StatusItem("a (b", {"MESSAGES": 3, "UIDNEXT": 4})),
-        (b"* STATUS {1}\r\nx (messages 3 MAILBOXID (F1) UNSEEN 2)", None),
+        (
+            b"* STATUS {1}\r\nx (messages 3 MAILBOXID (F1) UNSEEN 2)",
+            StatusItem("x", {"MESSAGES": 3, "UNSEEN": 2}, "F1"),
+        ),
         (b'* ID ("name" "Dovecot")', Other("ID", b'* ID ("name" "Dovecot")')),
         (b"* FLAGS (\\Seen)", Other("FLAGS", b"* FLAGS (\\Seen)")),
         (b"* X-UNKNOWN {3}\r\nabc", Other("X-UNKNOWN", b"* X-UNKNOWN ")),

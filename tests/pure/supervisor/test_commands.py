@@ -21,5 +21,5 @@ def test_each_command_exists_and_so_does_its_module(command: Command) -> None:
 
 def test_it_is_the_same_program_when_it_is_executed() -> None:
     assert importlib.util.find_spec(MAIN) is not None
-    assert len(COMMANDS) == 5
+    assert len(COMMANDS) == 6
     assert all(command.program()[1:3] == ["-m", MAIN] for command in COMMANDS)

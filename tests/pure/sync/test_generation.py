@@ -54,14 +54,14 @@ def test_a_place_whose_row_is_already_bound_anew_is_neither_given_out_nor_expung
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # by the strategy
 
 
-@given(st.integers(1, 100), st.integers(1, 100), MOMENTS, st.timedeltas(timedelta(0), timedelta(seconds=59)))
+@given(st.integers(1, 100), st.integers(1, 100), MOMENTS)
 def test_where_the_account_had_the_mailbox_uidnext_alone_tells_new_from_backfill(
-    uid: int, uidnext: int, received_at: datetime, later: timedelta
+    uid: int, uidnext: int, received_at: datetime
 ) -> None:
-    assert (Birth(SEEN, SEEN + later, uidnext).kind(uid, received_at) is Kind.NEW) == (uid >= uidnext)
+    assert (Birth(SEEN, SEEN, uidnext).kind(uid, received_at) is Kind.NEW) == (uid >= uidnext)
 
 
-@given(st.integers(1, 100), st.integers(1, 100), MOMENTS, st.timedeltas(timedelta(minutes=1), timedelta(days=99)))
+@given(st.integers(1, 100), st.integers(1, 100), MOMENTS, st.timedeltas(timedelta(microseconds=1), timedelta(days=99)))
 def test_in_a_younger_mailbox_mail_is_new_that_came_since_the_account_was_first_seen(
     uid: int, uidnext: int, received_at: datetime, later: timedelta
 ) -> None:

@@ -16,7 +16,7 @@ TEXT = (Path(__file__).resolve().parents[3] / "docs" / "webhooks.md").read_text(
 
 
 def test_every_event_that_can_be_chosen_is_documented_and_the_default_ones_are_marked() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| .* \|(.*)\|$", TEXT, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| .* \|(.*)\|$", TEXT, re.MULTILINE))
     assert rows.keys() == set(WEBHOOK_EVENTS)
     sent = {name for name, note in rows.items() if "sent unless" in note}
     assert sent == set(Settings(_env_file=None).webhook_events)

@@ -1,0 +1,144 @@
+"""LIST of one account, with each sweep: which mailboxes there are, and their counters where the server gives them in
+the same answer (RFC 5819), so that an account costs one round trip however many mailboxes it has."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from mailcore.aio import aio
+from mailcore.errors import ConnectionLost
+from mailcore.settings import Account
+from mailcore.sync.listing import Snapshot
+from mailcore.sync.mailbox_list import fits, is_pattern
+from mailcore.sync.retry import errors_alone, pause
+from syncer.attempt import judge
+from syncer.connections import Connections
+from syncer.imap.connection import ImapConnection, Listed, MailboxesListed, MailboxStatus
+
+log = structlog.get_logger(__name__)
+GATHER = 0.02  # seconds in which those who ask are answered by one LIST
+SOON = 1.0  # until the next one, when another connection is to confirm what this one told
+LONGEST = 60.0  # seconds that a LIST may take
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one LIST told. `connection` has no mailbox selected, and is not used by anybody else."""
+
+    mailboxes: Mapping[str, Listed]
+    whole: bool
+    delimiter: str | None
+    connection: ImapConnection
+
+
+class MailboxList:
+    """`take` gets what each LIST told and says whether another connection is to confirm it; `counted` is told of every
+    mailbox whose counters came with it. `error` is why the last one failed, "" if it did not; `answered` that there was
+    one which did not; `unfit` are patterns that gave nothing."""
+
+    def __init__(
+        self,
+        account: Account,
+        connections: Connections,
+        interval: float,
+        take: Callable[[Seen], Awaitable[bool]],
+        counted: Callable[[str, Snapshot], None],
+    ) -> None:
+        self.patterns = tuple(account.mailboxes)
+        self.error = ""
+        self.answered = False
+        self.unfit = {name for name in self.patterns if is_pattern(name)}
+        self.needed = len(self.patterns) > 1 or bool(self.unfit)  # one mailbox tells enough by itself
+        self._account = account.name
+        self._connections = connections
+        self._interval = interval
+        self._take = take
+        self._counted = counted
+        self._asked = trio.Event()
+        self._askers: list[Callable[[str], None]] = []
+        self._counts = False  # the last answer had counters
+        self._counters: dict[str, Snapshot] = {}
+
+    def ask(self, told: Callable[[str], None]) -> None:
+        """A LIST that begins from now on. `told` gets why it failed, "" when it did not."""
+        self._askers.append(told)
+        self._asked.set()
+
+    async def counters(self, name: str) -> Snapshot | None:
+        """Of a LIST that begins from now on; None where it gives none."""
+        if not self._counts:
+            return None
+        ended = trio.Event()
+        self.ask(lambda _: ended.set())
+        await ended.wait()
+        return self._counters.get(name)
+
+    async def run(self) -> None:
+        """For ever."""
+        attempts, wait, held = 0, 0.0, False
+        while True:
+            with trio.move_on_after(wait):
+                await self._asked.wait()
+            await trio.sleep(GATHER)
+            self._asked = trio.Event()
+            askers, self._askers = self._askers, []
+            try:
+                again = await self._list()
+                wait, attempts, error, self.answered = SOON if again else self._interval, 0, "", True
+                held = again and not held
+                if held:  # who asks is told when it is certain
+                    self._askers = askers + self._askers
+                    askers = []
+            except BaseException as failure:
+                if not errors_alone(failure):
+                    self._askers = askers + self._askers
+                    raise
+                found, attempts = judge(failure, f"list {self._account}"), attempts + 1
+                wait, error = pause(attempts, found, random.random), found.text
+                self._counts, self._counters = False, {}
+                if error != self.error:
+                    log.warning("mailboxes not listed", account=self._account, error=error, next_try_s=round(wait, 1))
+            self.error = error
+            for told in askers:
+                told(error)
+
+    def close(self, reason: str) -> None:
+        """Nobody is listed any more; who waits is told the reason."""
+        askers, self._askers = self._askers, []
+        for told in askers:
+            told(reason)
+
+    async def _list(self) -> bool:
+        async with self._connections.look() as connection:
+            with trio.move_on_after(LONGEST) as deadline:
+                listed = await aio(self._ask, connection)
+            if deadline.cancelled_caught:
+                raise ConnectionLost(f"{connection.endpoint}: no end of LIST within {LONGEST:.0f} s")
+            mailboxes = {one.name: one for one in listed.mailboxes if one.selectable}
+            delimiter = next((one.delimiter for one in listed.mailboxes if one.delimiter), None)
+            self.unfit = {
+                pattern
+                for pattern in self.patterns
+                if is_pattern(pattern) and not any(fits(name, (pattern,), delimiter) for name in mailboxes)
+            }
+            seen = Seen(mailboxes, listed.whole, delimiter, connection)
+            again = await self._take(seen)
+            if again:
+                connection.kill()  # another one is to say the same
+        self._counters = {name: snapshot_of(one.status) for name, one in mailboxes.items() if one.status is not None}
+        self._counts = bool(self._counters)
+        for name, counters in self._counters.items():
+            self._counted(name, counters)
+        return again
+
+    async def _ask(self, connection: ImapConnection) -> MailboxesListed:
+        return await connection.list_mailboxes(*self.patterns, status=True)
+
+
+def snapshot_of(status: MailboxStatus) -> Snapshot:
+    return Snapshot(status.uidvalidity, status.uidnext, status.messages, status.highestmodseq)
