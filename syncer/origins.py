@@ -60,6 +60,7 @@ class Origins:
         self._database = sqlite3.connect(":memory:", isolation_level=None)
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(_TABLE)
+        self._database.execute("BEGIN")  # and no end: what is never rolled back need not be committed
         self._accounts: dict[str, int] = {}
         self._mailboxes: list[MailboxKey] = []
         self._numbers: dict[MailboxKey, int] = {}
@@ -139,9 +140,7 @@ class Origins:
         return Identity(account, self._mailboxes[found[0]].mailbox, found[1], found[2])
 
     def _enter(self, entries: Iterable[tuple[str, Identity]]) -> None:
-        self._database.execute("BEGIN")
         self._database.executemany(_ADD, [self._entry(*one) for one in entries])
-        self._database.execute("COMMIT")
 
     def _entry(self, sha256: str, one: Identity) -> tuple[int, bytes, int, int, int]:
         return self._account(one.account), bytes.fromhex(sha256), self._number(one.key), one.uidvalidity, one.uid

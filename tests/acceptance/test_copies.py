@@ -61,6 +61,11 @@ def test_moved_copied_and_filed_twice_mail_is_new_once(dovecot: Dovecot, make_mo
     wait_until(lambda: kinds(mozzart) == told, "moved and copied ones are copies", within=20)
     assert linked(mozzart, "INBOX/2", "Archive/1")
     assert linked(mozzart, "INBOX/1", "Archive/2")
+    (row,) = [row for row in mozzart.rows(MESSAGES) if row["place"] == "Archive/1"]
+    assert row["origin"] == f"default/INBOX/{dovecot.uidvalidity()}/2"
+    assert f"copy of {row['origin']}" in mozzart.run("messages", "show", str(row["id"])).stdout
+    page = mozzart.http("GET", f"/admin/messages/{row['id']}/")
+    assert f"A copy of UID 2 of {dovecot.uidvalidity()} in INBOX" in page.text
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda mailbox: dovecot.append(mails[2].raw, mailbox), ("INBOX", "Rule")))

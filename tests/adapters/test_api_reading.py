@@ -192,13 +192,15 @@ async def test_a_message_comes_with_its_way_and_its_attachments(
         pushed_at=NOW - timedelta(seconds=1),
         published_at=NOW,
         stream_seq=42,
-        kind="new",
+        kind="copy",
         found_by="push",
+        origin="default/Archive/7/3",
     )
     (row_id,) = await store.insert_messages([row])
     found = await api.get(f"/api/messages/{row_id}/")
     assert found["way"] == {
-        "kind": "new",
+        "kind": "copy",
+        "origin": "default/Archive/7/3",
         "found_by": "push",
         "pushed_at": "2024-05-06T07:08:08.123456Z",
         "published_at": "2024-05-06T07:08:09.123456Z",

@@ -15,9 +15,10 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus, DeadLetterMissing, Delivery
+from mailcore.bus.layout.durables import DURABLES
 from mailcore.bus.layout.streams import Limits, streams
 from mailcore.errors import BusError, Retry, Scope
-from mailcore.events.message import MessageEvent
+from mailcore.events.message import Kind, MessageEvent
 from mailcore.settings import Settings
 from tests.support.consumers import until
 from tests.support.events import expunged, message
@@ -253,6 +254,23 @@ async def test_what_is_too_large_or_badly_named_is_refused_at_once(bus: Bus) -> 
 
 
 @pytest.mark.asyncio
+async def test_copies_come_to_a_durable_that_the_version_before_has_made(bus: Bus) -> None:
+    config = {**DURABLES["backfill"][1], "filter_subject": "mail.*.*.backfill"}
+    del config["filter_subjects"]
+    request = {"stream_name": MAIL, "config": config}
+    await bus._jetstream.call(f"CONSUMER.DELETE.{MAIL}.backfill")
+    await bus._jetstream.call(f"CONSUMER.DURABLE.CREATE.{MAIL}.backfill", request)
+    await bus.publish(replace(message(1), kind=Kind.BACKFILL))
+    pull = await bus.pull("backfill")
+    (first,) = await pull.next(max_messages=1, timeout=5)
+    first.ack()
+    await bus.ensure(max_bytes=512 << 20)
+    await bus.publish(replace(message(2), kind=Kind.COPY, origin=message(1).identity))
+    (second,) = await pull.next(max_messages=1, timeout=5)
+    assert MessageEvent.decode(second.headers, second.data).origin == message(1).identity
+
+
+@pytest.mark.asyncio
 async def test_unsettled_tells_what_is_in_flight(bus: Bus) -> None:
     assert [item async for item in bus.unsettled()] == []
     for uid in range(1, 6):
@@ -266,6 +284,7 @@ async def test_unsettled_tells_what_is_in_flight(bus: Bus) -> None:
     await pull.next(timeout=5)
     found = [item async for item in bus.unsettled()]
     assert [(item.identity.uid, item.seq, item.size) for item in found] == [(uid, uid, 21) for uid in (3, 4, 5)]
+    assert {(item.sha256, item.origin) for item in found} == {(message(3).sha256, None)}
 
 
 @pytest.mark.asyncio
