@@ -12,7 +12,7 @@ from mailcore.events.control import RefusedMessage
 from mailcore.store.row import Refused
 
 # Session states in which mail is found, whatever was said on the way there.
-SYNCED: Final = frozenset(("idling", "polling"))
+SYNCED: Final = frozenset(("idling", "notified", "polling"))
 
 
 class Kind(StrEnum):

@@ -12,6 +12,7 @@ import trio
 from mailcore.errors import MozzartError
 from mailcore.events.control import MailboxLive
 from mailcore.events.identity import MailboxKey
+from mailcore.events.message import FoundBy
 from mailcore.settings import Account
 from mailcore.sync.listing import Snapshot
 from mailcore.sync.mailbox_list import INBOX, is_pattern
@@ -23,6 +24,7 @@ from syncer.lifecycle import Lifecycle
 from syncer.live import live
 from syncer.mailbox import MailboxTasks, Shared
 from syncer.mailbox_list import MailboxList, Seen
+from syncer.notices import Notices
 from syncer.sweep import counted, sweep
 
 log = structlog.get_logger(__name__)
@@ -45,6 +47,7 @@ class AccountTasks:
         self._since = datetime.now(UTC)
         self._lifecycle = Lifecycle(account, shared, self._since, self._begin, self._end)
         self._list = MailboxList(account, self.connections, shared.interval, self._take, self._counted)
+        self._notices = Notices(self._list.needed, self._pushed, lambda: self.list(lambda _: None))
         for name in account.mailboxes:
             if not is_pattern(name):
                 self._begin(name, self._since)
@@ -127,6 +130,12 @@ class AccountTasks:
         if mailbox is not None:
             counted(mailbox, counters)
 
+    def _pushed(self, name: str) -> None:
+        mailbox = self.mailboxes.get(MailboxKey(self.account.name, INBOX if name.upper() == INBOX else name))
+        if mailbox is not None and mailbox.connection != "idling":  # its own connection tells it more
+            mailbox.pushed = True
+            mailbox.ask(by=FoundBy.PUSH)
+
     def _begin(self, name: str, found_at: datetime) -> None:
         if name.upper() == INBOX:
             name = INBOX  # RFC 9051 §5.1: INBOX alone is case-insensitive
@@ -134,7 +143,9 @@ class AccountTasks:
         if key in self.mailboxes:
             self.mailboxes[key].found(found_at)
             return
-        mailbox = MailboxTasks(self.account, name, self.connections, self.shared, found_at, self._list.counters)
+        mailbox = MailboxTasks(
+            self.account, name, self.connections, self.shared, found_at, self._list.counters, self._notices
+        )
         self.mailboxes[key] = mailbox
         if self._nursery is not None:
             self._nursery.start_soon(self._live, mailbox)

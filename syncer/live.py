@@ -75,6 +75,7 @@ async def _hold(mailbox: MailboxTasks) -> None:
         finally:
             mailbox.machine.live_from = None
             mailbox.interrupt = None
+            mailbox.notices.release(connection)
     if polling:
         mailbox.entered("polling")
         mailbox.log.info("no push, the sweep alone finds mail", why=polling, every_s=mailbox.shared.interval)
@@ -87,6 +88,7 @@ async def _follow(mailbox: MailboxTasks, connection: ImapConnection) -> None:
         selected = await _select(mailbox, connection)
         await _same_generation(mailbox, selected.uidvalidity)
         mailbox.ask()  # what came while nobody listened is below `first`
+        await mailbox.notices.hold(connection)
         async with trio.open_nursery() as nursery:
             await _Following(mailbox, connection, selected, nursery).run()
             nursery.cancel_scope.cancel()
@@ -156,6 +158,7 @@ class _Following:
             quick = quick + 1 if push.reason == "ended" and trio.current_time() - began < QUICK else 0
             if quick >= QUICK_ENDS:
                 raise IdleRefused(f"{mailbox.account.host}: the server ends each IDLE at once")
+            mailbox.notices.take(push.hints)
             if any(isinstance(hint, Exists) for hint in push.hints) or push.reason == "interrupted":
                 await self._fetch(push)
             self._flags = any(isinstance(hint, Fetch) for hint in push.hints)

@@ -34,6 +34,7 @@ from mailcore.sync.run import Run
 from mailcore.sync.statuses import Refusal
 from syncer.connections import Connections
 from syncer.credit import Credit
+from syncer.notices import Notices
 from syncer.origins import Origins
 from syncer.server import Servers
 
@@ -105,6 +106,7 @@ class MailboxTasks:
         shared: Shared,
         found_at: datetime,
         counters: Callable[[str], Awaitable[Snapshot | None]],
+        notices: Notices,
     ) -> None:
         self.account = account
         self.key = MailboxKey(account.name, name)
@@ -112,6 +114,8 @@ class MailboxTasks:
         self.shared = shared
         self.found_at = found_at  # when the account was seen first, or the mailbox was made
         self.counters = counters  # of a LIST that begins from now on; None where it gives none
+        self.notices = notices
+        self.pushed = False  # the server told that something happened, and a sweep is to look
         self.machine = Mailbox(self.key, shared.credit.octets, shared.interval)
         self.log = log.bind(account=account.name, mailbox=name)
         self.flags = Following()
@@ -330,16 +334,19 @@ class MailboxTasks:
 
     def live_state(self) -> MailboxLive:
         machine, paused = self.machine, self.connections.paused
+        connection, error = self.connection, self.error
+        if connection == "polling" and self.notices.active:
+            connection, error = "notified", ""
         held = _at(machine.held_until) if machine.held_until > time.monotonic() else None
         status, words = machine.state()
         return MailboxLive(
             account=self.key.account,
             mailbox=self.key.mailbox,
-            connection=self.connection,
+            connection=connection,
             since=self.since,
             in_flight=len(machine.uids.in_flight),
             in_flight_bytes=machine.uids.octets,
-            error=self.connections.refused or self.error or (words if status in ("failed", "incomplete") else ""),
+            error=self.connections.refused or error or (words if status in ("failed", "incomplete") else ""),
             failing_since=paused.since if paused else self._failing_since,
             paused_until=paused.until_at if paused else held,
             refused=tuple(self._refusals(SHOWN)),

@@ -72,7 +72,8 @@ async def _sweep(mailbox: MailboxTasks, begun: Sweep) -> None:
 async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
     machine, began = mailbox.machine, time.monotonic()
     gone = UidSet()
-    snapshot = await mailbox.counters(mailbox.key.mailbox)
+    pushed, mailbox.pushed = mailbox.pushed, False
+    snapshot = None if pushed else await mailbox.counters(mailbox.key.mailbox)
     if snapshot is None or not machine.nothing_new(begun, snapshot):
         snapshot, gone = await _look(mailbox, begun, snapshot)
     await _expunge(mailbox, gone)

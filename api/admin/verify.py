@@ -42,7 +42,8 @@ class Group:
 
     @property
     def advice(self) -> Markup:
-        return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(ADVICE[self.category]))))  # noqa: S704  # our own words
+        ours = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(ADVICE[self.category])))
+        return Markup(ours)  # noqa: S704  # nosec B704
 
 
 @routes.get(PATH)

@@ -83,7 +83,7 @@ class RefusedMessage(_Model):
 
 class MailboxLive(_Model):
     """What only the syncer knows of a mailbox at this moment. `connection` names the session state of the live
-    connection ("idling", "connecting", "backing off", "polling", …).
+    connection ("idling", "connecting", "backing off", "notified", "polling", …).
 
     Nothing is asked of the server before `paused_until`; `error` has the reason. `refused` are the first 20 of
     `refused_count`."""

@@ -1,4 +1,5 @@
-"""What the server told of the selected mailbox, at any moment and unasked (RFC 9051 §5.2, §7.4). Pure.
+"""What the server told of the selected mailbox, and of others (NOTIFY, RFC 5465), at any moment and unasked (RFC 9051
+§5.2, §7.4). Pure.
 
 Nothing is dropped between commands: the hints wait until somebody takes them. They are hints, never evidence: whoever
 takes one looks by UID.
@@ -10,9 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from mailcore.imap.response import Exists, Expunge, Fetch, Vanished
+from mailcore.imap.response import Exists, Expunge, Fetch, ListItem, StatusItem, Vanished
 
-Hint = Exists | Expunge | Vanished | Fetch
+Hint = Exists | Expunge | Vanished | Fetch | StatusItem | ListItem
 
 MAX_HINTS: Final = 10_000  # where nobody ever takes them only the newest stay: any of them says "look"
 
@@ -64,6 +65,8 @@ class News:
             return changed
         if isinstance(told, Fetch):
             return told.flags is not None
+        if isinstance(told, StatusItem | ListItem):
+            return True
         gone = len(told.uids) if isinstance(told, Vanished) else 1
         if isinstance(told, Vanished) and told.earlier:
             return False

@@ -31,6 +31,7 @@ from mailcore.sync.statuses import InFlight, Octets, Refusal, Status, Statuses
 
 FULL_EVERY: Final = 10  # sweeps; the others ask for the counters alone when those say that nothing changed
 GAP: Final = 1.0  # between two sweeps that nobody but ourselves asks for
+PUSH_GAP: Final = 0.1  # between two that the server asks for
 LONGEST_DOUBT: Final = 60.0  # seconds between two sweeps that are not whole
 TOLD_AFTER: Final = 3  # sweeps in a row that are not whole, until a run ends with the reason
 MANY: Final = 10  # messages, and a tenth of the mailbox
@@ -104,6 +105,7 @@ class Mailbox:
         self._full = True
         self._sweeping = False
         self._sweep_at = self._sweep_not_before = 0.0
+        self._swept_at = -inf
         self._fetch_not_before = 0.0
         self._barren = self._holds = 0
         self._apart_next = False
@@ -173,7 +175,10 @@ class Mailbox:
             run.asked, run.swept, run.moved, run.needs = True, False, now, self._sweeps + 1
             run.add(UidSet(self.uids.refused), self.uids.open)
         self._full |= full
-        self._sweep_at = min(self._sweep_at, now if person else max(now, self._sweep_not_before))
+        not_before = self._sweep_not_before
+        if by is FoundBy.PUSH and not (self.doubt or self.failure):
+            not_before = self._swept_at + PUSH_GAP
+        self._sweep_at = min(self._sweep_at, now if person else max(now, not_before))
         return run
 
     @property
@@ -260,7 +265,7 @@ class Mailbox:
 
     def swept(self, sweep: Sweep, snapshot: Snapshot, now: float) -> None:
         """The sweep came to its end, with or without a comparison."""
-        self.failure, self.attempts, self._sweeping = "", 0, False
+        self.failure, self.attempts, self._sweeping, self._swept_at = "", 0, False, now
         run, wait = self.run, self.interval
         self._snapshot = None
         if self.doubt:

@@ -23,6 +23,7 @@ MAX_BEGUN: Final = 8 << 20  # bytes of bodies whose date or size is still to com
 COMMANDS: Final = {
     **base.Commands,
     "UNSELECT": base.Cmd("UNSELECT", (base.SELECTED,), base.Exec.is_sync),
+    "NOTIFY": base.Cmd("NOTIFY", (base.AUTH, base.SELECTED), base.Exec.is_sync),
 }
 
 # What a command does to the session: when it is sent, when it is OK, when it is refused.

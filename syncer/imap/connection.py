@@ -63,6 +63,11 @@ __all__ = [
 DONE_DEADLINE: Final = 10.0  # seconds from DONE to the end of IDLE
 SEQUENCE_CHARS: Final = 7000  # RFC 7162 §4: a command line of at most 8,192 octets
 _FACTS: Final = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
+# Flags of others are told by HIGHESTMODSEQ, where CONDSTORE is on (RFC 5465 §5.3).
+_NOTIFY: Final = (
+    b"SET (SELECTED (MessageNew MessageExpunge FlagChange))"
+    b" (PERSONAL (MessageNew MessageExpunge FlagChange MailboxName))"
+)
 _OPEN_RANGE: Final = re.compile(r"[1-9][0-9]{0,9}:\*\Z")
 # RFC 5530 §3; before it servers gave no code at all.
 _NO_MAILBOX: Final = frozenset(("", "NONEXISTENT", "TRYCREATE"))
@@ -318,6 +323,16 @@ class ImapConnection(Link):
         )
 
     # ---- push ----
+
+    async def notify(self) -> bool:
+        """NOTIFY (RFC 5465): from here on idle() gives what happens in every mailbox of the account, a StatusItem or
+        ListItem each, besides the hints of the selected one. False where it is not offered, or refused."""
+        if "NOTIFY" not in self.capabilities:
+            return False
+        tagged = await self._run("NOTIFY", _NOTIFY)
+        if tagged.status != "OK" and (error := self._refused("NOTIFY", tagged)).scope is Scope.ACCOUNT:
+            raise error
+        return tagged.status == "OK"
 
     async def idle(self, *, refresh: float) -> Push:
         """IDLE (RFC 2177) until the first hint, `interrupt_idle()` or `refresh` seconds. Hints that came at any moment

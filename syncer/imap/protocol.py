@@ -35,7 +35,9 @@ from mailcore.imap.response import (
     Exists,
     Expunge,
     Fetch,
+    ListItem,
     Response,
+    StatusItem,
     Tagged,
     Unreadable,
     Vanished,
@@ -336,6 +338,9 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
                 for each in self._flight.values():
                     each.renumbered()
             self._tell(response)
+        elif isinstance(response, StatusItem | ListItem):
+            if command is None or command.name not in ("LIST", "STATUS"):
+                self._tell(response)
         elif isinstance(response, Unreadable):
             self._unreadable(response)
 
@@ -354,6 +359,8 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
             self.capabilities = names(condition.argument)
         elif condition.code == "CLOSED":  # what came before was of the mailbox left (RFC 9051 §7.1)
             self.news.forget()
+        elif condition.code == "NOTIFICATIONOVERFLOW":  # it notifies no more (RFC 5465 §5.8)
+            self.fail(ConnectionLost(f"{self.where}: the server gave up NOTIFY: {condition.text[:200]}"))
         elif condition.code == "ALERT":  # a person must see it (RFC 9051 §7.1)
             log.warning("imap-alert", server=self.where, text=condition.text[:300])
 

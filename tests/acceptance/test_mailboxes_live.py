@@ -66,6 +66,16 @@ def running(make: Make, dovecot: Dovecot, **changes: str) -> Mozzart:
     return make(IMAP_MAILBOX="*", SYNC_INTERVAL="2", **changes).use(dovecot).start().wait_ready()
 
 
+def wait_swept(mozzart: Mozzart, count: int) -> None:
+    """Until so many mailboxes are known, and each was swept."""
+
+    def swept() -> bool:
+        states = mozzart.http("GET", "/api/mailbox/states/").json["mailboxes"]
+        return len(states) == count and all(state.get("last_sync_status") == "ok" for state in states)
+
+    wait_until(swept, "all are swept", within=30)
+
+
 @pytest.mark.invariant("I1", "I4")
 def test_a_renamed_mailbox_keeps_its_rows_and_announces_no_message_also_of_what_is_in_flight(
     dovecot: Dovecot, make_mozzart: Make
@@ -178,11 +188,7 @@ def test_twenty_mailboxes_in_which_nothing_happens_cost_one_round_trip_an_interv
     trace = dovecot.home / "trace"
     mozzart = running(make_mozzart, dovecot, IMAP_CONNECTIONS="3", IMAP_TRACE=str(trace))
 
-    def swept() -> bool:
-        states = mozzart.http("GET", "/api/mailbox/states/").json["mailboxes"]
-        return len(states) == 21 and all(state.get("last_sync_status") == "ok" for state in states)
-
-    wait_until(swept, "all are swept", within=30)
+    wait_swept(mozzart, 21)
 
     def commands() -> list[str]:
         lines = trace.read_text().splitlines()
@@ -198,3 +204,29 @@ def test_twenty_mailboxes_in_which_nothing_happens_cost_one_round_trip_an_interv
     asked = commands()[start:]
     others = [line for line in asked if " LIST " not in line and "IDLE" not in line and "DONE" not in line]
     assert len(others) <= 4, asked
+
+
+def test_mailboxes_beyond_the_bound_of_connections_are_pushed_by_notify(
+    make_dovecot: Callable[..., Dovecot], make_mozzart: Make
+) -> None:
+    dovecot = make_dovecot()
+    names = [f"Box {number}" for number in range(8)]
+    for name in names:
+        dovecot.create(name)
+    mozzart = make_mozzart(IMAP_MAILBOX="*", SYNC_INTERVAL="600", IMAP_CONNECTIONS="3")
+    mozzart.use(dovecot).start().wait_ready().wait_live("idling")
+    wait_swept(mozzart, 9)
+    wait_until(
+        lambda: {one["connection"] for one in mozzart.live()} == {"idling", "notified"}, lambda: str(mozzart.live())
+    )
+
+    for number, name in enumerate(names):
+        dovecot.append(make_mail(number).raw, name)
+    mozzart.wait_stored(len(names), within=20)
+    assert {kind for kind, _ in new(mozzart)} == {"new"}
+
+    dovecot.create("Young")  # Dovecot 2.3 notifies of CREATE and DELETE, and not of RENAME
+    dovecot.append(make_mail(99).raw, "Young")
+    dovecot.expunge(1, mailbox="Box 2")
+    wait_until(lambda: "Young" in {name for name, _, _ in places(mozzart)}, "its mail is pushed", within=20)
+    wait_until(lambda: "Box 2" not in {name for name, _, _ in places(mozzart)}, "what is gone is told", within=20)
