@@ -75,7 +75,7 @@ async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
     pushed, mailbox.pushed = mailbox.pushed, False
     snapshot = None if pushed else await mailbox.counters(mailbox.key.mailbox)
     if snapshot is None or not machine.nothing_new(begun, snapshot):
-        snapshot, gone = await _look(mailbox, begun, snapshot)
+        snapshot, gone = await _look(mailbox, begun, snapshot, pushed=pushed)
     await _expunge(mailbox, gone)
     await _end_old_generations(mailbox)
     machine.swept(begun, snapshot, time.monotonic())
@@ -96,15 +96,22 @@ async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
     mailbox.swept_at = time.time()
 
 
-async def _look(mailbox: MailboxTasks, begun: Sweep, snapshot: Snapshot | None) -> tuple[Snapshot, UidSet]:
+async def _look(
+    mailbox: MailboxTasks, begun: Sweep, snapshot: Snapshot | None, *, pushed: bool
+) -> tuple[Snapshot, UidSet]:
     """The counters, if they are not known, and when they do not prove that nothing changed the list of the UIDs.
     Returns them, and what is to be announced as expunged."""
     machine, gone = mailbox.machine, UidSet()
     async with mailbox.connections.look() as connection:
-        asked = snapshot is None
+        asked = snapshot is None and not pushed
+        selected: Selected | None = None
+        if pushed:  # something happened there: STATUS would be a round trip for nothing
+            selected = await aio(connection.select, mailbox.key.mailbox)
+            snapshot = Snapshot(selected.uidvalidity, selected.uidnext, selected.exists, selected.highestmodseq)
         snapshot = snapshot or await _status(mailbox, connection)
         if not (asked and machine.nothing_new(begun, snapshot)):
-            selected = await aio(connection.select, mailbox.key.mailbox)
+            if selected is None:
+                selected = await aio(connection.select, mailbox.key.mailbox)
             if not await _open(mailbox, connection, selected):
                 raise ConnectionLost(
                     f"{mailbox.account.host}: UIDVALIDITY of {mailbox.key.mailbox!r} is {selected.uidvalidity} on this "
