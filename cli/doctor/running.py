@@ -72,7 +72,9 @@ async def _processes(bus: Bus) -> AsyncIterator[Finding]:
     except ValidationError:
         yield Finding("note", "syncer", "answers as another version does", "Restart what runs of the older version.")
     except BusError as error:
-        yield Finding("note", "syncer", str(error), "Start `mozzart up`, or `mozzart syncer`.")
+        # Where others of ours run, new mail goes unnoticed; where none does, nothing was started yet.
+        lacking: Verdict = "failed" if await _others_run(bus) else "note"
+        yield Finding(lacking, "syncer", str(error), "Start `mozzart up`, or `mozzart syncer`.")
     try:
         consumers = count_processes(await metrics.collect(bus)).get("consumer", 0)
         waiting = await metrics.waiting(bus)
@@ -102,6 +104,14 @@ async def _processes(bus: Bus) -> AsyncIterator[Finding]:
             )
     except BusError as error:
         yield Finding("note", "consumer", str(error))
+
+
+async def _others_run(bus: Bus) -> bool:
+    try:
+        running = count_processes(await metrics.collect(bus))
+    except BusError:
+        return False
+    return bool(running.keys() & {"consumer", "api"})
 
 
 async def _unstored(bus: Bus) -> str:
