@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -23,6 +23,7 @@ from syncer.mailbox_list import Seen
 from syncer.transfer import publish_all
 
 log = structlog.get_logger(__name__)
+FIRST_SIGHT: Final = timedelta(minutes=1)  # later what came meanwhile is told by its date
 SAMPLE: Final = 3  # messages whose bytes tell that a mailbox is the one that had another name
 SAMPLE_AMONG: Final = 50
 SAMPLE_OCTETS: Final = 1 << 20
@@ -86,7 +87,8 @@ class Lifecycle:
             }
             self._objectids = {row.mailbox: row.objectid for row in rows}
             self._deleted = {row.id for row in rows if row.deleted_at is not None}
-            self._first = not rows
+            # Those that are named plainly do not wait for the first LIST.
+            self._first = all(row.first_seen_at is None or row.first_seen_at >= self._sight for row in rows)
         return self._known
 
     def _key(self, name: str) -> MailboxKey:
@@ -101,7 +103,8 @@ class Lifecycle:
             if state is not None and state.deleted_at is not None:
                 self._deleted.discard(state.id)
                 await self._save(name, {"deleted_at": None})
-        self._begin(name, self._sight if self._first else now)
+        at_first_sight = self._first and now - self._sight < FIRST_SIGHT
+        self._begin(name, self._sight if at_first_sight else now)
         self._present.add(name)
 
     @property

@@ -23,7 +23,9 @@ from syncer.imap.connection import ImapConnection, Listed, MailboxesListed, Mail
 log = structlog.get_logger(__name__)
 GATHER = 0.02  # seconds in which those who ask are answered by one LIST
 SOON = 1.0  # until the next one, when another connection is to confirm what this one told
-LONGEST = 60.0  # seconds that a LIST may take
+# Seconds that a LIST may take, at least and at most: the connection may have gone silent since the last one, and mail
+# waits until we know; an account with many mailboxes is slow.
+DEADLINE = (5.0, 120.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class MailboxList:
         self._counted = counted
         self._asked = trio.Event()
         self._askers: list[Callable[[str], None]] = []
+        self._deadline = 30.0
         self._counts = False  # the last answer had counters
         self._counters: dict[str, Snapshot] = {}
 
@@ -115,10 +118,14 @@ class MailboxList:
 
     async def _list(self) -> bool:
         async with self._connections.look() as connection:
-            with trio.move_on_after(LONGEST) as deadline:
+            began = trio.current_time()
+            with trio.move_on_after(self._deadline) as deadline:
                 listed = await aio(self._ask, connection)
+            took = trio.current_time() - began
             if deadline.cancelled_caught:
-                raise ConnectionLost(f"{connection.endpoint}: no end of LIST within {LONGEST:.0f} s")
+                waited, self._deadline = self._deadline, min(self._deadline * 4, DEADLINE[1])
+                raise ConnectionLost(f"{connection.endpoint}: no end of LIST within {waited:.0f} s")
+            self._deadline = min(max(DEADLINE[0], 20 * took), DEADLINE[1])
             mailboxes = {one.name: one for one in listed.mailboxes if one.selectable}
             delimiter = next((one.delimiter for one in listed.mailboxes if one.delimiter), None)
             self.unfit = {
