@@ -81,7 +81,7 @@ async def _bury(mozzart: Mozzart, count: int) -> None:
             await bus.publish_dead(event.headers(), event.body, "for a test", 5)
             gone = expunged(uid)
             headers = undelivered_headers(gone.headers(), "HTTP 410", 1)
-            await bus.dedicated.publish(undelivered_subject(gone.subject), headers, gone.payload())
+            await bus.dedicated.publish(undelivered_subject(gone.nats_subject), headers, gone.payload())
     finally:
         await bus.close()
 

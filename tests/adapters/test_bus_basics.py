@@ -41,7 +41,7 @@ async def test_a_published_message_is_delivered_as_it_was(bus: Bus) -> None:
     assert ack == (1, False)
     (delivery,) = await pull.next(timeout=5)
     assert MessageEvent.decode(delivery.headers, delivery.data) == event
-    assert (delivery.subject, delivery.seq, delivery.deliveries, delivery.pending) == (event.subject, 1, 1, 0)
+    assert (delivery.subject, delivery.seq, delivery.deliveries, delivery.pending) == (event.nats_subject, 1, 1, 0)
     assert abs(delivery.published_at - datetime.now(UTC)) < timedelta(seconds=60)
     delivery.ack()
 
