@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import tempfile
 import time
@@ -26,6 +27,7 @@ from tests.support.mail import make_mail
 from tests.support.processes import Mozzart
 from tests.support.programs import wait_until
 
+_SEEDS = itertools.count(5)  # the same bytes again would be copies
 QUIET = 15.0  # seconds in which nothing arrives, for the processor time of waiting
 
 
@@ -77,7 +79,7 @@ async def arrivals(
 ) -> Arrivals:
     """For `messages` messages to accounts taken by
     chance: about one in `every` seconds, whether the last one is stored or not."""
-    dice = random.Random(7)
+    dice, seed = random.Random(7), next(_SEEDS)
     heard = _Heard()
     bus = await nats.connect((mozzart.home / "data" / "nats.url").read_text().strip())
     for kind in ("new", "stored"):
@@ -89,7 +91,7 @@ async def arrivals(
         for number in range(messages):
             name = dice.choice(names)
             user = users[name]
-            uid = await asyncio.to_thread(append, user.connection, make_mail(number, seed=5).raw)
+            uid = await asyncio.to_thread(append, user.connection, make_mail(number, seed=seed).raw)
             user.messages += 1
             sent.append((name, uid, user.messages))
             await asyncio.sleep(dice.uniform(0.5, 1.5) * every)
