@@ -22,13 +22,26 @@ from api.http.problem import Problem
 from mailcore.descent import open_file
 from mailcore.errors import StoreError
 from mailcore.events.identity import Identity
+from mailcore.imap.flag import in_words
 from mailcore.store import AttachmentDetail, MailboxState, MessageDetail, MessageFilter
 
 log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
 
 LIST: Final = "/admin/messages/"
-_FILTERS: Final = ("q", "account", "mailbox", "from", "since", "until", "attachments", "expunged")
+_FILTERS: Final = (
+    "q",
+    "account",
+    "mailbox",
+    "from",
+    "since",
+    "until",
+    "attachments",
+    "expunged",
+    "seen",
+    "flagged",
+    "answered",
+)
 _ON_A_PAGE: Final = 50
 _LONGEST: Final = 1000
 _LARGEST_ID: Final = 2**63 - 1
@@ -82,6 +95,7 @@ async def message(request: web.Request) -> web.StreamResponse:
         text_cut=len(found.body_text) > _LONGEST_TEXT,
         blocked=(await _document(request, found)).blocked if found.body_html else 0,
         way=_way(found),
+        flags=in_words(found.summary.flags),
         origin=Identity.parse(found.origin) if found.origin else None,
         back=_back(request),
     )
@@ -158,6 +172,9 @@ def _filter(given: dict[str, str]) -> tuple[MessageFilter, str]:
         has_attachments={"yes": True, "no": False}.get(given["attachments"]),
         query=given["q"],
         expunged={"yes": True, "no": False}.get(given["expunged"]),
+        seen={"yes": True, "no": False}.get(given["seen"]),
+        flagged={"yes": True, "no": False}.get(given["flagged"]),
+        answered={"yes": True, "no": False}.get(given["answered"]),
     )
     return wanted, " ".join(faults)
 

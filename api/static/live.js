@@ -9,7 +9,7 @@ const connection = document.getElementById("connection");
 const pause = document.getElementById("pause");
 const clear = document.getElementById("clear");
 const filters = document.getElementById("filters");
-const TONES = { new: "accent", backfill: "", copy: "", stored: "good", expunged: "warn", reset: "warn", dead: "bad", synced: "", "mailbox-deleted": "warn" };
+const TONES = { new: "accent", backfill: "", copy: "", stored: "good", expunged: "warn", reset: "warn", dead: "bad", synced: "", flags: "", "mailbox-deleted": "warn" };
 const OLD = new Set(["backfill", "copy"]); // their time says nothing of how quick new mail is
 
 let waiting = []; // came while paused
@@ -38,6 +38,8 @@ function words(event) {
       return `UID ${event.uid}, ${bytes(event.size)}` + (event.attachments ? `, ${event.attachments} attachment${event.attachments > 1 ? "s" : ""}` : "")
         + (event.rebound_from ? `, was UID ${event.rebound_from.uid} of ${event.rebound_from.uidvalidity}` : "")
         + (event.defects?.length ? `, ${event.defects.join(", ")}` : "");
+    case "flags":
+      return `UID ${event.uid}` + [...event.added.map((flag) => ` +${flag}`), ...event.removed.map((flag) => ` −${flag}`)].join("");
     case "expunged":
       return `UID ${event.uid} is no longer on the server`;
     case "dead":

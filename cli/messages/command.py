@@ -25,6 +25,9 @@ def messages() -> None:
 @click.option("--until", type=Timestamp(), help="Received before this time.")
 @click.option("--attachments/--no-attachments", default=None, help="Only with, or only without attachments.")
 @click.option("--expunged/--present", default=False, help="Those gone from the server, or those there (default).")
+@click.option("--seen/--unseen", default=None, help="Only those that are read, or unread.")
+@click.option("--flagged/--unflagged", default=None, help="Only those that are flagged, or not.")
+@click.option("--answered/--unanswered", default=None, help="Only those that are answered, or not.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many, the newest.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def search(
@@ -36,6 +39,9 @@ def search(
     until: datetime | None,
     attachments: bool | None,
     expunged: bool,
+    seen: bool | None,
+    flagged: bool | None,
+    answered: bool | None,
     limit: int,
     as_json: bool,
 ) -> int:
@@ -57,6 +63,9 @@ def search(
         # What the shell kept together belongs together.
         query=" ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words),
         expunged=expunged,
+        seen=seen,
+        flagged=flagged,
+        answered=answered,
     )
     return run_asyncio(run(settings("messages", quiet=True), wanted, limit=limit, as_json=as_json))
 

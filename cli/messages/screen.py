@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.quantity import size
+from mailcore.imap.flag import in_words
 from mailcore.log import one_line
 from mailcore.store.page import AttachmentDetail, MessageDetail, MessageSummary
 
@@ -21,6 +22,7 @@ def table(messages: Sequence[MessageSummary]) -> Table:
     found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     found.add_column("id", justify="right", no_wrap=True)
     found.add_column("received", no_wrap=True)
+    found.add_column("", no_wrap=True)
     found.add_column("from", max_width=32, no_wrap=True, overflow="ellipsis")
     found.add_column("subject", ratio=1, no_wrap=True, overflow="ellipsis")
     found.add_column("", no_wrap=True)
@@ -29,9 +31,13 @@ def table(messages: Sequence[MessageSummary]) -> Table:
         found.add_row(
             str(one.id),
             _local(one.received_at),
+            "" if one.seen else "[cyan]●[/]",
             Text(one_line(one.from_name or one.from_email)),
-            Text(one_line(one.subject) or "(no subject)", style="" if one.subject else "dim"),
-            "[red]gone[/]" if one.expunged_at else "📎" if one.has_attachments else "",
+            Text(
+                one_line(one.subject) or "(no subject)",
+                style=("dim " if not one.subject else "") + ("" if one.seen else "bold"),
+            ),
+            _marks(one),
             size(one.size),
         )
     return found
@@ -50,7 +56,7 @@ def show(console: Console, message: MessageDetail) -> None:
         ("received", _local(one.received_at)),
         ("message id", one.message_id),
         ("mailbox", f"{one.account}/{one.mailbox}, UIDVALIDITY {one.uidvalidity}, UID {one.uid}"),
-        ("flags", " ".join(one.flags)),
+        ("flags", ", ".join(in_words(one.flags)) + (f", since {_local(one.flags_at)}" if one.flags_at else "")),
         ("size", f"{size(one.size)}, SHA-256 {message.sha256}"),
         ("its way", _way(message)),
         ("expunged", _local(one.expunged_at)),
@@ -68,6 +74,12 @@ def show(console: Console, message: MessageDetail) -> None:
         write_lines(message.body_text.splitlines())
     elif message.body_html:
         say(console, f"There is no text, but HTML: mozzart messages show {one.id} --part html", style="dim")
+
+
+def _marks(one: MessageSummary) -> str:
+    """Flagged, answered, gone from the server, with attachments."""
+    marks = [("★", one.flagged), ("↩", one.answered), ("[red]gone[/]", one.expunged_at), ("📎", one.has_attachments)]
+    return " ".join(mark for mark, is_so in marks if is_so)
 
 
 def _attachment(one: AttachmentDetail) -> Text:

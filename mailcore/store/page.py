@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
+
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
@@ -58,15 +60,15 @@ class MessageSummary:
 
     @property
     def seen(self) -> bool:
-        return "\\Seen" in self.flags
+        return SEEN in self.flags
 
     @property
     def flagged(self) -> bool:
-        return "\\Flagged" in self.flags
+        return FLAGGED in self.flags
 
     @property
     def answered(self) -> bool:
-        return "\\Answered" in self.flags
+        return ANSWERED in self.flags
 
 
 @dataclass(frozen=True, slots=True)

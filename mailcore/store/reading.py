@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, literal, select, tuple_
 
+from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
 from mailcore.store import search
 from mailcore.store.page import (
     AttachmentDetail,
@@ -138,7 +139,7 @@ def _shown(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
     if wanted.expunged is not None:
         gone = messages.c.expunged_at
         query = query.where(gone.is_not(None) if wanted.expunged else gone.is_(None))
-    for name, set_ in (("\\Seen", wanted.seen), ("\\Flagged", wanted.flagged), ("\\Answered", wanted.answered)):
+    for name, set_ in ((SEEN, wanted.seen), (FLAGGED, wanted.flagged), (ANSWERED, wanted.answered)):
         if set_ is not None:
             query = query.where(has_flag(name) if set_ else ~has_flag(name))
     # Last, as SQLite looks at conditions in this order: to find a column at the end of a row it reads a long header.

@@ -16,34 +16,15 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from mailcore.imap.flag import named
 from mailcore.imap.news import Hint
 from mailcore.imap.response import Expunge, Fetch, Vanished
 from mailcore.imap.sequence import UidSet
-
-SEEN: Final = "\\Seen"
-FLAGGED: Final = "\\Flagged"
-ANSWERED: Final = "\\Answered"
 
 SLICE: Final = 5000  # messages asked for by UID at once: some 200 KB
 GAP: Final = 0.5  # seconds between two looks: a burst of changes is one
 WHOLE_EVERY: Final = 300.0  # seconds between two comparisons of all, at the least,
 WHOLE_PACE: Final = 20.0  # and no more than so many messages a second
-
-_SYSTEM: Final = {  # RFC 9051 §2.3.2
-    name.lower(): name for name in (SEEN, ANSWERED, FLAGGED, "\\Deleted", "\\Draft")
-}
-
-
-def named(flags: Iterable[str]) -> tuple[str, ...]:
-    """As rows hold them: system flags as RFC 9051 §2.3.2 writes them, keywords as sent, in one order, each once, as
-    upper and lower case are the same (§2.3.2, RFC 5788 §2). Without \\Recent, which speaks of sessions and not of the
-    message, and without what no flag can be (§9, flag)."""
-    found: dict[str, str] = {}
-    for flag in flags:
-        lower = flag.lower()
-        if flag and lower != "\\recent" and flag.isprintable() and " " not in flag:
-            found.setdefault(lower, _SYSTEM.get(lower, flag))
-    return tuple(found[lower] for lower in sorted(found))
 
 
 @dataclass(frozen=True, slots=True)

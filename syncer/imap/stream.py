@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from mailcore.errors import CommandFailed
+from mailcore.imap.flag import named
 from mailcore.imap.response import Fetch, Tagged
-from mailcore.sync.flags import named
 from syncer.imap.command import FetchCommand
 from syncer.imap.model import FetchedMessage
 from syncer.imap.protocol import Protocol

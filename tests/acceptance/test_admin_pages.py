@@ -184,6 +184,37 @@ def test_events_appear_as_they_happen(visit: Callable[..., Visitor], dovecot: Do
     expect(page.get_by_text("Its way")).to_be_visible()
 
 
+def test_read_flagged_and_answered_mail_looks_so_and_is_found_so(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    mails = [f"From: Anna <anna@example.org>\r\nSubject: flags of {word}\r\n\r\nText.\r\n" for word in "abc"]
+    uids = dovecot.append_many([mail.encode() for mail in mails])
+    visitor = visit()
+    page = visitor.sign_in()
+    sync(page)
+    query = "SELECT flags_at FROM mailbox_app_mailmessage WHERE subject LIKE 'flags of %' AND flags_at IS NOT NULL"
+    dovecot.set_flags(uids[0], "\\Seen")
+    dovecot.set_flags(uids[1], "\\Seen \\Flagged \\Answered")
+    sync(page)
+    wait_until(lambda: len(mozzart.rows(query)) == 2, "two rows follow", within=20)
+
+    visitor.open("/admin/messages/?q=flags")
+    rows = {word: page.get_by_role("row").filter(has_text=f"flags of {word}") for word in "abc"}
+    for word, unread in (("a", 0), ("b", 0), ("c", 1)):
+        expect(rows[word].get_by_label("unread")).to_have_count(unread)
+    for badge in ("flagged", "answered"):
+        expect(page.locator(".badge").get_by_text(badge, exact=True)).to_have_count(1)
+        expect(rows["b"].get_by_text(badge, exact=True)).to_be_visible()
+    visitor.open("/admin/messages/?q=flags&seen=no")
+    expect(page.locator("[data-rows] tbody tr")).to_have_count(1)
+    visitor.open("/admin/messages/?q=flags&flagged=yes")
+    page.get_by_role("link", name="flags of b").click()
+    facts = page.locator(".facts")
+    for word in ("read", "flagged", "answered"):
+        expect(facts.get_by_text(word, exact=True)).to_be_visible()
+    expect(facts.get_by_text("since")).to_be_visible()
+
+
 def test_a_hostile_message_is_read_and_nothing_of_it_runs_or_is_fetched(
     visit: Callable[..., Visitor], dovecot: Dovecot, tmp_path: Path
 ) -> None:

@@ -36,7 +36,8 @@ def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     mozzart = Mozzart(tmp_path_factory.mktemp("messages"), {"SYNC_INTERVAL": "3600"})
     try:
         server.start()
-        server.append_many([*(make_mail(number).raw for number in range(30)), letter()])
+        server.append_many([make_mail(number).raw for number in range(30)])
+        server.append(letter(), flags="\\Seen \\Flagged $Forwarded")
         mozzart.use(server).start().wait_ready().wait_stored(31)
         mozzart.stop()
         yield mozzart
@@ -77,6 +78,19 @@ def test_search_takes_words_phrases_and_filters(full: Mozzart) -> None:
     assert len(found(full, "--since", "1d", "--limit", "99")) == 31
     for strange in ('"', "AND", "a:b", "*", "'; --", "(", "NEAR("):
         assert full.run("messages", "search", "--", strange).stderr == ""
+
+
+def test_flags_are_filters_and_are_seen_in_the_list_and_on_the_message(full: Mozzart) -> None:
+    (report,) = found(full, "--seen")
+    assert report["flags"] == ["$Forwarded", "\\Flagged", "\\Seen"]
+    assert found(full, "--flagged") == [report]
+    assert len(found(full, "--unseen", "--unflagged", "--unanswered", "--limit", "99")) == 30
+    assert found(full, "--answered") == []
+    lines = full.run("messages", "search", "--limit", "99").stdout.splitlines()
+    assert sum("●" in line for line in lines) == 30
+    assert [("●" in line, "★" in line) for line in lines if "Groß" in line] == [(False, True)]
+    shown = full.run("messages", "show", str(report["id"])).stdout
+    assert "read, $Forwarded, flagged" in shown
 
 
 def test_nothing_found_is_said_and_has_its_code(full: Mozzart) -> None:

@@ -122,6 +122,7 @@ async def test_a_list_is_walked_from_page_to_page(api: Api, store: Store, mailbo
         "expunged_at": None,
         "size": 100,
         "flags": [],
+        "flags_at": None,
         "has_attachments": True,
     }
 
@@ -145,6 +146,8 @@ async def test_filters_and_search_are_parameters(api: Api, store: Store, mailbox
     assert await api.uids("?until=2024-05-07T00:00:00%2B00:00") == [1]
     assert await api.uids("?since=2024-05-07T09:08:09.123456%2B02:00&until=2024-05-08") == [2]
     assert await api.uids("?has_attachments=false") == [1]
+    assert await api.uids("?seen=true") == []
+    assert await api.uids("?seen=false&flagged=false&answered=false") == await api.uids("")
     assert await api.uids("?expunged=true") == []
     assert await api.uids("?q=%22vom%20umbau%22%20fot*") == [2]
 

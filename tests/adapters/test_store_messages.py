@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from mailcore.errors import Fault, Retry, Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.store import MessageFilter, Move, Slot, Store, StoredOrigin, reading, sqlite
+from mailcore.store import MessageFilter, Move, RowFlags, Slot, Store, StoredOrigin, reading, sqlite
 from tests.support.postgres import Postgres
 from tests.support.stores import KEY, NOW, message_row, query
 
@@ -71,6 +71,40 @@ async def test_the_same_identity_is_one_row_however_often_it_is_inserted(store: 
     assert [again[0], again[2]] == [first[1], first[0]]
     assert await query(store_url, _COUNTS) == [(3, 3, 0)]
     assert await query(store_url, "SELECT count(*) FROM mailbox_app_mailmessage WHERE subject = 'changed'") == [(1,)]
+
+
+@pytest.mark.asyncio
+async def test_flags_become_what_is_told_last_and_nothing_older(store: Store) -> None:
+    box = await mailbox(store)
+    await store.insert_messages([message_row(box, uid, flags=("x",)) for uid in (1, 2, 3)])
+    later, last = NOW + timedelta(microseconds=1), NOW + timedelta(microseconds=2)
+    await store.mark_expunged([(identity(3), NOW, 0)])
+
+    await store.set_flags(
+        [(identity(1), ("\\Seen",), last, 0), (identity(1), (), later, 0), (identity(9), (), last, 0)]
+    )
+    await store.set_flags([(identity(2), ("y",), later, box), (identity(2), ("z", "\\Flagged"), last, box)])
+    await store.set_flags([(identity(1), ("old",), later, 0)])
+
+    assert await store.flags_of(box, 7, [1, 2, 3, 9]) == {
+        1: RowFlags(("\\Seen",), last),
+        2: RowFlags(("z", "\\Flagged"), last),
+    }
+
+
+@pytest.mark.asyncio
+async def test_two_consumers_that_set_the_same_flags_at_once_do_not_wait_for_each_other(
+    store: Store, store_url: str
+) -> None:
+    box = await mailbox(store)
+    await store.insert_messages([message_row(box, uid) for uid in range(1, 201)])
+    other = await Store.open(store_url)
+    changes = [(identity(uid), ("\\Seen",), NOW, 0) for uid in range(1, 201)]
+    for _ in range(5):
+        await asyncio.gather(store.set_flags(changes), other.set_flags(changes[::-1]))
+        changes = [(one, flags, at + timedelta(seconds=1), row) for one, flags, at, row in changes]
+    assert {row.flags for row in (await store.flags_of(box, 7, range(1, 201))).values()} == {("\\Seen",)}
+    await other.close()
 
 
 @pytest.mark.asyncio

@@ -48,6 +48,24 @@ async def test_pages_follow_each_other_newest_first_and_miss_nothing(store: Stor
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("words", [{}, {"query": "wort"}], ids=["all", "search"])
+async def test_read_flagged_and_answered_are_filters(store: Store, box: int, words: dict[str, str]) -> None:
+    flags = {1: (), 2: ("\\Seen",), 3: ("$Seen", "\\Flagged"), 4: ("\\Answered", "\\Flagged", "\\Seen")}
+    times = {uid: NOW - timedelta(seconds=uid) for uid in flags}
+    await store.insert_messages(
+        [message_row(box, uid, flags=flags[uid], received_at=times[uid], subject="wort") for uid in flags]
+    )
+    assert await found(store, seen=True, **words) == [2, 4]
+    assert await found(store, seen=False, **words) == [1, 3], "a keyword that looks like it is another flag"
+    assert await found(store, flagged=True, **words) == [3, 4]
+    assert await found(store, flagged=False, **words) == [1, 2]
+    assert await found(store, answered=True, **words) == [4]
+    assert await found(store, seen=True, answered=False, **words) == [2]
+    (one,) = (await store.list_messages(MessageFilter(answered=True))).messages
+    assert (one.seen, one.flagged, one.answered, one.flags_at) == (True, True, True, None)
+
+
+@pytest.mark.asyncio
 async def test_the_last_page_that_is_full_has_no_next_one(store: Store, box: int) -> None:
     await store.insert_messages([message_row(box, uid) for uid in (1, 2)])
     assert (await store.list_messages(MessageFilter(), None, 2)).next is None

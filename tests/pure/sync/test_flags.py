@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from mailcore.imap.flag import named
 from mailcore.imap.response import Exists, Expunge, Fetch, Vanished
 from mailcore.imap.sequence import UidSet
 from mailcore.sync import flags as module
-from mailcore.sync.flags import GAP, SLICE, WHOLE_EVERY, Following, Told, difference, hinted, named
+from mailcore.sync.flags import GAP, SLICE, WHOLE_EVERY, Following, Told, difference, hinted
 
 FLAGS = st.lists(
     st.sampled_from(
@@ -20,7 +21,6 @@ FLAGS = st.lists(
     ),
     max_size=6,
 )
-ANY_TEXT = st.lists(st.text(max_size=5), max_size=6)
 
 
 def folded(flags: list[str] | tuple[str, ...]) -> set[str]:
@@ -41,18 +41,6 @@ def test_order_case_and_recent_make_no_difference_and_anything_else_does(
         assert folded(found.added) == folded(told) - folded(row)
         assert folded(found.removed) == folded(row) - folded(told)
         assert difference(found.flags, told) is None, "a row that follows is not told of again"
-
-
-@given(ANY_TEXT)
-def test_what_rows_hold_is_named_once_and_for_all(flags: list[str]) -> None:
-    once = named(flags)
-    assert named(once) == once
-    assert len({flag.lower() for flag in once}) == len(once)
-    assert not any("\0" in flag or " " in flag for flag in once), "PostgreSQL takes no NUL, and a flag has no blank"
-
-
-def test_system_flags_are_written_as_the_rfc_does_and_keywords_as_sent() -> None:
-    assert named(["\\SEEN", "$MDNSent", "Junk", "\\recent", "\\Recent"]) == ("$MDNSent", "\\Seen", "Junk")
 
 
 @given(
