@@ -28,6 +28,7 @@ from syncer.notices import Notices
 from syncer.sweep import counted, sweep
 
 log = structlog.get_logger(__name__)
+TROUBLED: Final = 3  # sweeps in a row that failed
 LAST_WORDS: Final = 2.0  # seconds to write the states of the mailboxes when they are left
 
 
@@ -46,7 +47,7 @@ class AccountTasks:
         self._stop_reason = ""
         self._since = datetime.now(UTC)
         self._lifecycle = Lifecycle(account, shared, self._since, self._begin, self._end)
-        self._list = MailboxList(account, self.connections, shared.interval, self._take, self._counted)
+        self._list = MailboxList(account, self.connections, shared.interval, self._take, self._counted, self._troubled)
         self._notices = Notices(self._list.needed, self._pushed, lambda: self.list(lambda _: None))
         for name in account.mailboxes:
             if not is_pattern(name):
@@ -109,8 +110,7 @@ class AccountTasks:
             async with trio.open_nursery() as self._nursery:
                 for mailbox in self.mailboxes.values():
                     self._nursery.start_soon(self._live, mailbox)
-                if self._list.needed:
-                    self._nursery.start_soon(self._list.run)
+                self._nursery.start_soon(self._list.run)
                 await trio.sleep_forever()
         finally:
             self._nursery = None
@@ -129,6 +129,9 @@ class AccountTasks:
         mailbox = self.mailboxes.get(MailboxKey(self.account.name, name))
         if mailbox is not None:
             counted(mailbox, counters)
+
+    def _troubled(self) -> bool:
+        return any(mailbox.machine.attempts >= TROUBLED for mailbox in self.mailboxes.values())
 
     def _pushed(self, name: str) -> None:
         mailbox = self.mailboxes.get(MailboxKey(self.account.name, INBOX if name.upper() == INBOX else name))

@@ -40,7 +40,8 @@ class Seen:
 
 class MailboxList:
     """`take` gets what each LIST told and says whether another connection is to confirm it; `counted` is told of every
-    mailbox whose counters came with it. `error` is why the last one failed, "" if it did not; `answered` that there was
+    mailbox whose counters came with it. Where one mailbox is all, it is listed when it is
+    `troubled`: it may be no more. `error` is why the last one failed, "" if it did not; `answered` that there was
     one which did not; `unfit` are patterns that gave nothing."""
 
     def __init__(
@@ -50,12 +51,14 @@ class MailboxList:
         interval: float,
         take: Callable[[Seen], Awaitable[bool]],
         counted: Callable[[str, Snapshot], None],
+        troubled: Callable[[], bool],
     ) -> None:
         self.patterns = tuple(account.mailboxes)
         self.error = ""
         self.answered = False
         self.unfit = {name for name in self.patterns if is_pattern(name)}
-        self.needed = len(self.patterns) > 1 or bool(self.unfit)  # one mailbox tells enough by itself
+        self.needed = len(self.patterns) > 1 or bool(self.unfit)  # one mailbox tells enough by itself, while it works
+        self._troubled = troubled
         self._account = account.name
         self._connections = connections
         self._interval = interval
@@ -88,6 +91,9 @@ class MailboxList:
             with trio.move_on_after(wait):
                 await self._asked.wait()
             await trio.sleep(GATHER)
+            if not self.needed and not self._troubled():
+                wait = self._interval
+                continue
             self._asked = trio.Event()
             askers, self._askers = self._askers, []
             try:
@@ -103,6 +109,7 @@ class MailboxList:
                     raise
                 found, attempts = judge(failure, f"list {self._account}"), attempts + 1
                 wait, error = pause(attempts, found, random.random), found.text
+                wait = wait if self.needed else max(wait, self._interval)
                 self._counts, self._counters = False, {}
                 if error != self.error:
                     log.warning("mailboxes not listed", account=self._account, error=error, next_try_s=round(wait, 1))

@@ -282,3 +282,19 @@ def test_a_day_of_people_at_work_is_told_exactly_as_it_was(dovecot: Dovecot, mak
     assert len(events(mozzart, "flags")) == 30
     assert events(mozzart, "dead", "reset") == []
     assert mozzart.run("verify").returncode == 0
+
+
+def test_the_only_mailbox_that_is_asked_for_is_deleted_and_waited_for(dovecot: Dovecot, make_mozzart: Make) -> None:
+    dovecot.create("Box")
+    dovecot.append(make_mail(1).raw, "Box")
+    mozzart = make_mozzart(IMAP_MAILBOX="Box", SYNC_INTERVAL="1").use(dovecot).start().wait_ready()
+    mozzart.wait_stored(1)
+
+    dovecot.delete("Box")
+    wait_until(lambda: events(mozzart, "mailbox-deleted"), "the deletion is told", within=40)
+    wait_until(lambda: mozzart.stored() == 0, "it is expunged")
+
+    dovecot.create("Box")
+    dovecot.append(make_mail(2).raw, "Box")
+    mozzart.wait_stored(1, within=60)
+    assert new(mozzart) == [("backfill", "Box"), ("new", "Box")]
