@@ -22,6 +22,7 @@ from syncer.imap.connection import ImapConnection, Listed, MailboxesListed, Mail
 
 log = structlog.get_logger(__name__)
 GATHER = 0.02  # seconds in which those who ask are answered by one LIST
+SELDOM = 60.0  # between two of a mailbox that is troubled
 SOON = 1.0  # until the next one, when another connection is to confirm what this one told
 # Seconds that a LIST may take, at least and at most: the connection may have gone silent since the last one, and mail
 # waits until we know; an account with many mailboxes is slow.
@@ -70,6 +71,10 @@ class MailboxList:
         self._counts = False  # the last answer had counters
         self._counters: dict[str, Snapshot] = {}
 
+    @property
+    def _rest(self) -> float:
+        return self._interval if self.needed else max(self._interval, SELDOM)
+
     def ask(self, told: Callable[[str], None]) -> None:
         """A LIST that begins from now on. `told` gets why it failed, "" when it did not."""
         self._askers.append(told)
@@ -98,7 +103,7 @@ class MailboxList:
             askers, self._askers = self._askers, []
             try:
                 again = await self._list()
-                wait, attempts, error, self.answered = SOON if again else self._interval, 0, "", True
+                wait, attempts, error, self.answered = SOON if again else self._rest, 0, "", True
                 held = again and not held
                 if held:  # who asks is told when it is certain
                     self._askers = askers + self._askers
@@ -109,7 +114,7 @@ class MailboxList:
                     raise
                 found, attempts = judge(failure, f"list {self._account}"), attempts + 1
                 wait, error = pause(attempts, found, random.random), found.text
-                wait = wait if self.needed else max(wait, self._interval)
+                wait = wait if self.needed else max(wait, self._rest)
                 self._counts, self._counters = False, {}
                 if error != self.error:
                     log.warning("mailboxes not listed", account=self._account, error=error, next_try_s=round(wait, 1))
