@@ -18,6 +18,7 @@ from mailcore.store import Store
 log = structlog.get_logger(__name__)
 
 _PATIENCE: Final = 3.0
+_STORE_PATIENCE: Final = 10.0  # who asks over HTTP rather hears why than waits for somebody's lock
 _LONGEST_PAUSE: Final = 5.0
 _LOOK_EVERY: Final = 2.0
 _GRACE: Final = 10.0
@@ -36,7 +37,7 @@ class Dependencies:
     @classmethod
     async def open(cls, settings: Settings) -> Dependencies:
         """Raises SettingsError for an unusable DATABASE_URL."""
-        dependencies = cls(settings, await Store.open(settings.database_url))
+        dependencies = cls(settings, await Store.open(settings.database_url, _STORE_PATIENCE))
         dependencies._connecting = asyncio.create_task(dependencies._connect())
         return dependencies
 
@@ -66,6 +67,7 @@ class Dependencies:
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self.store.check()
+                await self.store.message(0)  # the tables of mail may be locked while the one of revisions is not
         except StoreError as error:
             found["database"] = str(error)
         except TimeoutError:

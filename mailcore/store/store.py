@@ -3,6 +3,7 @@ alone."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
@@ -42,16 +43,18 @@ class Store:
     retry LATER when it was not available. A bug of ours is a Fault, and in the log. Every write may be repeated.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patience: float | None = None) -> None:
         self._engine = engine
+        self.patience = patience
         # A row id is for ever; were the table made anew, the foreign key would tell.
         self._mailbox_ids: dict[mailboxes.Told, int] = {}
 
     @classmethod
-    async def open(cls, url: str) -> Self:
+    async def open(cls, url: str, patience: float | None = None) -> Self:
         """`url` is DATABASE_URL (`sqlite+aiosqlite:///data/mozzart.db`, `postgresql+asyncpg://…`). Connects to nothing
-        yet, so a database that is down is no error here; raises SettingsError for a URL that is none."""
-        return cls(make_engine(parse_url(url)))
+        yet, so a database that is down is no error here; raises SettingsError for a URL that is none. `patience`:
+        seconds after which a call raises StoreError while its transaction waits, say for a lock of somebody else."""
+        return cls(make_engine(parse_url(url)), patience)
 
     def __repr__(self) -> str:
         return f"<Store {self._engine.name}>"
@@ -273,10 +276,16 @@ class Store:
 
     async def _run(self, doing: str, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False) -> T:
         try:
-            return await self._engine.run(work, writes=writes, unhurried=unhurried)
+            async with asyncio.timeout(None if unhurried else self.patience) as patience:
+                return await self._engine.run(work, writes=writes, unhurried=unhurried)
         except MozzartError:
             raise
         except Exception as error:
+            if patience.expired():
+                raise StoreError(
+                    f"{doing}: the database did not answer within {self.patience:g} s; it is overloaded, or another "
+                    "program holds a lock on its tables: end that one's transaction"
+                ) from None
             if is_fault(error):
                 raise told(error, doing) from error
             failure = store_error(error, doing)

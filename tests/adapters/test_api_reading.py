@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession, web
@@ -19,6 +22,7 @@ from api.dependencies import Dependencies
 from api.main import application
 from mailcore import undelivered
 from mailcore.bus import Bus
+from mailcore.errors import StoreError
 from mailcore.events import control
 from mailcore.events.control import MailboxResult, Refusal, SyncResult, SyncRun
 from mailcore.events.identity import MailboxKey
@@ -386,3 +390,33 @@ async def test_without_nats_there_are_messages_and_no_dead_letters(
     assert await api.uids("") == [1]
     problem = await api.get("/api/dead-letters/", status=503)
     assert problem["detail"].startswith("NATS does not answer")
+
+
+@asynccontextmanager
+async def locked(store_url: str) -> AsyncIterator[None]:
+    """Somebody else holds the messages for himself."""
+    if store_url.startswith("postgresql"):
+        somebody = await asyncpg.connect(store_url.replace("+asyncpg", ""))
+        await somebody.execute("BEGIN; LOCK TABLE mailbox_app_mailmessage IN ACCESS EXCLUSIVE MODE")
+        yield
+        await somebody.close()
+    else:
+        other = sqlite3.connect(store_url.removeprefix("sqlite+aiosqlite:///"), isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+        other.close()
+
+
+@pytest.mark.asyncio
+async def test_a_lock_of_somebody_else_is_told_and_not_waited_for(api: Api, store: Store, store_url: str) -> None:
+    assert api.dependencies.store.patience == 10
+    store.patience = api.dependencies.store.patience = 0.3
+    async with locked(store_url), asyncio.timeout(8):
+        with pytest.raises(StoreError, match=r"did not answer within 0\.3 s"):
+            await store.mark_present([1])
+        if store_url.startswith("postgresql"):  # readers of SQLite wait for nobody's lock
+            problem = await api.get("/api/messages/", status=503)
+            assert "did not answer within 0.3 s" in problem["detail"]
+            status, said = (await api.raw("GET", "/readyz"))[:2]
+            assert (status, json.loads(said)["checks"]["database"]) == (503, "failed")
+    assert await api.uids("") == []
