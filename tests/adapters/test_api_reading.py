@@ -7,7 +7,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -397,14 +397,16 @@ async def locked(store_url: str) -> AsyncIterator[None]:
     """Somebody else holds the messages for himself."""
     if store_url.startswith("postgresql"):
         somebody = await asyncpg.connect(store_url.replace("+asyncpg", ""))
-        await somebody.execute("BEGIN; LOCK TABLE mailbox_app_mailmessage IN ACCESS EXCLUSIVE MODE")
-        yield
-        await somebody.close()
+        try:
+            await somebody.execute("BEGIN; LOCK TABLE mailbox_app_mailmessage IN ACCESS EXCLUSIVE MODE")
+            yield
+        finally:
+            await somebody.close()
     else:
         other = sqlite3.connect(store_url.removeprefix("sqlite+aiosqlite:///"), isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
-        yield
-        other.close()
+        with closing(other):
+            other.execute("BEGIN EXCLUSIVE")
+            yield
 
 
 @pytest.mark.asyncio
