@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from mailcore.aio import aio
 from mailcore.bus import Bus
 from mailcore.errors import MozzartError
 from mailcore.events.control import MailboxLive, MailboxResult, RefusedMessage
-from mailcore.events.identity import Identity, MailboxKey
+from mailcore.events.identity import MailboxKey
 from mailcore.events.message import FoundBy
 from mailcore.events.thin import Dead, Stored, Synced
 from mailcore.imap.sequence import UidSet
@@ -37,35 +36,12 @@ from syncer.credit import Credit
 from syncer.notices import Notices
 from syncer.origins import Origins
 from syncer.server import Servers
+from syncer.transit import Transit
 
 log = structlog.get_logger(__name__)
-Place = tuple[int, int]  # UIDVALIDITY and UID
 SAVE_PAUSE = 1.0
 SHOWN = 20  # refused messages that the live state names
 SAVED = 1000  # refused messages that the row names
-
-
-class Transit:
-    """What JetStream holds of mailboxes that are not open: at the start, and of those that are synced no longer."""
-
-    def __init__(self) -> None:
-        # By the row of the mailbox, which a rename leaves as it is; by its name where an event does not tell the row.
-        self._in_flight: defaultdict[int | MailboxKey, dict[Place, tuple[int, int]]] = defaultdict(dict)
-        self._dead: defaultdict[int | MailboxKey, set[Place]] = defaultdict(set)
-
-    def published(self, identity: Identity, mailbox_id: int, seq: int, size: int) -> None:
-        self._in_flight[mailbox_id or identity.key][identity.uidvalidity, identity.uid] = (seq, size)
-
-    def died(self, identity: Identity, mailbox_id: int) -> None:
-        self._dead[mailbox_id or identity.key].add((identity.uidvalidity, identity.uid))
-
-    def take(self, key: MailboxKey, mailbox_id: int) -> tuple[dict[Place, tuple[int, int]], set[Place]]:
-        """What is in flight (sequence and bytes of each) and dead of that mailbox, which keeps it from now on."""
-        in_flight = self._in_flight.pop(key, {}) | self._in_flight.pop(mailbox_id, {})
-        return in_flight, self._dead.pop(key, set()) | self._dead.pop(mailbox_id, set())
-
-    def __len__(self) -> int:
-        return sum(len(places) for places in self._in_flight.values())
 
 
 @dataclass(slots=True)
