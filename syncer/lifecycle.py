@@ -12,7 +12,7 @@ import structlog
 from mailcore.aio import aio
 from mailcore.errors import CommandFailed, Scope
 from mailcore.events.identity import MailboxKey
-from mailcore.events.thin import Expunged, MailboxCreated, MailboxDeleted, MailboxRenamed, ThinEvent
+from mailcore.events.thin import MailboxCreated, MailboxDeleted, MailboxRenamed, ThinEvent
 from mailcore.imap.sequence import UidSet
 from mailcore.settings import Account
 from mailcore.store import MailboxColumns, MailboxState, Store
@@ -20,7 +20,7 @@ from mailcore.sync.mailbox_list import Absences, Found, fits, may_be
 from syncer.imap.connection import ImapConnection
 from syncer.mailbox import Shared
 from syncer.mailbox_list import Seen
-from syncer.transfer import publish_all
+from syncer.transfer import publish_expunged
 
 log = structlog.get_logger(__name__)
 FIRST_SIGHT: Final = timedelta(minutes=1)  # later what came meanwhile is told by its date
@@ -49,7 +49,7 @@ class Lifecycle:
         self._absences = Absences()
         self._known: set[str] | None = None  # those that the server had at last; None: the database was not asked yet
         self._objectids: dict[str, str] = {}  # as their rows have them
-        self._deleted: set[int] = set()  # rows of those that are no more
+        self._deleted: dict[int, str] = {}  # rows of those that are no more, and their names
         self._first = False
 
     async def take(self, seen: Seen) -> bool:
@@ -74,19 +74,19 @@ class Lifecycle:
         await self._note_objectids(seen)
         if self._deleted:  # what was on its way to the database when its mailbox went
             for mailbox_id in await aio(self._shared.store.not_empty, self._deleted):
-                await self._expunge(mailbox_id)
+                await self._expunge(mailbox_id, self._deleted[mailbox_id])
         return bool(missing)
 
     async def _load(self, delimiter: str | None) -> set[str]:
         if self._known is None:
-            rows = [row for row in await aio(self._shared.store.mailbox_states) if row.account == self._account.name]
+            rows = await aio(self._shared.store.mailbox_states, self._account.name)
             self._known = {
                 row.mailbox
                 for row in rows
                 if row.deleted_at is None and fits(row.mailbox, self._account.mailboxes, delimiter)
             }
             self._objectids = {row.mailbox: row.objectid for row in rows}
-            self._deleted = {row.id for row in rows if row.deleted_at is not None}
+            self._deleted = {row.id: row.mailbox for row in rows if row.deleted_at is not None}
             # Those that are named plainly do not wait for the first LIST.
             self._first = all(row.first_seen_at is None or row.first_seen_at >= self._sight for row in rows)
         return self._known
@@ -101,7 +101,7 @@ class Lifecycle:
             log.info("mailbox created", account=self._account.name, mailbox=name)
             state = await aio(self._shared.store.load_mailbox, self._key(name))
             if state is not None and state.deleted_at is not None:
-                self._deleted.discard(state.id)
+                self._deleted.pop(state.id, None)
                 await self._save(name, {"deleted_at": None})
         at_first_sight = self._first and now - self._sight < FIRST_SIGHT
         self._begin(name, self._sight if at_first_sight else now)
@@ -164,6 +164,8 @@ class Lifecycle:
         )
         if state is not None:
             await aio(self._shared.store.rename_mailbox, state.id, new)
+            # One that had the new name, and is no more, has the old one now.
+            self._deleted = {row: old if name == new else name for row, name in self._deleted.items()}
         self._shared.origins.renamed(self._key(old), self._key(new))
         log.info("mailbox renamed", account=self._account.name, old=old, new=new)
         self._present.discard(old)
@@ -178,7 +180,7 @@ class Lifecycle:
         await self._end(name, "the mailbox is not on the server any more")
         state = await aio(self._shared.store.load_mailbox, self._key(name))
         if state is not None:
-            await self._expunge(state.id)
+            await self._expunge(state.id, name)
         await self._publish(
             MailboxDeleted(
                 account=self._account.name, mailbox=name, at=now, mailbox_id=state.id if state is not None else 0
@@ -186,7 +188,7 @@ class Lifecycle:
         )
         if state is not None:
             await self._save(name, {"deleted_at": now})
-            self._deleted.add(state.id)
+            self._deleted[state.id] = name
         log.info("mailbox deleted", account=self._account.name, mailbox=name)
         self._present.discard(name)
         self._objectids.pop(name, None)
@@ -197,24 +199,13 @@ class Lifecycle:
         if name in self._account.mailboxes:
             self._begin(name, now)
 
-    async def _expunge(self, mailbox_id: int) -> None:
+    async def _expunge(self, mailbox_id: int, name: str) -> None:
         """Announce all that is stored of it as expunged."""
-        store, now = self._shared.store, datetime.now(UTC)
-        (name,) = (row.mailbox for row in await aio(store.mailbox_states) if row.id == mailbox_id)
+        store, bus = self._shared.store, self._shared.bus
         places = await aio(store.present, mailbox_id)
         while places:
-            events = [
-                Expunged(
-                    account=self._account.name,
-                    mailbox=name,
-                    at=now,
-                    uidvalidity=place.uidvalidity,
-                    uid=place.uid,
-                    mailbox_id=mailbox_id,
-                )
-                for place in places
-            ]
-            await aio(publish_all, self._shared.bus, events)
+            gone = [(place.uidvalidity, place.uid) for place in places]
+            await aio(publish_expunged, bus, self._key(name), mailbox_id, gone)
             places = await aio(store.present, mailbox_id, places[-1])
 
     async def _note_objectids(self, seen: Seen) -> None:
@@ -240,12 +231,13 @@ class Lifecycle:
 async def _same_bytes(
     store: Store, connection: ImapConnection, mailbox_id: int, uidvalidity: int, uids: UidSet
 ) -> bool:
-    """The smallest of them are fetched; those that the server does not give tell nothing."""
+    """The smallest are compared, and what was asked for is taken to its end: the connection is used further. Those that
+    the server does not give tell nothing."""
     known = await store.contents(mailbox_id, uidvalidity, uids)
     small = sorted((size, uid) for uid, (size, _) in known.items() if size < SAMPLE_OCTETS)[:SAMPLE]
-    if not small:
-        return True
-    async for message in connection.uid_fetch_messages(UidSet(uid for _, uid in small), limit=SAMPLE_OCTETS):
-        if message.body is not None and hashlib.sha256(message.body).hexdigest() != known[message.uid][1]:
-            return False
-    return True
+    same = True
+    if small:
+        async for message in connection.uid_fetch_messages(UidSet(uid for _, uid in small), limit=SAMPLE_OCTETS):
+            if message.body is not None:
+                same &= hashlib.sha256(message.body).hexdigest() == known[message.uid][1]
+    return same

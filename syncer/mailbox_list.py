@@ -41,9 +41,9 @@ class Seen:
 
 class MailboxList:
     """`take` gets what each LIST told and says whether another connection is to confirm it; `counted` is told of every
-    mailbox whose counters came with it. Where one mailbox is all, it is listed when it is
-    `troubled`: it may be no more. `error` is why the last one failed, "" if it did not; `answered` that there was
-    one which did not; `unfit` are patterns that gave nothing."""
+    mailbox whose counters came with it. Where one mailbox is all, it is listed when it is `troubled`: it may be no
+    more. `error` is why the last one failed, "" if it did not; `answered` that there was one which did not; `unfit` are
+    patterns that gave nothing."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class MailboxList:
         self._deadline = 30.0
         self._counts = False  # the last answer had counters
         self._counters: dict[str, Snapshot] = {}
+        self._answer = trio.Event()  # of the LIST that begins next
 
     @property
     def _rest(self) -> float:
@@ -84,9 +85,8 @@ class MailboxList:
         """Of a LIST that begins from now on; None where it gives none."""
         if not self._counts:
             return None
-        ended = trio.Event()
-        self.ask(lambda _: ended.set())
-        await ended.wait()
+        self._asked.set()
+        await self._answer.wait()
         return self._counters.get(name)
 
     async def run(self) -> None:
@@ -101,8 +101,9 @@ class MailboxList:
                 continue
             self._asked = trio.Event()
             askers, self._askers = self._askers, []
+            answer, self._answer = self._answer, trio.Event()
             try:
-                again = await self._list()
+                again = await self._list(answer)
                 wait, attempts, error, self.answered = SOON if again else self._rest, 0, "", True
                 held = again and not held
                 if held:  # who asks is told when it is certain
@@ -118,6 +119,8 @@ class MailboxList:
                 self._counts, self._counters = False, {}
                 if error != self.error:
                     log.warning("mailboxes not listed", account=self._account, error=error, next_try_s=round(wait, 1))
+            finally:
+                answer.set()
             self.error = error
             for told in askers:
                 told(error)
@@ -128,7 +131,8 @@ class MailboxList:
         for told in askers:
             told(reason)
 
-    async def _list(self) -> bool:
+    async def _list(self, answer: trio.Event) -> bool:
+        """Whoever sweeps goes on with the counters while `take` follows what was told: that may wait for others."""
         async with self._connections.look() as connection:
             began = trio.current_time()
             with trio.move_on_after(self._deadline) as deadline:
@@ -145,14 +149,16 @@ class MailboxList:
                 for pattern in self.patterns
                 if is_pattern(pattern) and not any(fits(name, (pattern,), delimiter) for name in mailboxes)
             }
-            seen = Seen(mailboxes, listed.whole, delimiter, connection)
-            again = await self._take(seen)
+            self._counters = {
+                name: snapshot_of(one.status) for name, one in mailboxes.items() if one.status is not None
+            }
+            self._counts = bool(self._counters)
+            answer.set()
+            for name, counters in self._counters.items():
+                self._counted(name, counters)
+            again = await self._take(Seen(mailboxes, listed.whole, delimiter, connection))
             if again:
                 connection.kill()  # another one is to say the same
-        self._counters = {name: snapshot_of(one.status) for name, one in mailboxes.items() if one.status is not None}
-        self._counts = bool(self._counters)
-        for name, counters in self._counters.items():
-            self._counted(name, counters)
         return again
 
     async def _ask(self, connection: ImapConnection) -> MailboxesListed:

@@ -14,7 +14,7 @@ import trio
 
 from mailcore.aio import aio
 from mailcore.errors import ConnectionLost
-from mailcore.events.thin import Expunged, Reset
+from mailcore.events.thin import Reset
 from mailcore.imap.sequence import UidSet
 from mailcore.store import MailboxColumns, MailboxState
 from mailcore.sync.generation import Birth, OldGenerations
@@ -25,7 +25,7 @@ from syncer import metrics
 from syncer.attempt import judge
 from syncer.imap.connection import ImapConnection, Selected
 from syncer.mailbox import MailboxTasks, refusals
-from syncer.transfer import publish_all
+from syncer.transfer import publish_expunged
 
 STATUS_DEADLINE = (3.0, 30.0)  # seconds, at least and at most
 LONGEST = 600.0  # seconds that a sweep may take, whatever the server sends
@@ -259,7 +259,8 @@ async def _begin_generation(
 async def _expunge(mailbox: MailboxTasks, gone: UidSet) -> None:
     machine, uidvalidity = mailbox.machine, mailbox.machine.uidvalidity
     for chunk in gone.chunks(EXPUNGED_AT_ONCE):
-        await _publish_expunged(mailbox, [(uidvalidity, uid) for uid in chunk])
+        places = [(uidvalidity, uid) for uid in chunk]
+        await aio(publish_expunged, mailbox.shared.bus, mailbox.key, machine.row_id, places)
         machine.expunged(uidvalidity, chunk)
     if gone:
         mailbox.log.info("expunged", messages=len(gone), uids=str(gone)[:100])
@@ -268,21 +269,11 @@ async def _expunge(mailbox: MailboxTasks, gone: UidSet) -> None:
 async def _end_old_generations(mailbox: MailboxTasks) -> None:
     rest = mailbox.machine.unclaimed()
     for start in range(0, len(rest), EXPUNGED_AT_ONCE):
-        chunk = rest[start : start + EXPUNGED_AT_ONCE]
-        await _publish_expunged(mailbox, [(place.uidvalidity, place.uid) for place in chunk])
+        places = [(place.uidvalidity, place.uid) for place in rest[start : start + EXPUNGED_AT_ONCE]]
+        await aio(publish_expunged, mailbox.shared.bus, mailbox.key, mailbox.machine.row_id, places)
     if rest:
         mailbox.machine.old_ended(len(rest))
         mailbox.log.info("expunged with the old uidvalidity", messages=len(rest))
-
-
-async def _publish_expunged(mailbox: MailboxTasks, places: list[tuple[int, int]]) -> None:
-    now, key = datetime.now(UTC), mailbox.key
-    row_id = mailbox.machine.row_id
-    events = [
-        Expunged(account=key.account, mailbox=key.mailbox, at=now, uidvalidity=uidvalidity, uid=uid, mailbox_id=row_id)
-        for uidvalidity, uid in places
-    ]
-    await aio(publish_all, mailbox.shared.bus, events)
 
 
 def _distrust(mailbox: MailboxTasks, missed: int) -> None:

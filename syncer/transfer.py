@@ -16,9 +16,9 @@ from pathlib import Path
 
 from mailcore.bus import Bus, Pipeline, PubAck
 from mailcore.errors import BusError, ImapError
-from mailcore.events.identity import Identity
+from mailcore.events.identity import Identity, MailboxKey
 from mailcore.events.message import FoundBy, Kind, MessageEvent
-from mailcore.events.thin import Origin, Rebind, ThinEvent
+from mailcore.events.thin import Expunged, Origin, Rebind
 from mailcore.imap.placeholder import may_be_placeholder, retrieval_failed
 from mailcore.imap.sequence import UidSet
 from mailcore.mime.parse import parse
@@ -335,8 +335,15 @@ def _empty(size: int) -> str:
     return f"the server gives no byte of it and says that it has {size} (RFC822.SIZE)"
 
 
-async def publish_all(bus: Bus, events: Iterable[ThinEvent]) -> None:
-    """Publish many thin events; raises BusError if one could not be."""
+async def publish_expunged(bus: Bus, key: MailboxKey, mailbox_id: int, places: Iterable[tuple[int, int]]) -> None:
+    """`places` are UIDVALIDITY and UID. Raises BusError if one could not be published."""
+    now = datetime.now(UTC)
+    events = [
+        Expunged(
+            account=key.account, mailbox=key.mailbox, at=now, uidvalidity=uidvalidity, uid=uid, mailbox_id=mailbox_id
+        )
+        for uidvalidity, uid in places
+    ]
     for outcome in await bus.publish_all(events):
         if isinstance(outcome, BusError):
             raise outcome

@@ -150,7 +150,7 @@ class _Comparing:
         """Of the server, then of the database; those that the settings name by their name in any case."""
         await self._list_again()
         configured = [_name(one) for one in self._account.mailboxes if not _is_pattern(one)]
-        states = [state for state in await self._store.mailbox_states() if state.account == self._account.name]
+        states = await self._store.mailbox_states(self._account.name)
         names = dict.fromkeys([*sorted(self._listed), *configured, *(state.mailbox for state in states)])
         return [MailboxKey(self._account.name, name) for name in names if self._only in (None, name)]
 

@@ -26,9 +26,10 @@ def load(connection: Connection, key: MailboxKey) -> MailboxState | None:
     return None if row is None else _state(row)
 
 
-def load_all(connection: Connection) -> list[MailboxState]:
-    rows = connection.execute(select(mailboxes).order_by(mailboxes.c.account, mailboxes.c.mailbox))
-    return [_state(row) for row in rows]
+def load_all(connection: Connection, account: str | None) -> list[MailboxState]:
+    query = select(mailboxes).order_by(mailboxes.c.account, mailboxes.c.mailbox)
+    query = query if account is None else query.where(mailboxes.c.account == account)
+    return [_state(row) for row in connection.execute(query)]
 
 
 def of_account(connection: Connection, account: str) -> list[tuple[int, str]]:

@@ -112,9 +112,9 @@ class Store:
         known = await self._read("looking up messages", lookup.known, slots)
         return {slot.uid: (row.size, row.sha256) for slot, row in known.items()}
 
-    async def mailbox_states(self) -> list[MailboxState]:
-        """All, by account and name."""
-        return await self._read("loading the mailboxes", mailboxes.load_all)
+    async def mailbox_states(self, account: str | None = None) -> list[MailboxState]:
+        """All, or those of one account, by account and name."""
+        return await self._read("loading the mailboxes", mailboxes.load_all, account)
 
     async def mailboxes_of(self, account: str) -> list[tuple[int, str]]:
         """The row ids and names of its mailboxes, the first seen first."""

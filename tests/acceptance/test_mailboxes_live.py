@@ -298,3 +298,29 @@ def test_the_only_mailbox_that_is_asked_for_is_deleted_and_waited_for(dovecot: D
     dovecot.append(make_mail(2).raw, "Box")
     mozzart.wait_stored(1, within=60)
     assert new(mozzart) == [("backfill", "Box"), ("new", "Box")]
+
+
+@pytest.mark.invariant("I1")
+def test_a_mailbox_with_the_uidvalidity_and_the_uids_of_one_that_is_missing_and_other_bytes_is_another_one(
+    dovecot: Dovecot, make_mozzart: Make
+) -> None:
+    dovecot.create("Old")
+    for number in range(3):
+        dovecot.append(make_mail(number).raw, "Old")
+    mozzart = running(make_mozzart, dovecot)
+    mozzart.wait_stored(3)
+    mozzart.stop()
+
+    uidvalidity = dovecot.uidvalidity("Old")
+    dovecot.delete("Old")
+    dovecot.create("Other")
+    for number in range(10, 13):
+        dovecot.append(make_mail(number).raw, "Other")
+    dovecot.doveadm("mailbox", "update", "--uid-validity", str(uidvalidity), "Other")
+    assert (dovecot.uidvalidity("Other"), dovecot.uids("Other")) == (uidvalidity, [1, 2, 3])
+    mozzart.start().wait_ready()
+
+    wait_until(lambda: {name for name, _, _ in places(mozzart)} == {"Other"}, lambda: str(places(mozzart)), within=30)
+    mozzart.wait_stored(3)
+    assert events(mozzart, "mailbox-renamed") == []
+    assert new(mozzart)[3:] == [("new", "Other")] * 3
