@@ -143,7 +143,14 @@ def test_kill_9_of_the_fork_server_touches_nobody_and_the_next_one_forks(make_mo
     server.kill()
     children["consumer"].kill()  # its start waits for the next fork server
     after = wait_until(
-        lambda: found if (found := mozzart.processes()).keys() == children.keys() else None, "a new consumer", within=20
+        lambda: (
+            found
+            if (found := mozzart.processes()).keys() == children.keys()
+            and found["consumer"].pid != children["consumer"].pid
+            else None
+        ),
+        "a new consumer",
+        within=20,
     )
     assert {name for name in ROLES if after[name].pid != children[name].pid} == {"consumer"}, "nobody else was touched"
     assert after["consumer"].cmdline()[:2] == ["mozzart", "consumer"], "forked, not executed"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.programs import answers, bound_to_us, free_port, need_program, wait_until
@@ -113,6 +114,8 @@ class NatsServer:
     def freeze(self) -> None:
         """It keeps its connections and does nothing: what a stuck machine or a dropping network looks like."""
         os.kill(self.pid, signal.SIGSTOP)
+        server = psutil.Process(self.pid)  # its threads stop one by one
+        wait_until(lambda: server.status() == psutil.STATUS_STOPPED, "nats-server stands still")
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
