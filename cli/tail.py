@@ -17,6 +17,7 @@ from cli import exit_code
 from mailcore.bus import Bus, Delivery
 from mailcore.events.message import ORIGIN, stamp
 from mailcore.events.subject import encode_token
+from mailcore.imap.name import canonical
 from mailcore.log import one_line, value_text
 from mailcore.settings import Settings
 
@@ -56,8 +57,7 @@ class Filter:
         """The NATS filter that lets through all that is wanted, and more only where there are several types."""
         if self.subject is not None:
             return self.subject
-        # RFC 9051 §5.1: INBOX alone is case-insensitive, and we always write it so.
-        mailbox = "INBOX" if self.mailbox is not None and self.mailbox.upper() == "INBOX" else self.mailbox
+        mailbox = canonical(self.mailbox) if self.mailbox is not None else None
         tokens = ["*" if name is None else encode_token(name) for name in (self.account, mailbox)]
         return ".".join(("mail", *tokens, self.types[0] if len(self.types) == 1 else "*"))
 

@@ -13,9 +13,10 @@ from mailcore.errors import MozzartError
 from mailcore.events.control import MailboxLive
 from mailcore.events.identity import MailboxKey
 from mailcore.events.message import FoundBy
+from mailcore.imap.name import canonical
 from mailcore.settings import Account
 from mailcore.sync.listing import Snapshot
-from mailcore.sync.mailbox_list import INBOX, is_pattern
+from mailcore.sync.mailbox_list import is_pattern
 from syncer.connections import Connections
 from syncer.fetch import fetch
 from syncer.flags import flags
@@ -134,14 +135,13 @@ class AccountTasks:
         return any(mailbox.machine.attempts >= TROUBLED for mailbox in self.mailboxes.values())
 
     def _pushed(self, name: str) -> None:
-        mailbox = self.mailboxes.get(MailboxKey(self.account.name, INBOX if name.upper() == INBOX else name))
+        mailbox = self.mailboxes.get(MailboxKey(self.account.name, canonical(name)))
         if mailbox is not None and mailbox.connection != "idling":  # its own connection tells it more
             mailbox.pushed = True
             mailbox.ask(by=FoundBy.PUSH)
 
     def _begin(self, name: str, found_at: datetime) -> None:
-        if name.upper() == INBOX:
-            name = INBOX  # RFC 9051 §5.1: INBOX alone is case-insensitive
+        name = canonical(name)
         key = MailboxKey(self.account.name, name)
         if key in self.mailboxes:
             self.mailboxes[key].found(found_at)

@@ -13,8 +13,8 @@ from mailcore.bus import Bus
 from mailcore.events import control
 from mailcore.events.control import MailboxStates, Refusal, SyncResult, SyncStart
 from mailcore.events.identity import MailboxKey
+from mailcore.imap.name import canonical
 from mailcore.settings import NOT_CONFIGURED
-from mailcore.sync.mailbox_list import INBOX
 from syncer.account import AccountTasks
 from syncer.accounts import Accounts
 from syncer.mailbox import MailboxTasks
@@ -77,7 +77,7 @@ def _parse(model: type[Request], payload: bytes) -> Request | Refusal:
 
 
 def _named(accounts: Sequence[AccountTasks], mailbox: str) -> dict[MailboxKey, MailboxTasks]:
-    name = INBOX if mailbox.upper() == INBOX else mailbox
+    name = canonical(mailbox)
     return {key: box for tasks in accounts for key, box in tasks.mailboxes.items() if key.mailbox == name}
 
 

@@ -22,6 +22,7 @@ from cli.import_django.files import Files
 from cli.import_django.source import Record, Source
 from mailcore.errors import Scope, SettingsError, StoreError
 from mailcore.events.identity import Identity, MailboxKey
+from mailcore.imap.name import INBOX, canonical
 from mailcore.media import Media
 from mailcore.settings import Settings
 from mailcore.store import AttachmentRow, MessageRow, Store
@@ -102,8 +103,7 @@ class _Import:
             await self._close(box)
 
     async def _box(self, old_id: Any, state: Record) -> _Box:
-        name = mapping.words(mapping.value(state, "mailbox")) or "INBOX"
-        name = "INBOX" if name.upper() == "INBOX" else name  # RFC 9051 §5.1
+        name = canonical(mapping.words(mapping.value(state, "mailbox")) or INBOX)
         key = MailboxKey(mapping.words(mapping.value(state, "account")) or self._account, name)
         row = await self._store.save_mailbox(key)
         known = mapping.number(mapping.value(state, "uidvalidity")) or self._uidvalidity

@@ -24,8 +24,10 @@ from cli.verify.session import Session, session
 from mailcore.difference import Category
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Scope
 from mailcore.events.identity import MailboxKey
+from mailcore.imap.name import canonical
 from mailcore.settings import Account
 from mailcore.store import MailboxState, Store
+from mailcore.sync.mailbox_list import is_pattern
 
 _PAUSE: Final = 0.5  # seconds between two looks at what differs
 _PASSING: Final = frozenset(
@@ -78,7 +80,7 @@ class _Comparing:
     ) -> None:
         self._store = store
         self._account = account
-        self._only = _name(mailbox) if mailbox is not None else None
+        self._only = canonical(mailbox) if mailbox is not None else None
         self._transit = transit
         self._in_transit = Transit()
         self._found: dict[MailboxKey, Compared] = {}
@@ -149,7 +151,7 @@ class _Comparing:
     async def _keys(self) -> Sequence[MailboxKey]:
         """Of the server, then of the database; those that the settings name by their name in any case."""
         await self._list_again()
-        configured = [_name(one) for one in self._account.mailboxes if not _is_pattern(one)]
+        configured = [canonical(one) for one in self._account.mailboxes if not is_pattern(one)]
         states = await self._store.mailbox_states(self._account.name)
         names = dict.fromkeys([*sorted(self._listed), *configured, *(state.mailbox for state in states)])
         return [MailboxKey(self._account.name, name) for name in names if self._only in (None, name)]
@@ -159,8 +161,8 @@ class _Comparing:
         self._listed = set()
         for pattern in self._account.mailboxes:
             listed = await mailboxes(connection, pattern)
-            self._listed.update(_name(name) for name in listed)
-            if not listed and _is_pattern(pattern) and self._only is None:
+            self._listed.update(canonical(name) for name in listed)
+            if not listed and is_pattern(pattern) and self._only is None:
                 self.failed.setdefault(f"{self._account.name}/{pattern}", "no mailbox of the server fits it")
 
     async def _compare(self, key: MailboxKey) -> None:
@@ -185,7 +187,7 @@ class _Comparing:
         self._found[key] = found
 
     async def _look(self, key: MailboxKey) -> Compared | None:
-        named = any(_name(one) == key.mailbox for one in self._account.mailboxes)
+        named = any(canonical(one) == key.mailbox for one in self._account.mailboxes)
         if key.mailbox not in self._listed and (absent := await why_absent(self.session, key, named_alone=named)):
             return await self._absent(key, absent)
         transit = self._in_transit
@@ -203,15 +205,6 @@ class _Comparing:
         found = await stranded(self._store, state, absent) if state is not None else None
         if found is not None and (found.stored or key in self._found):
             return found
-        if absent == NOT_THERE and any(_name(one) == key.mailbox for one in self._account.mailboxes):
+        if absent == NOT_THERE and any(canonical(one) == key.mailbox for one in self._account.mailboxes):
             raise CommandFailed(f"{self._account.host}: the server has no mailbox of this name")
         return None
-
-
-def _name(mailbox: str) -> str:
-    """RFC 9051 §5.1: INBOX alone is case-insensitive."""
-    return "INBOX" if mailbox.upper() == "INBOX" else mailbox
-
-
-def _is_pattern(mailbox: str) -> bool:
-    return "*" in mailbox or "%" in mailbox

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -33,10 +33,11 @@ NO_ACCOUNT: Final = "this account is not among those of the settings"
 
 @dataclass(frozen=True)
 class Transit:
-    """Messages that have no row yet: published and not stored, and dead letters."""
+    """Messages that have no row yet: published and not stored, and dead letters; each with the row of its mailbox,
+    which is right also when the mailbox was renamed since (0: not told)."""
 
-    in_flight: frozenset[Identity] = frozenset()
-    dead: frozenset[Identity] = frozenset()
+    in_flight: Mapping[Identity, int] = field(default_factory=dict)
+    dead: Mapping[Identity, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,6 @@ async def _look(
         stored = UidSet(await store.stored_uids(state.id, uidvalidity))
         older = await store.other_generations(state.id, uidvalidity)
         rows = Rows(stored, older, await store.equal_messages(state.id))
-    open_ones = wanted - rows.uids
     of_now = state is not None and state.uidvalidity == uidvalidity
     refused = {one.uid: one for one in (named(state.refused) if state is not None and of_now else ())}
     differences = compare(
@@ -124,8 +124,8 @@ async def _look(
         wanted=wanted,
         whole=not (doubt := contradiction(listing)),
         rows=rows,
-        in_flight=_here(transit.in_flight, key, uidvalidity, open_ones),
-        dead=_here(transit.dead, key, uidvalidity, open_ones),
+        in_flight=_here(transit.in_flight, key, state, uidvalidity),
+        dead=_here(transit.dead, key, state, uidvalidity),
         refused=refused,
         unlike=unlike,
     )
@@ -157,8 +157,15 @@ async def _list(connection: ImapConnection, store: Store, account: Account, key:
     return Listing(selected.uidvalidity, uids, scope, exists, status.messages, connection)
 
 
-def _here(identities: Iterable[Identity], key: MailboxKey, uidvalidity: int, uids: UidSet) -> set[int]:
-    return {each.uid for each in identities if each.key == key and each.uidvalidity == uidvalidity and each.uid in uids}
+def _here(
+    identities: Mapping[Identity, int], key: MailboxKey, state: MailboxState | None, uidvalidity: int
+) -> set[int]:
+    row_id = state.id if state is not None else 0
+    return {
+        each.uid
+        for each, mailbox_id in identities.items()
+        if each.uidvalidity == uidvalidity and (mailbox_id == row_id if mailbox_id else each.key == key)
+    }
 
 
 async def _in_scope(

@@ -169,8 +169,8 @@ async def _transit(settings: Settings, report: Report) -> AsyncIterator[Callable
         if bus is None:
             return Transit()
         try:
-            in_flight = frozenset([one.identity async for one in bus.unsettled()])
-            return Transit(in_flight, frozenset(await bus.dead_identities()))
+            in_flight = {one.identity: one.mailbox_id async for one in bus.unsettled()}
+            return Transit(in_flight, await bus.dead_identities())
         except BusError as error:
             note = f"NATS does not tell what is on its way, so that counts as missing: {error}"
             if note not in report.notes:

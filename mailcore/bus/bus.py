@@ -271,6 +271,6 @@ class Bus:
         Repeating it is harmless. Raises DeadLetterMissing, BodyMissing (both are BusErrors), OSError."""
         return await self._dead.redrive(seq)
 
-    async def dead_identities(self) -> set[Identity]:
-        """The messages that lie in MAIL_DEAD."""
-        return {letter.identity async for letter in self._dead.letters()}
+    async def dead_identities(self) -> dict[Identity, int]:
+        """The messages that lie in MAIL_DEAD, each with the row of its mailbox (0: the event did not tell)."""
+        return {letter.identity: letter.mailbox_id async for letter in self._dead.letters()}

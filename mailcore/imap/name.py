@@ -11,6 +11,7 @@ import binascii
 import re
 from typing import Final
 
+INBOX: Final = "INBOX"
 _RAW: Final = 0x10F000
 _SHIFTED: Final = re.compile(rb"&([A-Za-z0-9+,]*)-")
 _UNIT: Final = re.compile("([ -%'-~]+)|(&+)|([\U0010f000-\U0010f0ff]+)|([^ -~\U0010f000-\U0010f0ff]+)")
@@ -61,3 +62,8 @@ def _decode_shifted(text: bytes) -> str:
         return "&"
     padded = text.replace(b",", b"/") + b"=" * (-len(text) % 4)
     return binascii.a2b_base64(padded).decode("utf-16-be")
+
+
+def canonical(name: str) -> str:
+    """As we write it everywhere: INBOX alone is case-insensitive (RFC 9051 §5.1)."""
+    return INBOX if name.upper() == INBOX else name

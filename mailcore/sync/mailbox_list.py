@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-INBOX = "INBOX"
+from mailcore.imap.name import INBOX
 
 
 def is_pattern(name: str) -> bool:

@@ -413,9 +413,8 @@ def _mailbox_status(item: StatusItem) -> MailboxStatus:
 
 
 def _listed(item: ListItem, status: MailboxStatus | None) -> Listed:
-    name = "INBOX" if item.name.upper() == "INBOX" else item.name  # RFC 9051 §5.1: case-insensitive
     selectable = not {flag.lower() for flag in item.flags} & {"\\noselect", "\\nonexistent"}
-    return Listed(name, frozenset(item.flags), selectable, item.delimiter, status)
+    return Listed(mailbox_name.canonical(item.name), frozenset(item.flags), selectable, item.delimiter, status)
 
 
 def _number(digits: str | None, most: int) -> int | None:

@@ -274,7 +274,7 @@ async def test_a_dead_claim_check_keeps_its_bytes(
     async with consuming(bus, store, media):
         await bus.publish(replace(event(1, body=body), body=b"", object_name="one"))
         await eventually(lambda: ear.dead, "dead")
-    assert await bus.dead_identities() == {event(1).identity}
+    assert (await bus.dead_identities()).keys() == {event(1).identity}
     assert temporary_files(media.root) == set()
 
 
@@ -294,7 +294,7 @@ async def test_what_is_no_event_of_ours_is_put_aside(
         await acknowledged(bus, ack.seq)
     assert ear.identities == {good.identity}
     # The two that name a message can be looked at; the others were nobody's.
-    assert await bus.dead_identities() == {event(1).identity, good.identity}
+    assert (await bus.dead_identities()).keys() == {event(1).identity, good.identity}
 
 
 @pytest.mark.invariant("I8")
@@ -544,7 +544,7 @@ async def test_a_message_that_nobody_ever_came_to_an_end_with_is_buried(
     async with consuming(bus, store, media):
         (dead,) = await eventually(lambda: ear.dead, "buried")
     assert "nobody came to an end with it" in dead.error
-    assert await bus.dead_identities() == {event(1).identity}
+    assert (await bus.dead_identities()).keys() == {event(1).identity}
 
 
 @pytest.mark.invariant("I4")

@@ -202,7 +202,7 @@ async def test_an_expired_claim_check_is_dropped_for_the_syncer_to_fetch_anew(
         ack = await bus.publish(replace(event(1), body=b"", object_name="gone"))
         await acknowledged(bus, ack.seq)
     assert (ear.stored, ear.dead) == ([], [])
-    assert await bus.dead_identities() == set()
+    assert await bus.dead_identities() == {}
     assert await store.stored_uids(mailbox_id, 7) == []
 
 

@@ -112,7 +112,7 @@ async def test_each_message_that_is_not_stored_is_told_by_what_became_of_it(stor
     def here(uid: int) -> Identity:
         return Identity("default", "INBOX", GENERATION, uid)
 
-    transit = Transit(frozenset({here(1), here(2), here(3)}), frozenset({here(3)}))
+    transit = Transit(dict.fromkeys((here(1), here(2), here(3)), 0), {here(3): 0})
     found = await compared(store, server, transit=transit)
 
     one = only(found)
@@ -150,6 +150,19 @@ async def test_what_was_refused_under_another_uidvalidity_excuses_nothing(store:
     assert uids(only(await compared(store, server))) == {Category.MISSING: [1, 2, 3, 4, 5]}
 
 
+async def test_what_is_on_its_way_or_dead_when_its_mailbox_is_renamed_is_told_under_the_new_name(
+    store: Store, server: HostileImap
+) -> None:
+    mailbox_id = await stored(store, server, 1, 2)
+
+    def before(uid: int, mailbox: str = "Old") -> Identity:
+        return Identity("default", mailbox, GENERATION, uid)
+
+    transit = Transit({before(3): mailbox_id, before(5, "INBOX"): mailbox_id + 1}, {before(4): mailbox_id})
+    found = uids(only(await compared(store, server, transit=transit)))
+    assert found == {Category.IN_FLIGHT: [3], Category.DEAD: [4], Category.MISSING: [5]}
+
+
 async def test_in_flight_alone_that_is_stored_meanwhile_is_no_difference(
     store: Store, server: HostileImap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +170,7 @@ async def test_in_flight_alone_that_is_stored_meanwhile_is_no_difference(
     monkeypatch.setattr(verify_account, "_PAUSE", 0.01)
     asked = 0
 
-    account_transit = Transit(frozenset({Identity("default", "INBOX", GENERATION, 5)}))
+    account_transit = Transit({Identity("default", "INBOX", GENERATION, 5): 0})
     account = Account(
         name="default",
         host=server.host,
