@@ -33,6 +33,7 @@ class Dependencies:
         self._bus: Bus | None = None
         self._connecting: asyncio.Task[None] | None = None
         self.stalled: dict[str, str] = {}  # by process, for longer than a moment
+        self.asks: tuple[str, ...] = ()  # what waits for a person's order
 
     @classmethod
     async def open(cls, settings: Settings) -> Dependencies:
@@ -81,9 +82,10 @@ class Dependencies:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             try:
-                found = await metrics.waiting(self.bus)
+                told = await metrics.waiting(self.bus)
             except BusError:
                 continue  # a fault of its own
+            found, self.asks = told.faults, told.asks
             since = {name: since.get(name, loop.time()) for name in found}
             self.stalled = {name: words for name, words in found.items() if loop.time() - since[name] >= _GRACE}
 

@@ -52,6 +52,7 @@ OF: Final[dict[str, tuple[int, ...]]] = {
     "db check": (OK, FAILED, UNAVAILABLE),
     "backup": (OK, FAILED, PARTIAL, UNAVAILABLE),
     "restore": (OK, FAILED, RUNNING),
+    "prune": (OK, FAILED, UNAVAILABLE),
     "import-django": (OK, FAILED, UNAVAILABLE, RUNNING),
     "hash-password": (OK,),
     "completion": (OK,),

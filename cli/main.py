@@ -154,6 +154,18 @@ def tail(
     return _asyncio(run(found, wanted=wanted, since=since, count=count, as_json=as_json))
 
 
+@root.command()
+@click.option("--yes", "ordered", is_flag=True, help="Do not ask.")
+def prune(ordered: bool) -> int:
+    """Empty what was stored longer ago than MESSAGES_MAX_AGE, however much it is.
+
+    Consumers do so by themselves; only when it would be all, or more than a tenth, they wait for this.
+    """
+    from cli.prune import run
+
+    return _asyncio(run(_settings("prune", quiet=True), ordered=ordered))
+
+
 @root.group()
 def db() -> None:
     """The database's tables."""

@@ -19,6 +19,9 @@ PUSH_TO_STORED: Final = Histogram(
 )
 NOT_STORED: Final = Counter("mozzart_not_stored", "Deliveries that ended without a row", ("action",))
 PRUNED: Final = Counter("mozzart_pruned", "Messages whose content was removed because of MESSAGES_MAX_AGE")
+PRUNING_STOPPED: Final = Gauge(
+    "mozzart_pruning_stopped_messages", "Messages that pruning leaves alone until somebody says `mozzart prune`"
+)
 FREE: Final = Gauge("mozzart_free_bytes", "Free space where attachments and data lie", ("place",))
 
 

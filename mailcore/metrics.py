@@ -48,9 +48,9 @@ async def collect(bus: Bus, within: float = 0.3) -> list[bytes]:
     return await bus.gather(SUBJECT, b"", within)
 
 
-async def waiting(bus: Bus, within: float = 0.3) -> dict[str, str]:
-    """What keeps mail from being stored, as `waits.faults` has it. Raises BusError."""
-    return waits.faults(await bus.gather(SUBJECT, _WAITS, within))
+async def waiting(bus: Bus, within: float = 0.3) -> waits.Told:
+    """What keeps mail from being stored, and what waits for a person. Raises BusError."""
+    return waits.told(await bus.gather(SUBJECT, _WAITS, within))
 
 
 async def streams(bus: Bus) -> bytes:

@@ -2,7 +2,7 @@
 
 A process that cannot go on because of the world (a full disk, a locked database, a NATS that takes nothing) keeps its
 reason in WAITS for as long; each one tells it with its metrics. `mozzart status`, `doctor`, `sync`, `/readyz` and the
-states of mailboxes say what `look` says.
+states of mailboxes say what `told` says. What only a person may order is kept there, too; mail is stored meanwhile.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Waits:
 
     def __init__(self) -> None:
         self._reasons: dict[object, _Reason] = {}
+        self._asks: dict[object, str] = {}
 
     def begin(self, who: object, words: str) -> None:
         """`who` waits for that reason, now or still."""
@@ -44,6 +45,15 @@ class Waits:
     def end(self, who: object) -> None:
         """It goes on."""
         self._reasons.pop(who, None)
+        self._asks.pop(who, None)
+
+    def ask(self, who: object, words: str) -> None:
+        """`who` does something only when a person says so; `words` tell what, and how."""
+        self._asks[who] = words[:500]
+
+    @property
+    def asks(self) -> str:
+        return "; ".join(self._asks.values())
 
     def longest(self) -> tuple[str, datetime] | None:
         """The reason that has lasted longest, and since when; None when nobody waits for more than a moment."""
@@ -65,22 +75,31 @@ _GAUGE.set_function(lambda: float(WAITS.longest() is not None))
 def facts(waits: Waits = WAITS) -> dict[str, str]:
     """As a process tells them."""
     found = waits.longest()
-    return {} if found is None else {"waiting": found[0], "since": found[1].isoformat(timespec="seconds")}
+    waiting = {} if found is None else {"waiting": found[0], "since": found[1].isoformat(timespec="seconds")}
+    return waiting | ({"asks": waits.asks} if waits.asks else {})
 
 
-def faults(answers: Iterable[bytes]) -> dict[str, str]:
-    """Of what all processes told: what keeps mail from being stored, by `syncer` and `consumer`; {} when nothing does.
-    Pure."""
-    told = [_head(answer) for answer in answers]
-    found = {}
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What all processes told. `faults`: what keeps mail from being stored, by `syncer` and `consumer`, {} when nothing
+    does; `asks`: what waits for a person's order, while mail is stored."""
+
+    faults: dict[str, str]
+    asks: tuple[str, ...] = ()
+
+
+def told(answers: Iterable[bytes]) -> Told:
+    """Pure."""
+    heads = [_head(answer) for answer in answers]
+    faults = {}
     for process, words in _ABSENT.items():
-        heads = [one for one in told if one.get("process") == process]
-        waiting = sorted((one["since"], one["waiting"]) for one in heads if one.get("waiting"))
-        if not heads:
-            found[process] = words
+        ours = [one for one in heads if one.get("process") == process]
+        waiting = sorted((one["since"], one["waiting"]) for one in ours if one.get("waiting"))
+        if not ours:
+            faults[process] = words
         elif waiting:
-            found[process] = f"waits since {waiting[0][0][11:16]} UTC: {waiting[0][1]}"
-    return found
+            faults[process] = f"waits since {waiting[0][0][11:16]} UTC: {waiting[0][1]}"
+    return Told(faults, tuple(sorted({one["asks"] for one in heads if one.get("asks")})))
 
 
 _ABSENT: Final = {

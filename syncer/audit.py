@@ -43,7 +43,7 @@ async def _tell_what_stalls(mailboxes: Sequence[MailboxTasks], shared: Shared) -
     faults: dict[str, str] = {}
     if any(one.machine.uids.in_flight or one.machine.uids.claimed for one in mailboxes):
         try:
-            faults = await aio(metrics.waiting, shared.bus)
+            faults = (await aio(metrics.waiting, shared.bus)).faults
         except MozzartError as error:
             faults = {"NATS": str(error)}
     why = "; ".join(f"{process} {words}" for process, words in faults.items())

@@ -39,6 +39,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         request,
         "admin/health.html",
         faults=faults,
+        asks=dependencies.asks,
         processes=processes,
         streams=streams,
         hour=hour,

@@ -78,15 +78,17 @@ async def _processes(bus: Bus) -> AsyncIterator[Finding]:
     try:
         consumers = count_processes(await metrics.collect(bus)).get("consumer", 0)
         waiting = await metrics.waiting(bus)
-        if consumers and "consumer" not in waiting:
+        if consumers and "consumer" not in waiting.faults:
             yield Finding("ok", "consumer", "answers" if consumers == 1 else f"{consumers} answer")
-        for process, words in waiting.items():
+        for process, words in waiting.faults.items():
             if words.startswith("waits"):
                 yield Finding("failed", process, words, "It goes on by itself once that has ended.")
             elif process == "consumer":
                 unstored = await _unstored(bus)
                 verdict: Verdict = "failed" if unstored else "note"
                 yield Finding(verdict, process, f"{words}{unstored}", "`mozzart status` tells who runs.")
+        for words in waiting.asks:
+            yield Finding("note", "pruning", words, "docs/operations.md#retention says when.")
         dead = (await bus.position(MAIL_DEAD)).messages
         if dead:
             yield Finding(

@@ -16,7 +16,8 @@ from mailcore.trouble import Trouble, troubles
 
 @dataclass
 class Overview:
-    """One look. `faults` are the parts that did not answer, with what they said; `undelivered` are events that the
+    """One look. `faults` are the parts that did not answer, with what they said; `asks` is what waits for a
+    person's order; `undelivered` are events that the
     webhook's receiver did not take; `rate` is messages stored a second since the look before, None at the first one."""
 
     at: datetime
@@ -29,6 +30,7 @@ class Overview:
     undelivered: int = 0
     rate: float | None = None
     faults: dict[str, str] = field(default_factory=dict)
+    asks: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[MailboxKey]:
@@ -54,6 +56,7 @@ class Overview:
             "processes": self.processes,
             "mailboxes": [self._mailbox(key) for key in self.keys],
             "faults": self.faults,
+            "asks": self.asks,
         }
 
     def _mailbox(self, key: MailboxKey) -> dict[str, Any]:

@@ -84,7 +84,9 @@ async def _ask_nats(settings: Settings, found: Overview) -> None:
                 found.faults["NATS"] = str(error)
         found.undelivered = await undelivered.count(bus)
         found.processes = count_processes(await metrics.collect(bus))
-        found.faults |= await metrics.waiting(bus)
+        told = await metrics.waiting(bus)
+        found.faults |= told.faults
+        found.asks = told.asks
         try:
             states = MailboxStates.model_validate_json(await bus.request(control.STATES, b"", _ANSWER_WITHIN))
             found.live = {MailboxKey(one.account, one.mailbox): one for one in states.mailboxes}

@@ -46,6 +46,7 @@ def screen(settings: Settings, found: Overview) -> RenderableType:
                 "see `mozzart dead-letters list`"
             )
         )
+    lines += [_unbroken(f"[yellow]![/] {'pruning':<10} {escape(one_line(words))}") for words in found.asks]
     if found.undelivered:
         lines.append(
             _unbroken(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from mailcore.store.schema import attachments, messages
 
@@ -43,6 +43,21 @@ class Outdated:
     id: int
     size: int
     files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Messages: `due` of the `kept` ones, those that hold anything yet."""
+
+    due: int
+    kept: int
+
+
+def share(connection: Connection, before: datetime) -> Share:
+    """How many of all were stored before then."""
+    kept = select(func.count()).select_from(messages).where(messages.c.pruned_at.is_(None))
+    due = kept.where(messages.c.stored_at < before)
+    return Share(connection.execute(due).scalar_one(), connection.execute(kept).scalar_one())
 
 
 def outdated(connection: Connection, before: datetime, limit: int) -> list[Outdated]:

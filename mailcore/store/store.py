@@ -255,6 +255,10 @@ class Store:
         """Clear `expunged_at`: the server has the messages after all."""
         await self._write("marking messages as present", messages.set_present, row_ids)
 
+    async def due(self, before: datetime) -> pruning.Share:
+        """How many of the messages that were not pruned were stored before then."""
+        return await self._read("counting outdated messages", pruning.share, before)
+
     async def outdated(self, before: datetime, limit: int) -> list[pruning.Outdated]:
         """Up to `limit` messages that were stored before then and were not pruned, the oldest first."""
         return await self._read("looking for outdated messages", pruning.outdated, before, limit)

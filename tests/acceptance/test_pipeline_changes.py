@@ -71,6 +71,7 @@ def test_what_retention_emptied_is_neither_missing_nor_fetched_again(
     mozzart.start().wait_ready()
     mozzart.wait_log("pruned")
     assert mozzart.run("sync").returncode == 0
+    assert mozzart.run("prune").returncode == 0, "nothing is left to do, and nobody is asked"
 
     assert mozzart.run("verify").returncode == 0
     assert [row["uid"] for row in mozzart.rows("SELECT uid FROM mailbox_app_mailmessage ORDER BY id")] == uids
@@ -78,3 +79,30 @@ def test_what_retention_emptied_is_neither_missing_nor_fetched_again(
     assert len(mozzart.files()) == 3
     shown = mozzart.http("GET", "/api/messages/").json["messages"]
     assert sorted(one["uid"] for one in shown) == uids[2:]
+
+
+def test_a_pass_that_would_empty_everything_waits_for_a_person(
+    dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
+) -> None:
+    mails = [make_mail(number, files=(100,)) for number in range(8)]
+    uids = dovecot.append_many([mail.raw for mail in mails])
+    mozzart = make_mozzart(MESSAGES_MAX_AGE="30").use(dovecot).start().wait_ready()
+    mozzart.wait_stored(8)
+    mozzart.stop()
+    with contextlib.closing(sqlite3.connect(mozzart.database)) as connection, connection:
+        connection.execute("UPDATE mailbox_app_mailmessage SET stored_at = datetime('now', '-60 days')")
+
+    mozzart.start().wait_ready()
+    mozzart.wait_log("pruning stopped")
+    assert mozzart.attachments() == {uid: list(mail.files) for uid, mail in zip(uids, mails, strict=True)}
+    for command in ("status", "doctor"):
+        assert "8 of 8 messages were stored before" in mozzart.run(command).stdout
+    assert "mozzart_pruning_stopped_messages" in mozzart.http("GET", "/metrics").text
+    assert mozzart.http("GET", "/readyz").status == 200, "mail is stored as ever"
+
+    refused = mozzart.run("prune")
+    assert (refused.returncode, "--yes" in refused.stderr) == (1, True)
+    assert len(mozzart.files()) == 8
+    ordered = mozzart.run("prune", "--yes")
+    assert (ordered.returncode, "8 messages pruned" in ordered.stdout) == (0, True), ordered.stderr
+    assert mozzart.files() == set()

@@ -571,16 +571,16 @@ async def test_what_a_consumer_waits_for_is_told_to_whoever_asks(
     bus: Bus, store: Store, media: Media, mailbox_id: int, ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waits, "_PASSING", 0.1)
-    assert "none answers" in (await metrics.waiting(bus))["consumer"]
+    assert "none answers" in (await metrics.waiting(bus)).faults["consumer"]
     await metrics.answer(bus, "consumer")
     (media.root / "mail_attachments").symlink_to(tmp_path)
     async with consuming(bus, store, media):
         await bus.publish(event(1))
 
         async def told() -> bool:
-            return "is a symbolic link" in (await metrics.waiting(bus)).get("consumer", "")
+            return "is a symbolic link" in (await metrics.waiting(bus)).faults.get("consumer", "")
 
         await until(told, "the reason is told")
         (media.root / "mail_attachments").unlink()
         await ear.count(1)
-    assert "consumer" not in await metrics.waiting(bus)
+    assert "consumer" not in (await metrics.waiting(bus)).faults

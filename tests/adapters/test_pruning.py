@@ -9,15 +9,20 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
-from consumers.pruning import Pruning
+from consumers.pruning import Pruning, needs_order
 from consumers.retrying import Retrying
 from mailcore.events.identity import Identity
 from mailcore.media import Media
 from mailcore.store import AttachmentRow, MessageFilter, MessageRow, Move, Slot, Store
 from mailcore.store import pruning as statements
+from mailcore.store.pruning import Share
+from mailcore.waits import WAITS
 from tests.support.consumers import eventually, kept_files
 from tests.support.stores import KEY, message_row, query
 
@@ -32,8 +37,16 @@ SECRETS: dict[str, Any] = dict.fromkeys(_TEXTS, "geheim") | dict.fromkeys(_LISTS
 SECRETS |= {"from_email": "wer@geheim.example", "headers": (("Subject", "geheim"),)}
 
 
+MAX_AGE = timedelta(days=30)
+
+
 def pruning(store: Store, media: Media, stop: asyncio.Event | None = None) -> Pruning:
-    return Pruning(store, media, Retrying(stop or asyncio.Event()), timedelta(days=30))
+    return Pruning(store, media, Retrying(stop or asyncio.Event()), MAX_AGE)
+
+
+async def prune(store: Store, media: Media) -> int:
+    """As `mozzart prune` does."""
+    return await pruning(store, media).all_before(datetime.now(UTC) - MAX_AGE)
 
 
 async def fill(store: Store, media: Media, box: int, stored: dict[int, datetime]) -> dict[int, MessageRow]:
@@ -52,7 +65,7 @@ async def test_what_is_older_loses_its_content_and_nothing_else_does(
     rows = await fill(store, media, mailbox_id, stored)
 
     with capture_logs() as logs:
-        assert await pruning(store, media).once() == 250
+        assert await prune(store, media) == 250
     assert [(line["event"], line["messages"], line["bytes"]) for line in logs] == [("pruned", 250, 25_000)]
 
     assert kept_files(media.root) == {rows[uid].attachments[0].file for uid in range(251, 256)}
@@ -74,7 +87,7 @@ async def test_what_is_older_loses_its_content_and_nothing_else_does(
 async def test_who_they_were_is_remembered(store: Store, store_url: str, media: Media, mailbox_id: int) -> None:
     rows = await fill(store, media, mailbox_id, {1: OLD, 2: OLD, 3: YOUNG})
     before = await store.locate({Identity(KEY.account, KEY.mailbox, 7, uid): 0 for uid in (1, 2, 3)})
-    await pruning(store, media).once()
+    await prune(store, media)
 
     # The sweep misses nothing, a redelivery makes no second row (I3, I4) …
     assert await store.stored_uids(mailbox_id, 7) == [1, 2, 3]
@@ -106,7 +119,7 @@ async def test_a_pass_that_was_cut_off_behind_the_files_is_ended_by_the_next_one
     rows = await fill(store, media, mailbox_id, {1: OLD, 2: OLD})
     await media.remove([rows[1].attachments[0].file])
 
-    assert await pruning(store, media).once() == 2
+    assert await prune(store, media) == 2
     assert kept_files(media.root) == set()
 
 
@@ -121,7 +134,7 @@ async def test_a_row_that_names_a_file_elsewhere_keeps_the_others_from_nothing(
     await fill(store, media, mailbox_id, {1: OLD, 2: OLD})
 
     with capture_logs() as logs:
-        assert await pruning(store, media).once() == 3
+        assert await prune(store, media) == 3
     assert outside.read_bytes() == b"not ours"
     assert kept_files(media.root) == set()
     assert [line["file"] for line in logs if line["event"] == "file-not-removed"] == ["../elsewhere.pdf"]
@@ -130,6 +143,7 @@ async def test_a_row_that_names_a_file_elsewhere_keeps_the_others_from_nothing(
 @pytest.mark.asyncio
 async def test_it_goes_on_until_the_process_is_to_stop(store: Store, media: Media, mailbox_id: int) -> None:
     stop = asyncio.Event()
+    await fill(store, media, mailbox_id, {9: YOUNG})
     async with asyncio.TaskGroup() as group:
         group.create_task(pruning(store, media, stop).run(every=timedelta(seconds=0.05)))
         for uid in (1, 2):  # the second one after the first pass
@@ -152,11 +166,12 @@ async def test_a_bug_in_it_ends_neither_it_nor_the_process(
         return 1 // (len(calls) - 1) and await once()
 
     monkeypatch.setattr(tried, "once", fails_first)
-    await fill(store, media, mailbox_id, {1: OLD})
+    rows = await fill(store, media, mailbox_id, {1: OLD, 2: YOUNG})
+    old, young = (rows[uid].attachments[0].file for uid in (1, 2))
     with capture_logs() as logs:
         async with asyncio.TaskGroup() as group:
             group.create_task(tried.run(every=timedelta(seconds=0.02)))
-            await eventually(lambda: not kept_files(media.root), "the second pass prunes")
+            await eventually(lambda: kept_files(media.root) == {young}, f"the second pass removes {old}")
             stop.set()
     assert "not-pruned" in [line["event"] for line in logs]
 
@@ -169,14 +184,75 @@ async def test_a_bug_that_one_row_meets_keeps_no_other_from_being_pruned(
     ((bad,),) = await query(store_url, "SELECT id FROM mailbox_app_mailmessage WHERE uid = 1")
     real = statements.prune
 
-    def prune(connection: Connection, row_ids: Sequence[int], at: datetime) -> None:
+    def fails(connection: Connection, row_ids: Sequence[int], at: datetime) -> None:
         if bad in row_ids:
             raise TypeError("planted")
         real(connection, row_ids, at)
 
-    monkeypatch.setattr(statements, "prune", prune)
+    monkeypatch.setattr(statements, "prune", fails)
     with capture_logs() as logs:
-        assert await pruning(store, media).once() == 2
+        assert await prune(store, media) == 2
     assert await query(store_url, "SELECT uid FROM mailbox_app_mailmessage WHERE pruned_at IS NULL") == [(1,)]
     assert {line["row_id"] for line in logs if line["event"] == "row-not-pruned"} == {bad}
     assert len([line for line in logs if line["event"] == "fault"]) == 1
+
+
+@given(st.integers(0, 100_000), st.integers(0, 100_000))
+def test_never_all_and_never_more_than_a_tenth_without_an_order(due: int, others: int) -> None:
+    kept = due + others
+    if needs_order(Share(due, kept)):
+        assert due == kept or due * 10 > kept
+    else:
+        assert due == 0 or (others and (due <= 2 or due * 10 <= kept))
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_jumped_is_no_order(
+    store: Store, media: Media, mailbox_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = await fill(store, media, mailbox_id, dict.fromkeys(range(1, 12), YOUNG))
+    guarded = pruning(store, media)
+    jump = timedelta(days=60)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + jump
+
+    def stopped() -> float | None:
+        return REGISTRY.get_sample_value("mozzart_pruning_stopped_messages")
+
+    monkeypatch.setattr("consumers.pruning.datetime", Clock)
+    with capture_logs() as logs:
+        assert await guarded.once() == await guarded.once() == 0
+    assert [(one["due"], one["kept"]) for one in logs if one["event"] == "pruning stopped"] == [(11, 11)], "once"
+    assert kept_files(media.root) == {row.attachments[0].file for row in rows.values()}
+    assert "11 of 11 messages" in WAITS.asks
+    assert "`mozzart prune`" in WAITS.asks
+    assert stopped() == 11
+
+    jump = timedelta(0)
+    assert await guarded.once() == 0
+    assert (WAITS.asks, stopped()) == ("", 0)
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_jumps_in_the_middle_of_a_pass_takes_nothing_with_it(
+    store: Store, media: Media, mailbox_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(store, media, mailbox_id, {uid: OLD if uid <= 2 else YOUNG for uid in range(1, 30)})
+    guarded = pruning(store, media)
+    real = store.outdated
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=60)
+
+    async def outdated(before: datetime, limit: int) -> Any:
+        monkeypatch.setattr("consumers.pruning.datetime", Later)
+        return await real(before, limit)
+
+    monkeypatch.setattr(store, "outdated", outdated)
+    assert await guarded.once() == 2
+    assert len(kept_files(media.root)) == 27

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mailcore.waits import Waits, facts, faults
+from mailcore import waits as module
+from mailcore.waits import Waits, facts
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def wind(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return lambda seconds: now.__setitem__(0, now[0] + seconds)
 
 
-def told(process: str, waits: Waits | None = None) -> bytes:
+def answer(process: str, waits: Waits | None = None) -> bytes:
     return json.dumps({"process": process, **(facts(waits) if waits else {})}).encode()
 
 
@@ -50,9 +51,21 @@ def test_who_is_absent_and_who_waits_are_faults(wind: Callable[[float], None]) -
     full = Waits()
     full.begin("lane", "the disk is full")
     wind(10)
-    assert faults([told("syncer"), told("consumer")]) == {}
-    assert faults([told("syncer"), told("consumer"), told("consumer", full)]) == {
-        "consumer": "waits since 08:00 UTC: the disk is full"
-    }
-    assert faults([told("consumer"), b"no JSON", b"[]", b""]).keys() == {"syncer"}
-    assert "mail is not stored" in faults([told("syncer")])["consumer"]
+    assert module.told([answer("syncer"), answer("consumer")]) == module.Told({})
+    assert module.told([answer("syncer"), answer("consumer"), answer("consumer", full)]) == module.Told(
+        {"consumer": "waits since 08:00 UTC: the disk is full"}
+    )
+    assert module.told([answer("consumer"), b"no JSON", b"[]", b""]).faults.keys() == {"syncer"}
+    assert "mail is not stored" in module.told([answer("syncer")]).faults["consumer"]
+
+
+def test_what_a_person_has_to_order_is_no_fault_and_is_told_until_it_ends(wind: Callable[[float], None]) -> None:
+    asking, who = Waits(), object()
+    asking.ask(who, "say so")
+    assert module.told([answer("syncer"), answer("consumer", asking), answer("consumer", asking)]) == module.Told(
+        {}, ("say so",)
+    )
+    wind(10_000)
+    assert facts(asking) == {"asks": "say so"}
+    asking.end(who)
+    assert facts(asking) == {}
