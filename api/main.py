@@ -19,10 +19,11 @@ from api.guard.access import ACCESS, Access
 from api.guard.allowed_hosts import only_allowed_hosts
 from api.guard.auth import only_known
 from api.guard.forwarded import behind
+from api.guard.malformed import Runner
 from api.guard.security_headers import protect
 from api.guard.session import SESSIONS
 from api.http import assets
-from api.http.connections import CONNECTIONS, KEEPALIVE, Connections
+from api.http.connections import CONNECTIONS, Connections
 from api.http.problem import problems
 from api.routes import (
     attachments,
@@ -65,7 +66,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     sys.stdout.flush()
     dependencies = await Dependencies.open(settings)
     app = application(dependencies, token.secret, access)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_WORDS, keepalive_timeout=KEEPALIVE)
+    runner = Runner(app, shutdown_timeout=_LAST_WORDS)
     try:
         await runner.setup()
         async with app[CONNECTIONS].watching(runner):

@@ -24,7 +24,7 @@ class Access:
         self, user: str, password: Password, sessions: Sessions, *, now: Callable[[], float] = time.monotonic
     ) -> None:
         self.sessions = sessions
-        self.refusals = Refusals()
+        self.refusals = Refusals("credentials refused")
         self.news: tuple[str, ...] = ()
         self.secrets: tuple[str, ...] = ()
         self._user = user

@@ -1,4 +1,4 @@
-"""ALLOWED_HOSTS: a request for another Host is answered 400, so that no foreign page can reach us by DNS rebinding."""
+"""ALLOWED_HOSTS: a request for another host is answered 400, so that no foreign page can reach us by DNS rebinding."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from api.http.problem import Problem
 
 # uri-host [":" port], RFC 9110 §7.2
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:/?#@\s]+)(?::\d*)?", re.IGNORECASE)
+
+_ABSOLUTE: Final = re.compile("https?://", re.IGNORECASE)
+_AUTHORITY: Final = re.compile(r"[^/?#]*")
 
 
 def is_allowed(host: str, allowed: Iterable[str]) -> bool:
@@ -29,13 +32,24 @@ def is_allowed(host: str, allowed: Iterable[str]) -> bool:
     )
 
 
+def hosts(target: str, header: str) -> tuple[str, ...]:
+    """What a request with this target and Host header names: the header, and the authority of a target that is in
+    absolute form (RFC 9112 §3.2.2) or in none that is served here. Pure."""
+    if target.startswith("/") or target == "*":
+        return (header,)
+    scheme = _ABSOLUTE.match(target)
+    authority = _AUTHORITY.match(target, scheme.end() if scheme else 0)
+    return header, authority[0] if authority else ""
+
+
 def only_allowed_hosts(allowed: Iterable[str]) -> Middleware:
     """The middleware for these patterns."""
     patterns = tuple(allowed)
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not is_allowed(request.headers.get("Host", ""), patterns):
+        named = hosts(request.raw_path, request.headers.get("Host", ""))
+        if not all(is_allowed(host, patterns) for host in named):
             raise Problem(400, "This host name is not served; add it to ALLOWED_HOSTS if it should be.")
         return await handler(request)
 

@@ -1,4 +1,4 @@
-"""How often a client may guess a secret, and how often the log says so."""
+"""How often a client may guess a secret, and how often the log tells of what was refused."""
 
 from __future__ import annotations
 
@@ -48,16 +48,18 @@ class Budget:
 
 
 class Refusals:
-    """Tells of refused credentials: the first one at once, then one line a minute for all that came meanwhile."""
+    """Tells of what was refused (`event`: "credentials refused"): the first one at once, then one line a minute for all
+    that came meanwhile."""
 
-    def __init__(self, every: float = 60.0) -> None:
+    def __init__(self, event: str, every: float = 60.0) -> None:
+        self._event = event
         self._every = every
         self._counts: dict[str, int] = {}
         self._clients: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, what: str, client: str) -> None:
-        """`what` was refused: `token`, `password`, or either one `unseen` because there were too many."""
+        """One more of these."""
         self._counts[what] = self._counts.get(what, 0) + 1
         if len(self._clients) < _NAMED:
             self._clients[client] = None
@@ -77,7 +79,7 @@ class Refusals:
         self._timer = None
         if not self._counts:
             return
-        log.warning("credentials refused", clients=",".join(self._clients), **self._counts)
+        log.warning(self._event, clients=",".join(self._clients), **self._counts)
         self._counts, self._clients = {}, {}
         self._timer = asyncio.get_running_loop().call_later(self._every, self._say)
 

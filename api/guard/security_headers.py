@@ -32,6 +32,11 @@ _ALWAYS: Final = {
 
 async def protect(_: web.Request, response: web.StreamResponse) -> None:
     """To be connected to `on_response_prepare`."""
+    put(response)
+
+
+def put(response: web.StreamResponse) -> None:
+    """Set those that the answer does not have."""
     headers = response.headers
     for name, value in _ALWAYS.items():
         headers.setdefault(name, value)

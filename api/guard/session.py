@@ -81,7 +81,7 @@ class Sessions:
 
     def read(self, value: str) -> Session | None:
         """The session that this cookie value stands for, if it is still one."""
-        if not value or len(value) > 1024:
+        if not value or len(value) > 1024 or not value.isascii():
             return None
         try:
             claims = _Claims.model_validate(self._signer.loads(value))

@@ -111,10 +111,13 @@ CONNECTIONS: Final = web.AppKey("connections", Connections)
 
 
 async def body(request: web.Request) -> bytes:
-    """The whole body, within the limits. Raises Problem 408, HTTPRequestEntityTooLarge."""
+    """The whole body, within the limits. Raises Problem 400 for one that is not what its header says, 408,
+    HTTPRequestEntityTooLarge."""
     seconds = request.app[CONNECTIONS].limits.body
     try:
         async with asyncio.timeout(seconds):
             return await request.read()
     except TimeoutError:
         raise Problem(408, f"The body did not come within {seconds:g} s.") from None
+    except web.RequestPayloadError:
+        raise Problem(400, "The body is not what Content-Encoding or Transfer-Encoding says.") from None

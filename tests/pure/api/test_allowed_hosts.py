@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.guard.allowed_hosts import is_allowed
+from api.guard.allowed_hosts import hosts, is_allowed
 
 DEFAULT = ("localhost", "127.0.0.1", "[::1]")
 
@@ -55,3 +55,26 @@ def test_a_star_takes_every_name_but_no_nonsense() -> None:
 @given(st.text(), st.lists(st.text(min_size=1)))
 def test_no_header_breaks_it(host: str, patterns: list[str]) -> None:
     is_allowed(host, patterns)
+
+
+@pytest.mark.parametrize(
+    ("target", "named"),
+    [
+        ("/admin/", ("h",)),
+        ("//evil.example/", ("h",)),
+        ("*", ("h",)),
+        ("http://a.example/admin/", ("h", "a.example")),
+        ("HTTPS://a.example:8443?q=/", ("h", "a.example:8443")),
+        ("http://a.example#/", ("h", "a.example")),
+        ("http://[::1]:8000/", ("h", "[::1]:8000")),
+        ("a.example:443", ("h", "a.example:443")),
+        ("", ("h", "")),
+    ],
+)
+def test_a_target_may_name_a_host_of_its_own(target: str, named: tuple[str, ...]) -> None:
+    assert hosts(target, "h") == named
+
+
+@pytest.mark.parametrize("target", ["gopher://127.0.0.1/", "http:/127.0.0.1/", "http://u@127.0.0.1/", "http:127.0.0.1"])
+def test_what_a_strange_target_names_is_no_host_that_is_served(target: str) -> None:
+    assert not all(is_allowed(name, DEFAULT) for name in hosts(target, "127.0.0.1"))
