@@ -30,7 +30,7 @@ def said(trouble: Trouble, now: datetime) -> str:
     words = trouble.words or "no reason given"
     since = f" since {past(trouble.since, now)}" if trouble.since else ""
     if trouble.kind is Kind.REFUSED:
-        return f"{counted(trouble.count, 'message')} refused by the server{since}"
+        return f"{counted(trouble.count, 'message')} refused{since}"
     if trouble.kind is Kind.PAUSED and trouble.until:
         return f"paused until {to_come(trouble.until, now)}{since and ',' + since}: {words}"
     if trouble.kind is Kind.FAILING:

@@ -197,7 +197,8 @@ class MailboxTasks:
             self._tell()
 
     def not_given(self, uidvalidity: int, uids: Mapping[int, str]) -> None:
-        """The server lists these and does not give them: one line for each, and it is asked again later."""
+        """The server lists these and does not give them, or not so that they could be taken: one line for each, and it
+        is asked again later."""
         if uids:
             self.machine.not_given(uidvalidity, uids, time.monotonic())
             self.tell_refused(uids)
@@ -207,7 +208,7 @@ class MailboxTasks:
         for uid in uids:
             one = self.machine.uids.refused.get(uid)
             if one is not None:
-                self.log.warning("message not given by the server", uid=uid, error=one.words, tries=one.tries,
+                self.log.warning("message refused", uid=uid, error=one.words, tries=one.tries,
                                  next_try_s=round(one.next_try - now))  # fmt: skip
         self.remember()
         self.changed()

@@ -144,7 +144,15 @@ class Transfer:
         for message in messages:
             path = self.spool / f"{hashlib.sha256(str(self.mailbox.identity(message.uid)).encode()).hexdigest()}.eml"
             try:
-                size, sha256 = await self._spool(message.uid, path)
+                largest = await self.bus.largest_body()
+                # RFC822.SIZE may be wrong: the byte behind is there or not, for one round trip.
+                if (message.size or 0) > largest and await self.connection.uid_fetch_part(message.uid, largest, 1):
+                    self.not_given[message.uid] = _too_large(largest, message.size)
+                    continue
+                size, sha256 = await self._spool(message.uid, path, largest)
+                if size > largest:
+                    self.not_given[message.uid] = _too_large(largest)
+                    continue
                 if size == 0 and message.size:
                     self.not_given[message.uid] = _empty(message.size)
                     continue
@@ -159,9 +167,9 @@ class Transfer:
             finally:
                 path.unlink(missing_ok=True)
 
-    async def _spool(self, uid: int, path: Path) -> tuple[int, str]:
+    async def _spool(self, uid: int, path: Path, largest: int) -> tuple[int, str]:
         """RFC 9051 §6.4.5, BODY.PEEK[]<offset.count>: never the whole message in memory. RFC822.SIZE is not trusted:
-        the end is where the server gives less than was asked for."""
+        the end is where the server gives less than was asked for. Given up behind `largest` bytes."""
         digest = hashlib.sha256()
         offset = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +179,7 @@ class Transfer:
                 file.write(part)
                 digest.update(part)
                 offset += len(part)
-                if len(part) < PART:
+                if len(part) < PART or offset > largest:
                     return offset, digest.hexdigest()
 
     async def _publish_large(self, found: _Found, path: Path) -> None:
@@ -329,6 +337,14 @@ def _no_message(message: FetchedMessage, body: bytes) -> str:
     if not body and message.size:
         return _empty(message.size)
     return retrieval_failed(body) or ""
+
+
+def _too_large(largest: int, size: int | None = None) -> str:
+    said = f", RFC822.SIZE {size:,}" if size is not None else ""
+    return (
+        f"larger than the {largest:,} bytes that NATS has room for in a body{said}: give it a larger MAIL_MAX_BYTES "
+        "(and the disk for it), and restart what runs"
+    )
 
 
 def _empty(size: int) -> str:

@@ -144,6 +144,10 @@ class Bus:
         """Put the file `path` into the bucket `mail-bodies` as `name`; the same bytes again change nothing."""
         await self._bodies.put(name, path)
 
+    async def largest_body(self) -> int:
+        """Bytes of the largest one that `put_body` can keep; what is larger would push out its own beginning."""
+        return await self._bodies.largest()
+
     async def get_body(self, name: str, path: Path) -> None:
         """Write the object `name` into the file `path`. Raises BodyMissing (a BusError) when it is gone."""
         await self._bodies.get(name, path)

@@ -585,7 +585,7 @@ class Mailbox:
     def _errors(self, among: UidSet) -> str:
         if refused := among & UidSet((*self.uids.refused, *self._retried)):
             one = (self.uids.refused.get(refused.min) or self._retried[refused.min]).words
-            return f"{len(refused)} message(s) not given by the server, UID {refused.min}: {one}"
+            return f"{len(refused)} message(s) refused, UID {refused.min}: {one}"
         if dead := among & self.uids.dead:
             return f"{len(dead)} message(s) dead-lettered, UID {dead.min}; see `mozzart dead-letters list`"
         return ""

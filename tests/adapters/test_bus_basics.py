@@ -20,7 +20,7 @@ from mailcore.bus.layout.streams import Limits, streams
 from mailcore.errors import BusError, Retry, Scope
 from mailcore.events.message import Kind, MessageEvent
 from mailcore.settings import Settings
-from tests.support.consumers import until
+from tests.support.consumers import limit_bodies, until
 from tests.support.events import expunged, message
 from tests.support.nats import NatsServer
 
@@ -239,6 +239,27 @@ async def test_a_body_goes_through_the_object_store_and_again_changes_nothing(bu
     assert copy.read_bytes() == b""
     with pytest.raises(BodyMissing, match="has no object 'nothing'"):
         await bus.get_body("nothing", copy)
+
+
+@pytest.mark.asyncio
+async def test_the_largest_body_is_whole_in_a_full_bucket(bus: Bus, tmp_path: Path) -> None:
+    await limit_bodies(bus, 3 << 20)
+    largest = await bus.largest_body()
+    assert 3_000_000 < largest < 3 << 20
+    source, copy = tmp_path / "in", tmp_path / "out"
+    for name, fill in (("before", b"1"), (f"default/{'x' * 1_000}/7/1", b"2")):
+        source.write_bytes(fill * largest)
+        await bus.put_body(name, source)
+        await bus.get_body(name, copy)
+        assert copy.read_bytes() == source.read_bytes()
+
+    source.write_bytes(b"3" * (3 << 20))
+    await bus.put_body("larger", source)
+    with pytest.raises(BodyMissing):  # without a word from NATS when it was put
+        await bus.get_body("larger", copy)
+
+    await limit_bodies(bus, -1)
+    assert await bus.largest_body() > 1 << 60
 
 
 @pytest.mark.asyncio

@@ -21,7 +21,7 @@ from mailcore.sync.statuses import Octets
 from syncer.imap.connection import FetchedMessage, ImapConnection
 from syncer.origins import Origins
 from syncer.transfer import Transfer
-from tests.support.consumers import eventually
+from tests.support.consumers import eventually, limit_bodies
 from tests.support.nats import NatsServer
 
 NOW = datetime.now(UTC)
@@ -35,6 +35,7 @@ class Server:
         self.bodies = dict(enumerate(bodies, 1))
         self.slow = slow
         self.go = asyncio.Event()
+        self.parts: list[tuple[int, int]] = []
 
     async def uid_fetch_messages(self, *_: Any, **__: Any) -> AsyncIterator[FetchedMessage]:
         for uid, body in self.bodies.items():
@@ -43,6 +44,7 @@ class Server:
             yield FetchedMessage(uid, (), NOW, len(body), body, True)
 
     async def uid_fetch_part(self, uid: int, offset: int, count: int) -> bytes:
+        self.parts.append((offset, count))
         return self.bodies[uid][offset : offset + count]
 
 
@@ -217,3 +219,32 @@ async def test_a_message_that_is_published_again_is_no_copy_of_itself(bus: Bus, 
     await box.transfer.batch(wish.uids)
     assert before == [("copy", "A/2 < A/1"), ("new", "A/1")]
     assert box.in_flight() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("size", "asked"), [(5 << 20, 1), (7 << 30, 1), (100, 3), (None, 3)], ids=["right", "high", "low", "none"]
+)
+@pytest.mark.asyncio
+async def test_what_nats_has_no_room_for_is_refused_whatever_its_size_is_said_to_be(
+    bus: Bus, boxes: Boxes, size: int | None, asked: int
+) -> None:
+    await limit_bodies(bus, 3 << 20)
+    box = boxes("INBOX", b"x" * (5 << 20), b"small")
+    await box.transfer.large(FetchedMessage(1, (), NOW, size, None, False))
+
+    assert len(box.server.parts) == asked, "not read to its end"
+    assert "MAIL_MAX_BYTES" in box.transfer.not_given[1]
+    assert (await bus.position("OBJ_mail-bodies")).messages == 0
+    box.mailbox.not_given(7, box.transfer.not_given, 0.0)
+    assert "MAIL_MAX_BYTES" in box.mailbox.uids.refused[1].words
+    await box.transfer.batch(UidSet((2,)))
+    assert box.in_flight() == [2]
+    assert not list(box.transfer.spool.glob("*"))
+
+
+@pytest.mark.asyncio
+async def test_what_is_said_to_be_too_large_and_is_not_comes_through(bus: Bus, boxes: Boxes) -> None:
+    await limit_bodies(bus, 3 << 20)
+    box = boxes("INBOX", b"x" * (2 << 20))
+    await box.transfer.large(FetchedMessage(1, (), NOW, 4 << 20, None, False))
+    assert box.in_flight() == [1]

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from consumers.main import consume
 from mailcore.bus import Bus
+from mailcore.bus.layout.streams import bucket_stream
 from mailcore.events.identity import Identity
-from mailcore.events.message import MessageEvent
+from mailcore.events.message import BODY_BUCKET, MessageEvent
 from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Dead, Stored, ThinEvent, decode_thin
 from mailcore.media import INCOMING, Media
@@ -137,3 +138,10 @@ def kept_files(root: Path) -> set[str]:
 
 def temporary_files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in (root / INCOMING).rglob("*") if path.is_file()}
+
+
+async def limit_bodies(bus: Bus, octets: int) -> None:
+    """From here on the bucket holds no more, as on a server that had less room."""
+    stream = bucket_stream(BODY_BUCKET)
+    config = (await bus._jetstream.call(f"STREAM.INFO.{stream}"))["config"]
+    await bus._jetstream.call(f"STREAM.UPDATE.{stream}", {**config, "max_bytes": octets})

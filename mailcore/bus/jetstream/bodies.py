@@ -24,6 +24,8 @@ from mailcore.bus.layout.streams import bucket_stream
 from mailcore.errors import BusError, Retry, Scope
 
 _CHUNK: Final = 512 << 10
+_OVERHEAD: Final = 256  # bytes of a chunk's subject, headers and frame, at most
+_META: Final = 8 << 10  # of the object's description, whose subject has its name
 _FRESH: Final = timedelta(hours=12)  # an older copy may expire before the event that names it
 
 
@@ -72,6 +74,14 @@ class Bodies:
         )
         if old is not None:
             await self._jetstream.call(f"STREAM.PURGE.{self._stream}", {"filter": self._chunks(old["nuid"])})
+
+    async def largest(self) -> int:
+        """Bytes of the largest body that is whole when its last chunk is there: the bucket discards the oldest without
+        a word. Its limit is the server's, which may be lower than what was asked for (Limits.halved)."""
+        limit = int((await self._jetstream.call(f"STREAM.INFO.{self._stream}"))["config"]["max_bytes"])
+        if limit < 0:
+            return 1 << 62
+        return max(limit - _META, 0) * self._chunk // (self._chunk + _OVERHEAD)
 
     async def get(self, name: str, path: Path) -> None:
         """Write the object into the file `path`. Raises BodyMissing, BusError, OSError."""

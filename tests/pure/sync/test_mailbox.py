@@ -63,7 +63,7 @@ def test_a_culprit_among_hundreds_stands_alone_after_a_few_fetches_and_all_other
     assert set(mailbox.uids.refused) == {590}
     assert len(mailbox.uids.in_flight) == 599
     assert sum(590 in uids for uids in asked) <= 11
-    assert mailbox.state() == ("incomplete", "1 message(s) not given by the server, UID 590: hung up")
+    assert mailbox.state() == ("incomplete", "1 message(s) refused, UID 590: hung up")
 
 
 def test_a_refused_message_is_asked_for_after_1_2_4_minutes_up_to_a_day_and_always_alone() -> None:
