@@ -48,6 +48,7 @@ class Lifecycle:
         self._end = end
         self._absences = Absences()
         self._known: set[str] | None = None  # those that the server had at last; None: the database was not asked yet
+        self._unseen: set[str] = set()  # those of them that an earlier process knew, and that no LIST has given since
         self._objectids: dict[str, str] = {}  # as their rows have them
         self._deleted: dict[int, str] = {}  # rows of those that are no more, and their names
         self._first = False
@@ -57,6 +58,9 @@ class Lifecycle:
         known = await self._load(seen.delimiter)
         patterns = tuple(self._account.mailboxes)
         listed = seen.mailboxes.keys()
+        for name in sorted(self._unseen & listed):
+            self._begin(name, self._sight)
+        self._unseen -= listed
         changes = self._absences.compare(known, listed, patterns, seen.connection, whole=seen.whole)
         appeared, missing = set(changes.appeared), set(changes.missing)
         for old in sorted(missing if appeared else ()):
@@ -85,6 +89,7 @@ class Lifecycle:
                 for row in rows
                 if row.deleted_at is None and fits(row.mailbox, self._account.mailboxes, delimiter)
             }
+            self._unseen = set(self._known)
             self._objectids = {row.mailbox: row.objectid for row in rows}
             self._deleted = {row.id: row.mailbox for row in rows if row.deleted_at is not None}
             # Those that are named plainly do not wait for the first LIST.
@@ -106,6 +111,10 @@ class Lifecycle:
         at_first_sight = self._first and now - self._sight < FIRST_SIGHT
         self._begin(name, self._sight if at_first_sight else now)
         self._present.add(name)
+
+    def _leave(self, name: str) -> None:
+        self._present.discard(name)
+        self._unseen.discard(name)
 
     @property
     def _present(self) -> set[str]:
@@ -168,7 +177,7 @@ class Lifecycle:
             self._deleted = {row: old if name == new else name for row, name in self._deleted.items()}
         self._shared.origins.renamed(self._key(old), self._key(new))
         log.info("mailbox renamed", account=self._account.name, old=old, new=new)
-        self._present.discard(old)
+        self._leave(old)
         self._present.add(new)
         self._objectids[new] = self._objectids.pop(old, "")
         self._begin(new, now)
@@ -190,7 +199,7 @@ class Lifecycle:
             await self._save(name, {"deleted_at": now})
             self._deleted[state.id] = name
         log.info("mailbox deleted", account=self._account.name, mailbox=name)
-        self._present.discard(name)
+        self._leave(name)
         self._objectids.pop(name, None)
         self._restart(name, now)
 

@@ -126,20 +126,22 @@ def test_what_happened_to_mailboxes_while_nobody_looked_is_found_at_the_start(
     dovecot.delete("Gone")
     dovecot.create("Young")
     dovecot.append(make_mail(99).raw, "Young")
+    dovecot.append(make_mail(100).raw, "Twin")
+    dovecot.append(make_mail(101).raw)
     mozzart.start().wait_ready()
 
     wait_until(
-        lambda: {name for name, _, _ in places(mozzart)} == {"New", "Twin", "Young"},
+        lambda: sorted(name for name, _, _ in places(mozzart)) == ["INBOX", "New", "Twin", "Twin", "Young"],
         lambda: f"{places(mozzart)}\n{mozzart.log_text()[-3000:]}",
         within=30,
     )
-    now = {name: row for name, _, row in places(mozzart)}
+    now = {name: row for name, uid, row in places(mozzart) if uid == 1}
     assert (now["New"], now["Twin"]) == (before["Old"], before["Twin"])
     wait_until(lambda: events(mozzart, "mailbox-deleted"), "the deletion is told")
     assert [one["mailbox"] for one in events(mozzart, "mailbox-deleted")] == ["Gone"]
     assert [one["mailbox"] for one in events(mozzart, "expunged")] == ["Gone"]
     assert [one["mailbox"] for one in events(mozzart, "mailbox-created")] == ["Young"]
-    assert new(mozzart)[3:] == [("new", "Young")]
+    assert sorted(new(mozzart)[3:]) == [("new", "INBOX"), ("new", "Twin"), ("new", "Young")]
     states = mozzart.http("GET", "/api/mailbox/states/").json["mailboxes"]
     assert {state["mailbox"] for state in states} == {"INBOX", "New", "Twin", "Young"}
     assert mozzart.run("verify").returncode == 0
