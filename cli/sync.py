@@ -94,7 +94,8 @@ def _read(answer: bytes) -> SyncRun:
 
 def _show(result: SyncRun, console: Console) -> None:
     for one in result.results:
-        console.print(f"{_mark(one)} [bold]{safe(f'{one.account}/{one.mailbox}')}[/]  {_facts(one)}")
+        # A reason stays one line for whoever copies it, or reads it from a file.
+        console.print(f"{_mark(one)} [bold]{safe(f'{one.account}/{one.mailbox}')}[/]  {_facts(one)}", soft_wrap=True)
     if len(result.results) != 1:
         ok = "[yellow]not all could be fetched[/]" if _lacking(result) else "[green]all mailboxes are in step[/]"
         word = {"ok": ok, "partial": "[yellow]some mailboxes failed[/]"}

@@ -595,7 +595,9 @@ class Mailbox:
         if run is None or run.left or not run.swept:
             return
         standing = self.result(run, now)
-        run.result = standing.model_copy(update={"status": "failed" if standing.error else "ok"})
+        # What is dead since earlier is no fault of this run, and nobody shall think that it is stored.
+        ended = {"status": "failed"} if standing.error else {"status": "ok", "error": self._errors(self.uids.dead)}
+        run.result = standing.model_copy(update=ended)
         self.run = self.uids.run = None
         self.ended.append(run)
 
