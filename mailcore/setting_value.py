@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -18,6 +20,18 @@ _DATABASE_SCHEMES: Final = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
+
+
+def misspelt(names: Iterable[str], known: Sequence[str]) -> list[tuple[str, str]]:
+    """Names that are almost one of `known`, each with the one that was meant. What is longer by a word of its own
+    (`IMAP_PASSWORD_ANNA`) is somebody's own name. Pure."""
+    found = []
+    for name in names:
+        upper = name.upper()
+        close = [] if upper in known else difflib.get_close_matches(upper, known, n=1, cutoff=0.84)
+        if close and not upper.startswith(f"{close[0]}_"):
+            found.append((name, close[0]))
+    return found
 
 
 def _split(value: object) -> object:

@@ -32,6 +32,7 @@ from mailcore.setting_value import (
     WebhookEvents,
     WebhookUrl,
     fault_lines,
+    misspelt,
     read_secret,
     url_secrets,
 )
@@ -161,7 +162,8 @@ class Settings(BaseSettings):
         if "imap_port" not in self.model_fields_set and not self.imap_use_ssl:
             self._put("imap_port", IMAP_PORT)
         file = self._read_accounts_file()
-        self._accounts, self._warnings = (*self._account_of_imap_settings(), *file.accounts), file.warnings
+        self._accounts = (*self._account_of_imap_settings(), *file.accounts)
+        self._warnings = (*self._misspelt_names(), *file.warnings)
         if sum(account.name == DEFAULT_ACCOUNT for account in self.accounts) > 1:
             raise ValueError(
                 f"ACCOUNTS_FILE {self.accounts_file}: name: {DEFAULT_ACCOUNT!r} is the account of IMAP_HOST, IMAP_USER "
@@ -276,10 +278,17 @@ class Settings(BaseSettings):
     def _read_accounts_file(self) -> AccountsFile:
         if self.accounts_file is None or not self.reads_accounts_file:
             return AccountsFile(())
-        dotenv = DotEnvSettingsSource(type(self), case_sensitive=True).env_vars
-        return read_accounts(
-            self.accounts_file, {**{name: value or "" for name, value in dotenv.items()}, **os.environ}
-        )
+        return read_accounts(self.accounts_file, {**self._dotenv(), **os.environ})
+
+    def _dotenv(self) -> dict[str, str]:
+        found = DotEnvSettingsSource(type(self), case_sensitive=True).env_vars
+        return {name: value or "" for name, value in found.items()}
+
+    def _misspelt_names(self) -> Iterable[str]:
+        known = [name.upper() for name in type(self).model_fields]
+        for where, names in ((".env", self._dotenv()), ("the environment", os.environ)):
+            for name, meant in misspelt(names, known):
+                yield f"{name} in {where} is not a setting; did you mean {meant}?"
 
 
 class WithoutAccounts(Settings):

@@ -18,7 +18,8 @@ from mailcore.settings import Settings
 
 
 class Access:
-    """`news` are lines for the owner's eyes: what was made just now and must be told once, never in a log."""
+    """`news` are lines for the owner's eyes: what was made just now and must be told once, never in a log.
+    `installation` is the key that the api of the same DATA_DIR alone knows."""
 
     def __init__(
         self, user: str, password: Password, sessions: Sessions, *, now: Callable[[], float] = time.monotonic
@@ -27,6 +28,7 @@ class Access:
         self.refusals = Refusals("credentials refused")
         self.news: tuple[str, ...] = ()
         self.secrets: tuple[str, ...] = ()
+        self.installation = ""
         self._user = user
         self._password = password
         self._tokens = Budget()
@@ -45,6 +47,7 @@ class Access:
         )
         access = cls(settings.admin_user, Password(password.secret), sessions)
         access.secrets = (password.secret, key.secret)
+        access.installation = key.secret
         if password.made:
             access.news = (
                 f"Admin password, made now and kept in {settings.admin_password_path} "

@@ -8,6 +8,8 @@ from typing import Final, Literal
 from aiohttp import web
 
 from api.dependencies import DEPENDENCIES
+from api.guard.access import ACCESS
+from api.guard.proof import CHALLENGE, LONGEST, PROOF, proof
 from api.schema.operation import Content, as_json, operation
 from api.schema.values import Answer
 from mailcore import metrics
@@ -36,8 +38,10 @@ class Ready(Answer):
 
 @routes.get("/healthz")
 @operation("health", "Whether this process lives", answers={200: Alive}, public=True)
-async def healthz(_: web.Request) -> Alive:
-    return Alive()
+async def healthz(request: web.Request) -> web.Response:
+    challenge, key = request.headers.get(CHALLENGE, ""), request.app[ACCESS].installation
+    answered = {PROOF: proof(key, challenge)} if key and 0 < len(challenge) <= LONGEST else None
+    return as_json(Alive(), headers=answered)
 
 
 @routes.get("/readyz")

@@ -30,6 +30,8 @@ async def settings(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding(
             "note", "settings", f".env is open to other users of this machine (mode {mode:04o})", "chmod 600 .env"
         )
+    for sentence in settings.warnings:
+        yield Finding("note", "settings", sentence)
     if not settings.imap_configured:
         names = {
             "IMAP_HOST": settings.imap_host,
@@ -41,8 +43,6 @@ async def settings(settings: Settings) -> AsyncIterator[Finding]:
         return
     accounts = ", ".join(account.name for account in settings.accounts)
     yield Finding("ok", "settings", f"accounts: {accounts}; a sweep every {settings.sync_interval:g} s")
-    for sentence in settings.warnings:
-        yield Finding("note", "settings", sentence)
     for account in settings.accounts:
         if not (account.use_ssl or account.starttls or _is_here(account.host)):
             yield Finding(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -11,6 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from api.guard.proof import CHALLENGE, PROOF, proof
 from cli.doctor.finding import Finding, Verdict
 from cli.quantity import counted
 from cli.status.run import count_processes
@@ -24,6 +27,7 @@ from mailcore.settings import Settings
 from mailcore.trouble import Kind, troubles
 from supervisor.nats_server import program
 
+_NO_KEY: Final = "Where it runs DATA_DIR has a session.key; if it runs here, another program has its port."
 _MAILBOXES: Final = 5  # are named
 _REMEDIES: Final = {
     Kind.PAUSED: "The server asked for it; it is asked again by itself.",
@@ -149,20 +153,46 @@ async def api(settings: Settings) -> AsyncIterator[Finding]:
     )
     where = f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
     try:
-        status = await asyncio.to_thread(_ready, host, settings.api_port)
-    except (OSError, HTTPException):
+        found = await asyncio.to_thread(_ask_api, settings, host)
+    except (ConnectionError, TimeoutError):
         yield Finding("note", "api", f"{where}: does not answer", "Start `mozzart up`, or `mozzart api`.")
         return
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    except (OSError, HTTPException) as error:
+        found = f"another program answers there ({type(error).__name__})"
+    if isinstance(found, str):
+        yield Finding("failed", "api", f"{where}: {found}", "Stop what listens there, or set another API_PORT.")
+    elif not settings.session_key_path.exists():
+        yield Finding(
+            "note", "api", f"{where}: answers; nobody can tell whether it is the one of {settings.data_dir}", _NO_KEY
+        )
+    elif found == HTTPStatus.SERVICE_UNAVAILABLE:
         yield Finding("note", "api", f"{where}: answers, but is not ready", "/readyz says what it waits for.")
     else:
         yield Finding("ok", "api", f"{where}: answers")
 
 
-def _ready(host: str, port: int) -> int:
-    connection = HTTPConnection(host, port, timeout=3)
+def _ask_api(settings: Settings, host: str) -> int | str:
+    """The status of /readyz; or in words what answers there and is not the api of these settings. Raises OSError,
+    HTTPException."""
+    challenge = secrets.token_hex(16)
+    alive, body, proved = _get(settings, host, "/healthz", {CHALLENGE: challenge})
+    if alive != HTTPStatus.OK or b'"alive"' not in body:
+        return f"another program answers there (/healthz: {alive})"
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status
+        key = settings.session_key_path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        key = ""  # the DATA_DIR of another machine or user: then nobody can tell
+    if proved is not None and key and not hmac.compare_digest(proved, proof(key, challenge)):
+        return f"the api of another DATA_DIR than {settings.data_dir} answers there"
+    return _get(settings, host, "/readyz", {})[0]
+
+
+def _get(settings: Settings, host: str, path: str, headers: dict[str, str]) -> tuple[int, bytes, str | None]:
+    connection = HTTPConnection(host, settings.api_port, timeout=3)
+    named = settings.allowed_hosts[0].lstrip(".") if settings.allowed_hosts else "localhost"
+    try:
+        connection.request("GET", path, headers={"Host": "localhost" if named == "*" else named, **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.read(1 << 16), answer.headers.get(PROOF)
     finally:
         connection.close()

@@ -18,6 +18,7 @@ from typing import Any, Final, Self, TypeVar
 import aiosqlite
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
+from mailcore.errors import SettingsError
 from mailcore.store.failure import values_refused
 from mailcore.store.transactions import OPTIONS, Transactions
 
@@ -37,7 +38,13 @@ class Sqlite(Transactions):
         in_memory = url.database in (None, "", ":memory:")
         if not in_memory:
             assert url.database is not None
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SettingsError(
+                    f"The directory of the database {url.database} cannot be used ({error.strerror}); make it writable "
+                    "for this user, or set another DATABASE_URL or DATA_DIR."
+                ) from None
         self._engine = create_engine(url.set(drivername="sqlite"), poolclass=NullPool, **OPTIONS)
         event.listen(self._engine, "connect", _on_connect)
         event.listen(self._engine, "handle_error", values_refused, retval=True)

@@ -6,10 +6,13 @@ import json
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from cli import exit_code
 from cli.main import root
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
@@ -140,3 +143,52 @@ def test_db_upgrade_makes_the_tables_and_then_changes_nothing(make_mozzart: Call
     assert "upgraded" in mozzart.run("db", "upgrade").stderr
     assert mozzart.rows("SELECT count(*) AS n FROM mailbox_app_mailmessage")[0]["n"] == 0
     assert "up to date" in mozzart.run("db", "upgrade").stderr
+
+
+@pytest.mark.parametrize("directory", ["a-file", "/proc/nowhere"])
+@pytest.mark.parametrize("command", ["doctor", "status", "up"])
+def test_a_data_dir_that_cannot_be_used_is_told_in_a_sentence(
+    make_mozzart: Callable[..., Mozzart], command: str, directory: str
+) -> None:
+    mozzart = make_mozzart(DATA_DIR=directory, DATABASE_URL="")
+    (mozzart.home / "a-file").touch()
+    ran = mozzart.run(command)
+    assert ran.returncode in (exit_code.CONFIG, exit_code.FAILED, exit_code.UNAVAILABLE)
+    assert "cannot be" in ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_doctor_knows_an_answer_that_is_not_its_own_apis(idle: Mozzart, make_mozzart: Callable[..., Mozzart]) -> None:
+    def said(other: Mozzart) -> str:
+        (line,) = (line for line in other.run("doctor").stdout.splitlines() if re.match(r"^. api ", line))
+        return line
+
+    assert said(idle).startswith("✓ api")
+    other = make_mozzart(API_PORT=str(idle.api_port))
+    assert said(other).startswith("! api")
+    assert "nobody can tell" in said(other)
+    (other.home / "data").mkdir(exist_ok=True)
+    (other.home / "data" / "session.key").write_text("another one\n")
+    assert "✗" in said(other)
+    assert "of another DATA_DIR" in said(other)
+
+    class Foreign(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Foreign) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        other.environment["API_PORT"] = str(server.server_port)
+        assert "✗" in said(other)
+        assert "another program answers there" in said(other)
+        server.shutdown()
+        thread.join()
+
+
+def test_doctor_asks_what_a_misspelt_setting_meant(make_mozzart: Callable[..., Mozzart]) -> None:
+    said = make_mozzart(IMAP_PASSWROD="never-shown-7").run("doctor").stdout
+    assert "! settings  IMAP_PASSWROD in the environment is not a setting; did you mean IMAP_PASSWORD?" in said
+    assert "never-shown-7" not in said

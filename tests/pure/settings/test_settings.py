@@ -265,3 +265,31 @@ def test_how_long_streams_keep_is_given_in_days(environment: pytest.MonkeyPatch)
         "events_max_age": timedelta(days=3),
         "events_max_bytes": 256 << 20,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("IMAP_PASSWROD", "IMAP_PASSWORD"),
+        ("IMAP_MAILBOXES", "IMAP_MAILBOX"),
+        ("SYNC_INTERVALL", "SYNC_INTERVAL"),
+        ("API_PROT", "API_PORT"),
+        ("imap_hots", "IMAP_HOST"),
+        ("DATABASE_URLS", "DATABASE_URL"),
+    ],
+)
+def test_a_name_that_is_almost_a_setting_is_told(environment: pytest.MonkeyPatch, name: str, meant: str) -> None:
+    Path(".env").write_text(f"{name}=x\n")
+    (sentence,) = load_settings().warnings
+    assert sentence == f"{name} in .env is not a setting; did you mean {meant}?"
+    Path(".env").unlink()
+    put(environment, **{name: "secret"})
+    (sentence,) = load_settings().warnings
+    assert sentence == f"{name} in the environment is not a setting; did you mean {meant}?"
+
+
+def test_what_others_call_their_settings_is_theirs(environment: pytest.MonkeyPatch) -> None:
+    names = "HOSTNAME PATH HOME LOG MEDIA_URL DJANGO_SETTINGS_MODULE POSTGRES_PASSWORD COMPOSE_PROFILES NATS_VERSION"
+    own = "IMAP_PASSWORD_ANNA API_KEY MAIL_HOST SMTP_PORT DATABASE_NAME IMAP imap_host IMAP_PASSWORD_FILE_2"
+    Path(".env").write_text("".join(f"{name}=x\n" for name in f"{names} {own}".split()))
+    assert load_settings().warnings == ()
