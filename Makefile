@@ -18,7 +18,7 @@ PYTEST_ARGS ?=
 # Of a night whose finding is to be repeated; the first lines of its output tell it.
 SEED ?=
 
-.PHONY: help install dev system demo run test nightly check format bench bench-full lock sbom clean
+.PHONY: help install dev system demo run test nightly chaos crash check format bench bench-full lock sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -39,6 +39,12 @@ test: dev system ## all tests, on real servers; TESTS=tests/pure for some
 nightly: dev ## pure tests with other examples than ever before, and more of them; SEED=N repeats a night
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(if $(filter tests,$(TESTS)),tests/pure,$(TESTS)) --timeout 3600 \
 		$(if $(SEED),--hypothesis-seed $(SEED)) $(PYTEST_ARGS)
+
+chaos: dev system ## all goes wrong for MINUTES (30) while people use their mail; SEED=N repeats a run, KINDS=a,-b chooses
+	@exec $(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds=$(KINDS))
+
+crash: dev system ## syncer and consumer killed at each of their effects, one after the other; half an hour
+	@CRASH_POINTS=all $(BIN)/python -m pytest tests/acceptance/test_crash_anywhere.py -k dies_at_any_effect -s $(PYTEST_ARGS)
 
 check: dev ## lint, format, types, one-way imports, known vulnerabilities
 	@$(BIN)/ruff check .
@@ -77,7 +83,7 @@ clean: ## remove what was installed and made here, never data/ or media/
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system: ## the Debian packages that tests and bench need (servers, Chromium, Compose, curl)
-	@.ci/system dovecot postgres mbsync chromium curl compose nginx caddy
+	@.ci/system dovecot postgres mbsync chromium curl compose nginx caddy strace
 
 # A Python that the project supports; Debian keeps venv in a package of its own.
 $(BIN)/python:

@@ -1,4 +1,7 @@
-"""Crash at every step, resume, run again: the end is the same as without a crash."""
+"""Crash at any moment and at each effect, resume, run again: the end is the same as without a crash.
+
+`make crash` tries every effect of syncer and consumer (CRASH_POINTS=all); otherwise a few of them.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,23 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.support.dovecot import Dovecot, append
+from tests.support.effects import Point
+from tests.support.installation import Installation
 from tests.support.mail import Mail, make_mail
 from tests.support.processes import ROLES, Mozzart
-from tests.support.programs import wait_until
+from tests.support.programs import need_program, wait_until
 
 KILLS = int(os.environ.get("CRASH_KILLS", "50"))
 MESSAGES = int(os.environ.get("CRASH_MESSAGES", "1000"))
+POINTS = os.environ.get("CRASH_POINTS", "6")
+SIDE_BY_SIDE = 4
 
 
 @pytest.mark.invariant("I3", "I4")
@@ -101,3 +110,95 @@ def test_a_consumer_that_stands_still_and_dies_hands_its_messages_to_the_next_on
 
     mozzart.wait_stored(10, within=90)
     mozzart.check_complete(sent)
+
+
+def chosen(points: Sequence[Point]) -> list[Point]:
+    """All, or so many, evenly."""
+    return list(points if POINTS == "all" else points[:: max(1, len(points) // int(POINTS))])
+
+
+def at_each(points: Sequence[Point], crash: Callable[[Point], bool]) -> None:
+    """Tells where something was wrong; `crash` says whether it came to that point at all."""
+    wrong: list[str] = []
+
+    def one(point: Point) -> bool:
+        try:
+            return crash(point)
+        except (AssertionError, TimeoutError) as error:
+            wrong.append(f"{point}: {error}")
+            return True
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        reached = sum(pool.map(one, points))
+    print(f"\n{reached} of {len(points)} points, {len(wrong)} wrong, {time.monotonic() - began:.0f} s")
+    assert not wrong, "\n".join(wrong)
+    assert reached >= len(points) // 2, "strace was told of what does not happen"
+
+
+@pytest.mark.invariant("I3", "I4")
+@pytest.mark.timeout(3600)
+def test_a_consumer_that_dies_at_any_effect_stores_everything_once(dovecot: Dovecot, tmp_path: Path) -> None:
+    need_program("strace", "strace")
+    mails = [make_mail(number, text=800, files=(3_000, 500) if number % 3 == 0 else ()) for number in range(12)]
+    mails.append(mails[0])  # known bytes
+    sent = dict(zip(dovecot.append_many([mail.raw for mail in mails]), mails, strict=True))
+    published = tmp_path / "published"
+    with Installation(published, dovecot) as first:
+        first.run("db", "upgrade")
+        with first.running("syncer"):
+            first.wait_published(len(mails))
+
+    def once(name: str, point: Point | None) -> tuple[list[Point], bool]:
+        with Installation(tmp_path / name, dovecot, like=published) as here:
+            points, died = here.trace("consumer", point, until=lambda: here.mozzart.stored() == len(mails))
+            here.deliver_again()
+            with here.running("consumer"):
+                here.settle(sent)
+                before = here.contents()
+                with here.running("syncer"):
+                    here.nothing_is_missing()
+            assert here.contents() == before
+            return points, died
+
+    points, _ = once("whole", None)
+    at_each(chosen(points), lambda point: once(str(point), point)[1])
+
+
+@pytest.mark.invariant("I2", "I3", "I4")
+@pytest.mark.timeout(3600)
+def test_a_syncer_that_dies_at_any_effect_misses_nothing_and_announces_nothing_twice(
+    dovecot: Dovecot, tmp_path: Path
+) -> None:
+    need_program("strace", "strace")
+    mails = [make_mail(number, text=800, files=(3_000,) if number % 3 == 0 else ()) for number in range(12)]
+
+    def once(name: str, point: Point | None) -> tuple[list[Point], bool]:
+        server = dovecot.of(f"user-{name.replace(' ', '-')}")
+        sent = dict(zip(server.append_many([mail.raw for mail in mails[:8]]), mails, strict=False))
+        with Installation(tmp_path / name, server) as here:
+            here.run("db", "upgrade")
+
+            def until() -> bool:
+                if here.mozzart.stored() == 8 and len(sent) == 8:
+                    sent.update(zip(server.append_many([mail.raw for mail in mails[8:]]), mails[8:], strict=True))
+                return here.mozzart.stored() == len(mails)
+
+            with here.running("consumer"):
+                points, died = here.trace("syncer", point, until=until)
+                if len(sent) == 8:
+                    sent.update(zip(server.append_many([mail.raw for mail in mails[8:]]), mails[8:], strict=True))
+                gone = min(sent)
+                server.expunge(gone)
+                del sent[gone]
+                with here.running("syncer"):
+                    here.settle(sent)
+                    here.nothing_is_missing()
+                    before = here.contents()
+                    here.nothing_is_missing()
+            assert here.contents() == before
+            assert here.announced_twice() == []
+            return points, died
+
+    points, _ = once("whole", None)
+    at_each(chosen(points), lambda point: once(str(point), point)[1])

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -235,8 +235,12 @@ class Dovecot:
         connection = imaplib.IMAP4(self.host, self.port, timeout=60)
         connection.login(self.user, self.password)
         if mailbox is not None:
-            _ok(connection.select(_quoted(mailbox)))
+            _ok(connection.select(quoted(mailbox)))
         return connection
+
+    def of(self, user: str) -> Dovecot:
+        """The same server for another user, who has a mailbox of his own."""
+        return replace(self, user=user)
 
     def append(self, raw: bytes, mailbox: str = "INBOX", flags: str = "", internaldate: datetime | None = None) -> int:
         """Put a message there; its UID (APPENDUID, RFC 4315)."""
@@ -272,7 +276,7 @@ class Dovecot:
 
     def uidvalidity(self, mailbox: str = "INBOX") -> int:
         with self.connect() as connection:
-            answer = _ok(connection.status(_quoted(mailbox), "(UIDVALIDITY)"))[0]
+            answer = _ok(connection.status(quoted(mailbox), "(UIDVALIDITY)"))[0]
             match = re.search(rb"UIDVALIDITY (\d+)", answer)
             assert match, answer
             return int(match[1])
@@ -285,11 +289,11 @@ class Dovecot:
 
     def create(self, mailbox: str) -> None:
         with self.connect() as connection:
-            _ok(connection.create(_quoted(mailbox)))
+            _ok(connection.create(quoted(mailbox)))
 
     def delete(self, mailbox: str) -> None:
         with self.connect() as connection:
-            _ok(connection.delete(_quoted(mailbox)))
+            _ok(connection.delete(quoted(mailbox)))
 
     def doveadm(self, command: str, *arguments: str) -> str:
         """`doveadm` for this server and user; its output."""
@@ -315,14 +319,14 @@ def append(
     # imaplib's own append() turns lone CR and LF into CRLF, which would change the bytes under test; this is its core.
     sender: Any = connection
     sender.literal = raw
-    words = [_quoted(mailbox), f"({flags})" if flags else None, date]
+    words = [quoted(mailbox), f"({flags})" if flags else None, date]
     answer = _ok(sender._simple_command("APPEND", *[word for word in words if word]))[0]
     match = re.search(rb"APPENDUID \d+ (\d+)", answer)
     assert match, f"no APPENDUID: {answer!r}"
     return int(match[1])
 
 
-def _quoted(mailbox: str) -> str:
+def quoted(mailbox: str) -> str:
     """Modified UTF-7 (RFC 3501 §5.1.3) in quotes."""
 
     def encode(match: re.Match[str]) -> str:
@@ -333,6 +337,17 @@ def _quoted(mailbox: str) -> str:
 
     name = re.sub(r"&|[^\x20-\x7e]+", encode, mailbox)
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def unquoted(name: str) -> str:
+    """The inverse of `quoted`."""
+
+    def decode(match: re.Match[str]) -> str:
+        packed = match[1].replace(",", "/")
+        return base64.b64decode(packed + "=" * (-len(packed) % 4)).decode("utf-16-be") if packed else "&"
+
+    plain = re.sub(r"\\(.)", r"\1", name[1:-1])
+    return re.sub(r"&([A-Za-z0-9+,]*)-", decode, plain)
 
 
 def _ok(answer: tuple[str, list[Any]]) -> list[Any]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -23,13 +24,20 @@ _one_at_a_time = threading.Lock()
 
 
 def fork(
-    arguments: tuple[str, ...], environment: Mapping[str, str], directory: Path, output: int, error: int
+    arguments: tuple[str, ...],
+    environment: Mapping[str, str],
+    directory: Path,
+    output: int,
+    error: int,
+    *,
+    before: Callable[[int], object] = lambda pid: None,
 ) -> Forked:
-    """`mozzart ARGUMENTS`, at work; it dies with this process."""
+    """`mozzart ARGUMENTS`, at work; it dies with this process. `before` gets its id before it does anything."""
     with _one_at_a_time:
         adopt_orphans()
         try:
             with _server().order(Command(arguments, "cli.main"), environment, directory, output, error) as answer:
+                before(int(answer.recv(20, socket.MSG_PEEK)))
                 return started(answer)
         finally:
             adopt_orphans(False)

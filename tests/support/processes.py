@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -35,12 +35,13 @@ ROLES = ("syncer", "consumer", "api", "nats-server")
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP response; `json` is the decoded body, or None; `text` is it as it came."""
+    """One HTTP response; `body` is as it came, `text` and `json` (or None) are read from it."""
 
     status: int
     headers: dict[str, str]
     json: Any
     text: str = ""
+    body: bytes = b""
 
 
 @dataclass
@@ -57,11 +58,13 @@ class Mozzart:
 
     @property
     def database(self) -> Path:
-        return self.home / "data" / "mozzart.db"
+        """Of SQLite, wherever the settings have it."""
+        _, _, elsewhere = self.environment.get("DATABASE_URL", "").partition("sqlite+aiosqlite:///")
+        return Path(elsewhere) if elsewhere else self.home / "data" / "mozzart.db"
 
     @property
     def media(self) -> Path:
-        return self.home / "media"
+        return Path(self.environment.get("MEDIA_ROOT", self.home / "media"))
 
     @property
     def log(self) -> Path:
@@ -204,13 +207,13 @@ class Mozzart:
             return psutil.Process(pid).children(recursive=True)
         return []
 
-    def processes(self) -> dict[str, psutil.Process]:
+    def processes(self, roles: Sequence[str] = ROLES) -> dict[str, psutil.Process]:
         """The running children by role (one of each)."""
         found: dict[str, psutil.Process] = {}
         for process in self._family(self.pid):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 words = process.cmdline()
-                for role in ROLES:
+                for role in roles:
                     if any(Path(word).name == role for word in words[:4]):
                         found[role] = process
         return found
@@ -339,7 +342,7 @@ def _answer(status: int, headers: Any, body: bytes) -> Answer:
     with contextlib.suppress(ValueError):
         decoded = json.loads(body)
     text = body.decode(errors="replace")
-    return Answer(status, {name.lower(): value for name, value in headers.items()}, decoded, text)
+    return Answer(status, {name.lower(): value for name, value in headers.items()}, decoded, text, body)
 
 
 @pytest.fixture

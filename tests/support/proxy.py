@@ -14,13 +14,16 @@ class Proxy:
     """Forwards connections to 127.0.0.1:`target`.
 
     `go_silent()` makes every connection of that moment a black hole: open for both ends, and no byte passes ever again.
-    Connections made later work. `most_open` is how many were open at once, at the most.
+    Connections made later work. `stall()` holds back what comes until `resume()`. `most_open` is how many were open at
+    once, at the most.
     """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._lock = threading.Lock()
         self._connections: list[_Connection] = []
+        self._flowing = threading.Event()
+        self._flowing.set()
         self.most_open = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -34,6 +37,12 @@ class Proxy:
             for connection in alive:
                 connection.silent = True
             return len(alive)
+
+    def stall(self) -> None:
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        self._flowing.set()
 
     @property
     def accepted(self) -> int:
@@ -58,6 +67,7 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join(5)
+        self.resume()
         self.cut()
         for connection in self._connections:
             connection.join()
@@ -74,12 +84,13 @@ class Proxy:
                 client.close()
                 continue
             with self._lock:
-                self._connections.append(_Connection(client, server))
+                self._connections.append(_Connection(client, server, self._flowing))
                 self.most_open = max(self.most_open, sum(one.open for one in self._connections))
 
 
 class _Connection:
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    def __init__(self, client: socket.socket, server: socket.socket, flowing: threading.Event) -> None:
+        self._flowing = flowing
         self.silent = False
         self.octets = 0
         self.open = True
@@ -95,6 +106,7 @@ class _Connection:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                self._flowing.wait()
                 if not self.silent:
                     self.octets += len(data)  # before the other end can have seen them
                     sink.sendall(data)
