@@ -125,6 +125,16 @@ class Supervisor:
         _signal(process, number)
         return True
 
+    async def restart(self, name: str, grace: float) -> None:
+        """End the child, by SIGKILL after `grace` seconds; it is started again as after any other end."""
+        process = self._watched[name].process if name in self._watched else None
+        if process is None:
+            return
+        _signal(process, signal.SIGTERM)
+        with trio.move_on_after(grace):
+            await _wait(process)
+        _signal(process, signal.SIGKILL)
+
     def kill(self) -> None:
         """SIGKILL to every child that is there now."""
         for one in self._watched.values():

@@ -15,17 +15,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import structlog
 import trio
 
 from mailcore.errors import BusError, SettingsError
 
+NAME: Final = "nats-server"
 HOST: Final = "127.0.0.1"
 MAX_PAYLOAD: Final = 8 * 1024 * 1024
 # A PubAck is a promise that survives a power cut only when every write is synced (docs/configuration.md has the price).
 SYNC_INTERVAL: Final = "always"
 # Go's soft limit: without one a backfill of 300 MB took it to 400 MB resident; with it, of 1.5 GB to 170, as quickly.
 MEMORY_LIMIT: Final = "150MiB"
+# Of the room that there is, what streams may promise each other; the rest is for the database, files and logs.
+SHARE: Final = 0.75
+_OVERHEAD: Final = MAX_PAYLOAD  # a full stream holds one message more for a moment
 _BOOT_DEADLINE: Final = 10.0
+
+log = structlog.get_logger(__name__)
 
 
 def program() -> Path:
@@ -109,15 +116,38 @@ class NatsServer:
                 f"ports_file_dir: {json.dumps(str(directory))}",
                 f"log_file: {json.dumps(str(self.log_path.resolve()))}",
                 "logfile_size_limit: 10MB",
+                "logfile_max_num: 3",
                 f"authorization {{ token: {json.dumps(self.token)} }}",
                 f"max_payload: {MAX_PAYLOAD}",
                 "jetstream {",
                 f"  store_dir: {json.dumps(str(directory))}",
+                f"  max_file_store: {ceiling(*_room(directory))}",
                 f"  sync_interval: {SYNC_INTERVAL}",
                 "}",
                 "",
             )
         )
+
+
+def ceiling(free: int, used: int, promised: int) -> int:
+    """Bytes that all streams together may be promised: a share of what is free on the disk and what they use of it,
+    and never less than they were promised before. nats-server's own default is a share of what is free when it starts;
+    started on a disk that is nearly full it would refuse every message until it is started again. Pure."""
+    return max(int((free + used) * SHARE), promised + _OVERHEAD)
+
+
+def _room(directory: Path) -> tuple[int, int, int]:
+    """What `ceiling` takes, of the store in that directory."""
+    used = promised = 0
+    for streams in directory.glob("jetstream/*/streams"):
+        for path in streams.rglob("*"):
+            used += path.stat().st_size if path.is_file() else 0
+        for path in streams.glob("*/meta.inf"):
+            try:
+                promised += max(int(json.loads(path.read_bytes())["max_bytes"]), 0)
+            except (ValueError, LookupError, TypeError) as error:
+                log.warning("stream not understood", path=str(path), error=str(error))
+    return shutil.disk_usage(directory).free, used, promised
 
 
 def write_private(path: Path, text: str) -> None:

@@ -22,7 +22,8 @@ from supervisor.children import Child, Supervisor
 from supervisor.data_lock import DataLock
 from supervisor.fork_server import Command, ForkServer
 from supervisor.forked import Forked
-from supervisor.nats_server import MEMORY_LIMIT, NatsServer, write_private
+from supervisor.nats_health import watch
+from supervisor.nats_server import MEMORY_LIMIT, NAME, NatsServer, write_private
 from supervisor.plan import API, CONSUMER, SYNCER, UPGRADE, VERIFIER, WEBHOOK, Plan
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ async def supervise(plan: Plan, lock: DataLock, forks: ForkServer | None, first:
             with trio.CancelScope() as life:
                 nursery.start_soon(_stop_when_asked, _wishes(signals, hangup, reloadable, supervisor), life, supervisor)
                 try:
-                    await _start(plan, supervisor, lock)
+                    await _start(plan, supervisor, lock, nursery)
                     if plan.finale is None:
                         await trio.sleep_forever()
                 except MozzartError as error:
@@ -64,7 +65,7 @@ async def supervise(plan: Plan, lock: DataLock, forks: ForkServer | None, first:
     return os.EX_OK
 
 
-async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
+async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock, nursery: trio.Nursery) -> None:
     settings = plan.settings
     # glibc gives each thread an arena of its own and returns little of it: a third of the consumer's memory.
     environment = {"MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2")}
@@ -86,7 +87,9 @@ async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
         # Somebody else's server; a file of an earlier run would lead other terminals to one that is gone.
         settings.nats_url_path.unlink(missing_ok=True)
     else:
-        environment["NATS_URL"] = await _start_nats(settings, supervisor, lock)
+        server = await _start_nats(settings, supervisor, lock)
+        environment["NATS_URL"] = server.url
+        nursery.start_soon(watch, server, supervisor)
     await supervisor.settled(upgrade)
     await supervisor.start(ours("api", API))
     await supervisor.start(ours("consumer", CONSUMER))
@@ -102,11 +105,11 @@ async def _start(plan: Plan, supervisor: Supervisor, lock: DataLock) -> None:
         await supervisor.start(plan.finale.with_environment(environment))
 
 
-async def _start_nats(settings: Settings, supervisor: Supervisor, lock: DataLock) -> str:
+async def _start_nats(settings: Settings, supervisor: Supervisor, lock: DataLock) -> NatsServer:
     server = NatsServer(settings.data_dir / "nats")
     await supervisor.start(
         Child(
-            name="nats-server",
+            name=NAME,
             what=server.command,
             environment={"GOMEMLIMIT": os.environ.get("GOMEMLIMIT", MEMORY_LIMIT)},
             ready=server.ready,
@@ -116,7 +119,7 @@ async def _start_nats(settings: Settings, supervisor: Supervisor, lock: DataLock
     )
     write_private(settings.nats_url_path, server.url + "\n")
     log.info("listening", child="nats-server", address=server.address, store=server.directory)
-    return server.url
+    return server
 
 
 async def _wishes(

@@ -22,6 +22,7 @@ from mailcore.settings import NOT_CONFIGURED, Settings, load_settings
 from mailcore.store import Store
 from mailcore.sync.retry import verdict
 from syncer import metrics as own_metrics
+from syncer import streams
 from syncer.accounts import Accounts
 from syncer.attempt import keep_trying
 from syncer.audit import watch
@@ -188,5 +189,6 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accounts.run)
             nursery.start_soon(watch, accounts.mailboxes, shared)
+            nursery.start_soon(streams.watch, bus)
     finally:
         unwatch()

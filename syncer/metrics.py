@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Protocol
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
@@ -22,6 +22,9 @@ SWEEP_FOUND_MISSED = Counter(
     "mozzart_sweep_found_missed", "Mail found by a sweep that IDLE had not announced", _MAILBOX
 )
 SWEEP_SECONDS = Histogram("mozzart_sweep_seconds", "One comparison of server and ledger, without fetching")
+STREAM_IN_ERROR = Gauge(
+    "mozzart_stream_in_error", "1 while NATS stores nothing in a stream since a write failed", ("stream",)
+)
 
 
 class Watched(Protocol):

@@ -28,6 +28,7 @@ from mailcore.events.dead_letter import DEAD_BUCKET, DeadLetter, identity_of, ma
 from mailcore.events.identity import Identity
 from mailcore.events.message import BODY_BUCKET, MessageEvent, origin_of, sha256_of
 from mailcore.events.thin import ThinEvent
+from mailcore.write_error import words
 
 _CLOSE_SECONDS: Final = 3.0
 
@@ -111,6 +112,18 @@ class Bus:
         is asked for. What is deleted by hand later on is made again, with a warning in the log.
         """
         await self._jetstream.ensure(Limits(max_age, max_bytes, events_max_age, events_max_bytes))
+
+    @property
+    def unacknowledged(self) -> bool:
+        """Whether what was published last brought a refusal or no answer; until a PubAck comes."""
+        return self._publisher.refused
+
+    async def write_errors(self) -> dict[str, str]:
+        """By stream of ours whose store NATS keeps in error since a write failed: what its system said. Asks for a
+        deletion that touches nothing, which this user must be allowed to; raises BusError when nobody answers."""
+        found = await self._jetstream.write_errors()
+        self._publisher.explain(words(found) if found else "")
+        return found
 
     async def publish(self, event: MessageEvent | ThinEvent, *, deadline: float = 30) -> PubAck:
         """Publish and await the PubAck.

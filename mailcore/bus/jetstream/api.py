@@ -11,14 +11,16 @@ import structlog
 
 from mailcore.bus.core.connection import NO_RESPONDERS, Connection, end_tasks
 from mailcore.bus.layout.durables import DURABLES
-from mailcore.bus.layout.streams import Limits, streams
+from mailcore.bus.layout.streams import Limits, room, streams
 from mailcore.errors import BusError, Retry
+from mailcore.write_error import NOWHERE, failure
 
 log = structlog.get_logger(__name__)
 
 _ATTEMPT: Final = 5.0
 _TOTAL: Final = 20.0
-_SMALLEST: Final = 64 << 20  # bytes; a stream that may not even have this cannot do its work
+_LOOK: Final = 3.0
+_SMALLEST: Final = 16 << 20  # bytes; a stream that may not even have this cannot do its work
 
 # err_code of the JetStream API (nats-server, server/errors.json)
 STREAM_NOT_FOUND: Final = 10059
@@ -30,12 +32,13 @@ _NOT_ENABLED: Final = (10039, 10076)
 
 
 class ApiError(BusError):
-    """The JetStream API said no; `err_code` is its number."""
+    """The JetStream API said no; `err_code` is its number, `said` its own words."""
 
-    def __init__(self, message: str, *, err_code: int, code: int) -> None:
+    def __init__(self, message: str, *, err_code: int, code: int, said: str) -> None:
         super().__init__(message, retry=Retry.LATER)
         self.err_code = err_code
         self.code = code
+        self.said = said
 
 
 class JetStream:
@@ -70,10 +73,12 @@ class JetStream:
                 if error is None:
                     return answer
                 if error.get("code") != NO_RESPONDERS or error.get("err_code") in _NOT_ENABLED:
+                    said = str(error.get("description", error))
                     raise ApiError(
-                        f"JetStream refused {subject}: {error.get('description', error)}",
+                        f"JetStream refused {subject}: {said}",
                         err_code=int(error.get("err_code", 0)),
                         code=int(error.get("code", 0)),
+                        said=said,
                     )
                 why = str(error.get("description", "JetStream is not ready"))
             else:
@@ -94,8 +99,13 @@ class JetStream:
                     await self._ensure_stream(config, tell)
                 break
             except ApiError as error:
-                if error.err_code not in _NO_SPACE or limits.max_bytes // 2 < _SMALLEST:
+                if error.err_code not in _NO_SPACE:
                     raise
+                if limits.max_bytes // 2 < _SMALLEST:
+                    raise BusError(
+                        f"NATS has not even {room(limits) >> 20} MiB for our streams ({error.said}): make room on the "
+                        "disk of its store (DATA_DIR/nats with `mozzart up`), or raise its max_file_store"
+                    ) from error
                 limits = limits.halved()
                 log.warning("streams-smaller", max_bytes=limits.max_bytes, error=str(error))
         for name, (stream, config) in DURABLES.items():
@@ -114,6 +124,17 @@ class JetStream:
             self._restoring = asyncio.ensure_future(self._make(self._limits, log.warning))
             self._restoring.add_done_callback(_look)
         await asyncio.shield(self._restoring)
+
+    async def write_errors(self) -> dict[str, str]:
+        """By stream of ours whose store is in error: what the system said. Raises BusError when that is not told."""
+        found = {}
+        for stream in streams(Limits()):
+            try:
+                await self.call(f"STREAM.MSG.DELETE.{stream}", NOWHERE, total=_LOOK)
+            except ApiError as error:
+                if said := failure(error.said):
+                    found[stream] = said
+        return found
 
     async def close(self) -> None:
         if self._restoring is not None:

@@ -25,6 +25,7 @@ ATTEMPT: Final = 5.0
 TOTAL: Final = 30.0  # seconds
 _WINDOW_COUNT: Final = 1_024
 _WINDOW_BYTES: Final = 64 << 20
+_SILENCE: Final = "it acknowledges nothing"
 _RETRY_CODES: Final = (429, 500, 503)
 
 
@@ -53,7 +54,8 @@ class Publisher:
         self._connection = connection
         self._jetstream = jetstream
         self._window = Window(_WINDOW_COUNT, _WINDOW_BYTES)
-        self._refused = False
+        self.refused = False
+        self._silence = _SILENCE
 
     @property
     def max_inline(self) -> int:
@@ -94,9 +96,16 @@ class Publisher:
 
     def acked(self) -> None:
         """A PubAck came: NATS takes what it is given."""
-        if self._refused:
-            self._refused = False
+        if self.refused:
+            self.refused = False
+            self._silence = _SILENCE
             WAITS.end(self)
+
+    def explain(self, words: str) -> None:
+        """Why no PubAck comes, as somebody has found out; "" when nobody knows."""
+        self._silence = words or _SILENCE
+        if self.refused and words:
+            self._wait(words)
 
     async def attempts(self, message: Message, total: float) -> PubAck:
         """Send it until its PubAck comes, for `total` seconds, outside of any window. Raises BusError as `publish`."""
@@ -115,7 +124,10 @@ class Publisher:
                         connection.wire.publish_parts(message.subject, reply, message.block, message.payload)
                         got = await answer
             except TimeoutError:
-                why = "no PubAck" if connection.connected else "the connection is down"
+                why = "the connection is down"
+                if connection.connected:
+                    why = "no PubAck"
+                    self._wait(self._silence)
                 continue
             if got is None:
                 why = "the connection was lost"
@@ -129,11 +141,14 @@ class Publisher:
                     self.acked()
                     return ack
                 why = ack
-                self._refused = True
-                WAITS.begin(self, f"NATS takes nothing: {why}")
+                self._wait(why)
             await asyncio.sleep(min(pause, max(end - loop.time(), 0)))
             pause = min(pause * 2, 1.0)
         raise BusError(f"{message.what}: no PubAck from NATS at {connection.address} within {total:g} s: {why}")
+
+    def _wait(self, why: str) -> None:
+        self.refused = True
+        WAITS.begin(self, f"NATS takes nothing: {why}")
 
     async def _restored(self, left: float) -> bool:
         """After a 503: the stream is gone, or JetStream is starting. True when all streams are there again."""

@@ -80,6 +80,11 @@ def streams(limits: Limits) -> dict[str, dict[str, Any]]:
     }
 
 
+def room(limits: Limits) -> int:
+    """Bytes that all of them together may take."""
+    return sum(int(config["max_bytes"]) for config in streams(limits).values())
+
+
 def bucket_stream(bucket: str) -> str:
     """The stream of an object store bucket (NATS ADR-20)."""
     return f"OBJ_{bucket}"
