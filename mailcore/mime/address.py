@@ -11,7 +11,12 @@ from mailcore.mime.encodedword import decode_words
 # Nearly all there is: one address, with or without a display name.
 _SIMPLE: Final = re.compile(r'\s*+(?:"([^"\\]*+)"\s*+|([^"\\<>,;:()@]*+))<\s*+([^\s<>,;:()"\\]++)\s*+>\s*+')
 _BARE: Final = re.compile(r'\s*+([^\s<>,;:()"\\@]++@[^\s<>,;:()"\\@]++)\s*+')
-_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\\.|[<>(),;:]|[^"\\<>(),;:]++|\\', re.DOTALL)
+# An encoded word is one token, whatever stands in it: a comma in a name that is sent raw delimits nothing.
+_TOKEN: Final = re.compile(
+    r'"(?:[^"\\]++|\\.)*+"?|=\?[^?\s]{1,64}\?[bBqQ]\?(?:[^?]|\?(?!=)){0,500}+\?=|\\.|[<>(),;:]'
+    r'|(?:[^"\\<>(),;:=]|=(?!\?))++|[\\=]',
+    re.DOTALL,
+)
 _BEFORE_DOT: Final = re.compile(r"(?<!\s)\s++([.@])\s*+")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"?', re.DOTALL)
 _QUOTED_LOCAL: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"@\S++')
@@ -20,7 +25,8 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 def parse_addresses(value: str, defects: Defects) -> list[tuple[str, str]]:
     """[(display name, address)], groups dissolved, names decoded. An entry without `@` is kept as it stands when it is
-    all there is to the entry. Defect: `bad-address`."""
+    all there is to the entry, and taken for the beginning of the next one's name (`Miller, Ann <ann@example.org>`)
+    when there is one. Defect: `bad-address`."""
     out: list[tuple[str, str]] = []
     position, length = 0, len(value)
     while position < length:
@@ -33,7 +39,7 @@ def parse_addresses(value: str, defects: Defects) -> list[tuple[str, str]]:
             out.append((_name(found[1] if found[1] is not None else found[2], defects), found[3]))
         else:
             found = _BARE.match(value, position)
-            if found is None or (found.end() < length and value[found.end()] != ","):
+            if found is None or "=?" in found[1] or (found.end() < length and value[found.end()] != ","):
                 break
             out.append(("", found[1]))
         position = found.end() + 1
@@ -51,20 +57,33 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
     out: list[tuple[str, str]] = []
     phrase: list[str] = []
     comment: list[str] = []
+    bare: list[str] = []  # entries without an address that a comma ended: perhaps the beginning of a name
     address: list[str] | None = None
     in_angle = False
     named = 0  # how much of the phrase stood before the address
     depth = 0
 
+    def leave_bare() -> None:
+        for words in bare:
+            out.extend(_without_angle(words, "", defects))
+        bare.clear()
+
     def finish() -> None:
         nonlocal address, in_angle
         words = "".join(phrase)
         if address is not None:
-            found = "".join("".join(address).split())
+            if bare:
+                defects.add("bad-address")
+                words = ", ".join([*bare, words.strip()] if words.strip() else bare)
+                bare.clear()
+            found = _unquoted("".join([token if token[0] == '"' else "".join(token.split()) for token in address]))
             name = _name(words, defects) or _name("".join(comment), defects)
             if found or name:
                 out.append((name, found))
+        elif words.strip() and not comment and "@" not in decode_words(words, defects):
+            bare.append(words.strip())
         elif words.strip():
+            leave_bare()
             out.extend(_without_angle(words, "".join(comment), defects))
         phrase.clear()
         comment.clear()
@@ -97,15 +116,26 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
                 address.append(token)
         elif in_angle and token == "," and address is not None and _in_route(address):
             continue
-        elif token == "," or token == ";":
+        elif token == ",":
             finish()
+        elif token == ";":
+            finish()
+            leave_bare()
         elif token == ":" and "@" not in "".join(phrase[-3:]):
             phrase.clear()  # the name of a group
             comment.clear()
+            leave_bare()
         else:
             phrase.append(token)
     finish()
+    leave_bare()
     return out
+
+
+def _unquoted(address: str) -> str:
+    """Quotes belong to an address around its local part alone (RFC 5322 §3.2.4)."""
+    whole = _QUOTED.fullmatch(address)
+    return _ESCAPED.sub(r"\1", whole[1]) if whole is not None and "@" in whole[1] else address
 
 
 def _in_route(address: list[str]) -> bool:
@@ -115,7 +145,7 @@ def _in_route(address: list[str]) -> bool:
 
 def _without_angle(words: str, comment: str, defects: Defects) -> list[tuple[str, str]]:
     decoded = _BEFORE_DOT.sub(r"\1", decode_words(words, defects)).strip()  # obs-domain (RFC 5322 §4.4)
-    if "@" not in words and "@" in decoded and "<" in decoded:  # a whole address inside an encoded word
+    if "=?" in words and "@" in decoded and "<" in decoded:  # a whole address inside an encoded word
         name, _, rest = decoded.rpartition("<")
         return [(_name(name, defects), rest.partition(">")[0].strip())]
     if _QUOTED_LOCAL.fullmatch(decoded):

@@ -20,11 +20,19 @@ _NAME: Final = re.compile(r"[!-9;-~]+[ \t]*:")
 _NAME_BYTES: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
 # A folded line, or a parameter that should have been one.
 _CONTINUED: Final = re.compile(rb"[ \t]|[A-Za-z][A-Za-z0-9*-]{0,40}=[^\s=]")
-_BLANK_START: Final = re.compile(
-    rb"\s++(?=(?:>?From |(?:(?:X|DKIM|ARC)-[\w-]{1,80}|Received|Return-Path|Delivered-To|From|To|Subject|Date"
-    rb"|Message-ID|MIME-Version|Content-Type|Sender|Reply-To|Authentication-Results)[ \t]{0,9}:))",
-    re.IGNORECASE,
+_WELL_KNOWN: Final = (
+    rb"(?:(?:X|DKIM|ARC)-[\w-]{1,80}|Received|Return-Path|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version"
+    rb"|Content-Type|Sender|Reply-To|Authentication-Results)[ \t]{0,9}:"
 )
+_WELL_KNOWN_FIELD: Final = re.compile(_WELL_KNOWN, re.IGNORECASE)
+_BYTE_ORDER_MARK: Final = rb"(?:\xef\xbb\xbf|\xc3\xaf\xc2\xbb\xc2\xbf)"  # of UTF-8; the same, encoded once more
+_BYTE_ORDER_MARKS: Final = re.compile(_BYTE_ORDER_MARK + b"++")
+_BLANK_START: Final = re.compile(
+    rb"(?:\s|" + _BYTE_ORDER_MARK + rb")++(?=>?From |" + _WELL_KNOWN + rb")", re.IGNORECASE
+)
+_EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
+_MAX_ODD_LINES: Final = 10
+_MAX_ODD_BYTES: Final = 1 << 16
 _Q_WORD: Final = re.compile(r"=\?[^?\s]{1,64}\?[qQ]\?[^?]*\?=")
 _ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
 _CHARSET: Final = re.compile(r"charset\s{0,9}\*?\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
@@ -37,10 +45,31 @@ def starts_header(raw: bytes, start: int, end: int) -> bool:
     return _NAME_BYTES.match(raw, start, min(end, start + 1000)) is not None
 
 
-def blank_lines_end(raw: bytes) -> int:
-    """Where the header begins when empty lines or blanks were put before it: 0 unless a well-known field follows."""
-    found = _BLANK_START.match(raw)
-    return found.end() if found is not None else 0
+def header_start(raw: bytes, defects: Defects) -> int:
+    """Where the header begins: behind byte order marks, and behind blanks and empty lines before a well-known field."""
+    start = 0
+    if raw.startswith((b"\xef", b"\xc3")) and (found := _BYTE_ORDER_MARKS.match(raw)) is not None:
+        defects.add("byte-order-mark")
+        start = found.end()
+    if (found := _BLANK_START.match(raw, start)) is not None:
+        defects.add("blank-before-header")
+        start = found.end()
+    return start
+
+
+def fields_follow(raw: bytes, start: int) -> bool:
+    """Whether a header begins behind some odd lines at `start`: two fields up to the empty line, a well-known one
+    among them, and nothing else; or two that are well-known."""
+    empty = _EMPTY_LINE.search(raw, start, start + _MAX_ODD_BYTES)
+    lines = raw[start : empty.start() if empty else start + _MAX_ODD_BYTES].split(b"\n")
+    first = next((n for n, line in enumerate(lines[: _MAX_ODD_LINES + 1]) if _NAME_BYTES.match(line, 0, 1000)), None)
+    if first is None:
+        return False
+    lines = lines[first:]
+    fields = [line for line in lines if _NAME_BYTES.match(line, 0, 1000) is not None]
+    known = sum(_WELL_KNOWN_FIELD.match(line) is not None for line in fields)
+    odd = sum(not line.startswith((b" ", b"\t")) for line in lines) - len(fields)
+    return known > 1 or (known == 1 and len(fields) > 1 and not odd)
 
 
 def read_fields(block: bytes, defects: Defects) -> Fields:
@@ -124,20 +153,30 @@ def _guess(text: str, hints: list[str], defects: Defects) -> str:
 
 
 class Header:
-    """First values by lower-case name."""
+    """Values by lower-case name. A field without one hides no other of its name."""
 
-    __slots__ = ("fields", "first")
+    __slots__ = ("_first", "_more", "fields")
 
     def __init__(self, fields: Fields) -> None:
         self.fields = fields
-        self.first: dict[str, str] = {}
-        for name, value in fields:
-            self.first.setdefault(name.lower(), value)
+        self._first: dict[str, str] = {}
+        self._more: dict[str, list[str]] = {}
+        for written, value in fields:
+            name = written.lower()
+            if not self._first.get(name):
+                self._first[name] = value
+            elif value:
+                self._more.setdefault(name, []).append(value)
 
     def get(self, name: str) -> str:
         """The raw value of the first field of this (lower-case) name, or ""."""
-        return self.first.get(name, "")
+        return self._first.get(name, "")
+
+    def all(self, name: str) -> list[str]:
+        """The raw values of all fields of this (lower-case) name that have one."""
+        first = self._first.get(name)
+        return [first, *self._more.get(name, ())] if first else []
 
     def text(self, name: str, defects: Defects) -> str:
         """The same with encoded words decoded."""
-        return decode_words(self.first.get(name, ""), defects)
+        return decode_words(self._first.get(name, ""), defects)

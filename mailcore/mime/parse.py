@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,7 +23,7 @@ from mailcore.mime.transfer import decode_part, is_plain, uu_blocks
 MAX_BODY_BYTES: Final = 4 << 20
 """Of the text parts together; a part that goes beyond is kept as an attachment, and its beginning in the body."""
 
-_MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,998}>")
+_MESSAGE_ID: Final = re.compile(r"<[^<>]{1,998}>")
 _CID: Final = re.compile(r"""cid:([^"'<>\s)]{1,500})""", re.IGNORECASE)
 
 
@@ -41,6 +42,7 @@ def parse(raw: bytes) -> ParsedMessage:
     if b"\r" in raw and b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")  # line ends of old Macs
         defects.add("bare-cr")
+    raw = _narrow(raw, defects)
     walker = Walker(raw, defects)
     collected = _Collector(raw, defects)
     for leaf in walker.leaves:
@@ -48,6 +50,18 @@ def parse(raw: bytes) -> ParsedMessage:
     collected.take_named_text()
     body_html = "\n<br>\n".join(collected.html)
     return _message(walker.header, "\n\n".join(collected.text), body_html, collected.marked_inline(), defects)
+
+
+def _narrow(raw: bytes, defects: Defects) -> bytes:
+    """A message that was saved as UTF-16, as it was sent: its byte order mark tells."""
+    if not raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw
+    try:
+        narrow = raw.decode("utf-16").encode()
+    except UnicodeError:
+        return raw
+    defects.add("byte-order-mark")
+    return narrow
 
 
 class _Collector:
@@ -173,21 +187,19 @@ def _message(
     header: Header, body_text: str, body_html: str, attachments: tuple[ParsedAttachment, ...], defects: Defects
 ) -> ParsedMessage:
     headers = tuple([(name, decode_words(value, defects) if "=?" in value else value) for name, value in header.fields])
-    sender = _addresses(header, "from", defects) or _addresses(header, "sender", defects)
-    from_name, from_email = sender[0] if sender else ("", "")
-    message_id = _ids(header.get("message-id"))
-    in_reply_to = _ids(header.get("in-reply-to"))
+    from_name, from_email = _sender(header, defects)
+    in_reply_to = _ids(header.all("in-reply-to"))
     subject = " ".join(header.text("subject", defects).split())
     return ParsedMessage(
-        message_id=message_id[0] if message_id else "",
+        message_id=_message_id(header.get("message-id")),
         subject=subject,
         from_name=from_name,
         from_email=from_email,
-        to_emails=tuple([email for _, email in _addresses(header, "to", defects)]),
-        cc_emails=tuple([email for _, email in _addresses(header, "cc", defects)]),
-        reply_to=tuple([email for _, email in _addresses(header, "reply-to", defects)]),
+        to_emails=_emails(header, "to", defects),
+        cc_emails=_emails(header, "cc", defects),
+        reply_to=_emails(header, "reply-to", defects),
         in_reply_to=in_reply_to[0] if in_reply_to else "",
-        references=tuple(_ids(header.get("references"))),
+        references=tuple(_ids(header.all("references"))),
         sent_at=_date(header.get("date"), defects),
         headers=headers,
         body_text=body_text,
@@ -198,14 +210,35 @@ def _message(
 
 
 def _addresses(header: Header, name: str, defects: Defects) -> list[tuple[str, str]]:
-    value = header.get(name)
-    if not value:
-        return []
-    return parse_addresses(value, defects)
+    """Of all fields of this name, which RFC 5322 §4.5 asks to take for one."""
+    values = header.all(name)
+    if len(values) == 1:
+        return parse_addresses(values[0], defects)
+    return [address for value in values for address in parse_addresses(value, defects)]
 
 
-def _ids(value: str) -> list[str]:
-    return _MESSAGE_ID.findall(value) or value.split()
+def _emails(header: Header, name: str, defects: Defects) -> tuple[str, ...]:
+    return tuple([email for _, email in _addresses(header, name, defects) if email])
+
+
+def _sender(header: Header, defects: Defects) -> tuple[str, str]:
+    """(name, address): the first that is an address, else the first word there is."""
+    written = _addresses(header, "from", defects)
+    if not (written and "@" in written[0][1]):
+        written += _addresses(header, "sender", defects)
+        written.sort(key=lambda one: ("@" not in one[1], not one[1]))
+    return written[0] if written else ("", "")
+
+
+def _message_id(value: str) -> str:
+    """Whole, with the blanks of a broken one: half an identifier is another's."""
+    found = _MESSAGE_ID.search(value)
+    return " ".join((found[0] if found else value).split())
+
+
+def _ids(values: list[str]) -> list[str]:
+    value = " ".join(values)
+    return [" ".join(found.split()) for found in _MESSAGE_ID.findall(value)] or value.split()
 
 
 def _date(value: str, defects: Defects) -> datetime | None:

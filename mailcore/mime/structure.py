@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailcore.mime.defects import Defects
-from mailcore.mime.header import Header, blank_lines_end, read_fields, starts_header, text_in_header
+from mailcore.mime.header import Header, fields_follow, header_start, read_fields, starts_header, text_in_header
 from mailcore.mime.parameter import parse_parameters
 
 MAX_DEPTH: Final = 100
@@ -73,10 +73,13 @@ class Walker:
 
     def _walk(self) -> None:
         raw, end = self.raw, len(self.raw)
-        start = blank_lines_end(raw)
-        if start:
-            self.defects.add("blank-before-header")
-        if start == end or raw.startswith((b"\n", b"\r\n"), start) or starts_header(raw, start, end):
+        start = header_start(raw, self.defects)
+        if (
+            start == end
+            or raw.startswith((b"\n", b"\r\n"), start)
+            or starts_header(raw, start, end)
+            or fields_follow(raw, start)
+        ):
             position = self._read_header(start)
         else:
             self.defects.add("missing-header")

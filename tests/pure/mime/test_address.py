@@ -47,6 +47,52 @@ def test_lists_as_mailers_write_them(value: str, expected: list[tuple[str, str]]
     assert parse_addresses(value, Defects()) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Otto, Eva <eva@x.org>", [("Otto, Eva", "eva@x.org")]),
+        ("Otto, Eva, Dr. <eva@x.org>, b@x.org", [("Otto, Eva, Dr.", "eva@x.org"), ("", "b@x.org")]),
+        ('b@x.org, "Otto", Eva <eva@x.org>', [("", "b@x.org"), ("Otto, Eva", "eva@x.org")]),
+        ('"Otto, Eva", <eva@x.org>', [("Otto, Eva", "eva@x.org")]),
+        ("=?utf-8?q?Otto=C3=A9?=, Eva <eva@x.org>", [("Ottoé, Eva", "eva@x.org")]),
+        ("root; Eva <eva@x.org>", [("", "root"), ("Eva", "eva@x.org")]),
+        ("root, postmaster", [("", "root"), ("", "postmaster")]),
+        ("root, eva@x.org", [("", "root"), ("", "eva@x.org")]),
+        ("root, Team: eva@x.org;", [("", "root"), ("", "eva@x.org")]),
+    ],
+)
+def test_a_word_before_a_comma_belongs_to_the_name_behind_it(value: str, expected: list[tuple[str, str]]) -> None:
+    assert parse_addresses(value, Defects()) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("=?utf-8?q?B=C3=A9,_Jo?= <jo@x.org>", [("Bé, Jo", "jo@x.org")]),
+        ("=?utf-8?q?B=C3=A9_(Jo;_x:y)?= <jo@x.org>, b@x.org", [("Bé (Jo; x:y)", "jo@x.org"), ("", "b@x.org")]),
+        ("a@x.org, =?utf-8?q?jo@x,_b?= <jo@x.org>", [("", "a@x.org"), ("jo@x, b", "jo@x.org")]),
+        ("Dr. =?utf-8?q?B=C3=A9,?= =?utf-8?q?_Jo?= <jo@x.org>", [("Dr. Bé, Jo", "jo@x.org")]),
+        ("=? <jo@x.org>", [("=?", "jo@x.org")]),
+    ],
+)
+def test_what_stands_in_an_encoded_word_delimits_nothing(value: str, expected: list[tuple[str, str]]) -> None:
+    assert parse_addresses(value, Defects()) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('<"eva otto"@x.org>', [("", '"eva otto"@x.org')]),
+        ('E <"eva, otto"@x.org>, b@x.org', [("E", '"eva, otto"@x.org'), ("", "b@x.org")]),
+        ('"eva  otto"@x.org', [("", '"eva  otto"@x.org')]),
+        ('E <"eva@x.org">', [("E", "eva@x.org")]),
+        ("E < eva @ x.org >", [("E", "eva@x.org")]),
+    ],
+)
+def test_blanks_within_quotes_belong_to_an_address(value: str, expected: list[tuple[str, str]]) -> None:
+    assert parse_addresses(value, Defects()) == expected
+
+
 NAMES = st.text(st.characters(exclude_categories=["C", "Zs", "Zl", "Zp"]), max_size=30)
 EMAILS = st.from_regex(r"[a-z0-9.+_-]{1,20}@[a-z0-9-]{1,20}\.[a-z]{2,6}", fullmatch=True)
 

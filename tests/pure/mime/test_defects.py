@@ -12,6 +12,12 @@ def test_every_name_that_the_code_gives_has_a_meaning_and_the_reverse() -> None:
     assert set(re.findall(r'defects\.add\("([^"]+)"\)', sources)) == set(defects.MEANINGS)
 
 
+def test_the_documented_defects_are_those_of_the_code() -> None:
+    page = (Path(__file__).parents[3] / "docs/mail.md").read_text(encoding="utf-8")
+    section = page.partition("## Defects\n")[2].partition("\n## ")[0]
+    assert dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE)) == defects.MEANINGS
+
+
 def test_names_are_kept_once_in_order() -> None:
     found = defects.Defects()
     for name in ("nul", "bad-date", "nul"):

@@ -1,5 +1,6 @@
 """Mail made to hurt: the work is bounded, whatever the bytes, and still there is something to store."""
 
+import codecs
 import random
 import time
 import tracemalloc
@@ -10,6 +11,7 @@ from mailcore.mime.parse import parse
 from mailcore.mime.structure import MAX_DEPTH, MAX_PARTS
 
 SIZE = 2_000_000
+MARK = codecs.BOM_UTF8
 SECONDS = 2.0  # each takes under 0.5 s on a machine at rest; what is quadratic takes minutes
 
 MULTIPART = b"From: a@b.c\nContent-Type: multipart/mixed; boundary=B\n\n"
@@ -57,6 +59,13 @@ CASES: dict[str, bytes] = {
     "many 8-bit fields": filled(b"", b"\xff:\xff\n"),
     "lines that are no fields": filled(b"From: a\n", b"a\n"),
     "blanks before the header": filled(b"", b" \n", b"Subject: x"),
+    "byte order marks": filled(b"", MARK, b"Subject: x"),
+    "blanks and byte order marks": filled(b"", b"\n" + MARK),
+    "odd lines before a header": filled(b"odd\n" * 5 + b"From: a@b.c\n", b"x:\n"),
+    "recipients many times": filled(b"", b"To: a@b.c\n"),
+    "names with commas": filled(b"To: ", b"a,"),
+    "raw encoded words in addresses": filled(b"To: (", b"=?a?q?x,"),
+    "an identifier without end": filled(b"Message-ID: <", b"a "),
     "100,000 addresses": numbered(b"To: x@y.z", b",=?utf-8?q?=C3=A9?= <u%d@e.com>", 100_000),
     "parameters": filled(b"Content-Type: text/plain", b"; a=b"),
     "continued parameters": numbered(b"Content-Type: text/plain", b"; n*%d*=%%%%41", 100_000),
