@@ -30,6 +30,16 @@ from syncer.origins import Claim, Origins
 PART = 1 << 20
 HELD = 16 << 20  # bytes put off during a push
 HEADER = 256 << 10  # bytes in which the Date field of a large message is looked for
+_NO_DATE = datetime(1970, 1, 2, tzinfo=UTC)  # before it lies what servers say that lost the date: 1970, 1904, 1601
+
+
+def received(internaldate: datetime | None, head: bytes, now: datetime) -> tuple[datetime, list[str]]:
+    """(time of receipt, defects): INTERNALDATE, which RFC 9051 §2.3.3 asks for; else the Date field of `head` as far as
+    it can be true, else `now`."""
+    if internaldate is not None and internaldate >= _NO_DATE:
+        return internaldate, []
+    sent_at = parse(head).sent_at
+    return (sent_at if sent_at is not None and _NO_DATE <= sent_at <= now else now), ["internaldate-invalid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +212,7 @@ class Transfer:
             if isinstance(first, Claim):
                 return first
             origin = first if first != identity else None
-        received_at, defects = message.internaldate, []
-        if received_at is None:  # RFC 9051 §2.3.3 asks for one; the Date field is the next best
-            received_at = parse(head).sent_at or datetime.now(UTC)
-            defects.append("internaldate-invalid")
+        received_at, defects = received(message.internaldate, head, datetime.now(UTC))
         if message.size not in (None, size):
             defects.append("size-differs")
         return _Found(message, size, sha256, place, origin, received_at, tuple(defects))

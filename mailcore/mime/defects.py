@@ -27,6 +27,7 @@ MEANINGS: Final = {
     "blank-before-header": "empty lines before the header",
     "body-too-large": "the text is longer than a row holds; its beginning is the body, the whole an attachment",
     "byte-order-mark": "a byte order mark before the header",
+    "guessed-date": "a Date that leaves room for doubt, such as one without a zone (then UTC); it was guessed",
     "header-too-large": "a header is longer than anyone writes; what is beyond was not read",
     "missing-boundary": "a multipart that names no boundary, or in which it does not occur",
     "missing-header": "no header at all",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Final
 from urllib.parse import unquote
 
 from mailcore.mime.address import parse_addresses
 from mailcore.mime.charset import decode, html_charset
+from mailcore.mime.date import parse_date
 from mailcore.mime.defects import Defects
 from mailcore.mime.encodedword import decode_words
 from mailcore.mime.header import Header
@@ -24,6 +24,7 @@ MAX_BODY_BYTES: Final = 4 << 20
 """Of the text parts together; a part that goes beyond is kept as an attachment, and its beginning in the body."""
 
 _MESSAGE_ID: Final = re.compile(r"<[^<>]{1,998}>")
+_MAX_DATES: Final = 10
 _CID: Final = re.compile(r"""cid:([^"'<>\s)]{1,500})""", re.IGNORECASE)
 
 
@@ -200,7 +201,7 @@ def _message(
         reply_to=_emails(header, "reply-to", defects),
         in_reply_to=in_reply_to[0] if in_reply_to else "",
         references=tuple(_ids(header.all("references"))),
-        sent_at=_date(header.get("date"), defects),
+        sent_at=_date(header, defects),
         headers=headers,
         body_text=body_text,
         body_html=body_html,
@@ -241,14 +242,9 @@ def _ids(values: list[str]) -> list[str]:
     return [" ".join(found.split()) for found in _MESSAGE_ID.findall(value)] or value.split()
 
 
-def _date(value: str, defects: Defects) -> datetime | None:
-    if not value:
-        return None
-    try:
-        moment = parsedate_to_datetime(value[:200])
-        if moment.tzinfo is None:  # "-0000", or no zone at all: RFC 5322 §3.3 and §4.3 say UTC
-            moment = moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        defects.add("bad-date")
-        return None
+def _date(header: Header, defects: Defects) -> datetime | None:
+    for value in header.all("date")[:_MAX_DATES]:
+        found = parse_date(value, defects)
+        if found is not None:
+            return found
+    return None

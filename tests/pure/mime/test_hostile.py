@@ -79,6 +79,8 @@ CASES: dict[str, bytes] = {
     "punycode": b"Subject: =?punycode?q?" + b"a" * 500_000 + b"-" + b"z" * 500_000 + b"?=\n\n",
     "message ids": filled(b"References: ", b"<a"),
     "a long date": filled(b"Date: ", b"1 "),
+    "many bad dates": filled(b"", b"Date: 1 (Feb 10:10:10 -\n"),
+    "a date of comments": filled(b"Date: ", b"("),
     "base64 in padded crumbs": filled(BASE64, b"QQ="),
     "base64 and rubbish": filled(BASE64, b"A!"),
     "base64 of padding": filled(BASE64, b"="),
