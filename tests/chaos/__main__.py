@@ -25,10 +25,11 @@ from tests.chaos import disks
 from tests.chaos.comparison import Comparison, compare
 from tests.chaos.disks import Disk
 from tests.chaos.faults import DISKS, Faults, memory
-from tests.chaos.observation import NotYet, Observation
+from tests.chaos.observation import NotYet, Observation, Sight
 from tests.chaos.people import People
 from tests.chaos.subscriber import Subscriber
 from tests.support.dovecot import Dovecot
+from tests.support.mailboxes import Mailboxes
 from tests.support.processes import Mozzart
 from tests.support.proxy import Proxy
 
@@ -58,28 +59,37 @@ class Run:
 
     def go(self) -> int:
         """Exit code 1 when anything differs at the end."""
-        settled = 0
+        settled: dict[tuple[str, int], int] = {}
         while time.monotonic() - self.began < self.seconds:
             if not settled and time.monotonic() - self.began > SETTLE_AFTER:
                 self.wait_quiet()
                 settled = memory(self.mozzart)
-                self.say(f"memory after {SETTLE_AFTER / 60:.0f} minutes: {settled / 1e6:.0f} MB")
             self.step()
-        self.people.leave()
+        self.people.mailboxes.leave()
         found, took = self.wait_quiet()
         self.say(f"quiet after {took:.0f} s")
         if not found.faults:
             again = self.mozzart.http("POST", "/api/mailbox/sync/?wait=50")
             if again.status != 200 or (again.json["found"], again.json["expunged"]) != (0, 0):
                 found.note("a sync by hand found something", again.text[:500])
-        if settled:
-            now = memory(self.mozzart)
-            self.say(f"memory at the end: {now / 1e6:.0f} MB ({100 * now / settled - 100:+.0f} %)")
-            if now > settled * GROWTH:
-                found.note("memory grew", f"{settled / 1e6:.0f} to {now / 1e6:.0f} MB")
-        else:
-            self.say(f"memory not looked at: that begins after {SETTLE_AFTER / 60:.0f} minutes")
+        self._compare_memory(settled, found)
         return self.summary(found)
+
+    def _compare_memory(self, before: dict[tuple[str, int], int], found: Comparison) -> None:
+        """Of processes that have lived on since: another one begins anew."""
+        now = memory(self.mozzart)
+        lived = sorted(before.keys() & now.keys())
+        if not lived:
+            self.say(f"no memory to compare: no process has lived since {SETTLE_AFTER / 60:.0f} minutes")
+            return
+        for role, pid in lived:
+            self.say(f"memory of {role}: {before[role, pid] / 1e6:.0f} MB, then {now[role, pid] / 1e6:.0f} MB")
+        first, last = sum(before[one] for one in lived), sum(now[one] for one in lived)
+        self.say(
+            f"memory of all that lived on: {first / 1e6:.0f} MB, then {last / 1e6:.0f} MB ({last / first - 1:+.1%})"
+        )
+        if last > first * GROWTH:
+            found.note("memory grew", f"{first / 1e6:.0f} to {last / 1e6:.0f} MB")
 
     def step(self) -> None:
         """Acts, a fault, acts while it lasts."""
@@ -95,7 +105,7 @@ class Run:
         self.struck += 1
         self.say(f"fault {self.struck}: {fault.words}" + (f" for {fault.seconds:.1f} s" if fault.seconds else ""))
         if fault.alone:
-            self.people.leave()
+            self.people.mailboxes.leave()
         with fault.held():
             for _ in range(meanwhile):
                 self.act(dice)
@@ -158,7 +168,7 @@ def made(home: Path, options: argparse.Namespace) -> Iterator[Run]:
         print("not root: no disk will be full")
     dovecot = Dovecot().start()
     proxy = Proxy(dovecot.port)
-    people = People(dovecot).move_in()
+    people = People(Mailboxes(dovecot)).move_in()
     faults = Faults(mozzart, dovecot, proxy, mounted)
     subscriber = Subscriber(home / "data/nats.url").start()
     try:
@@ -172,7 +182,7 @@ def made(home: Path, options: argparse.Namespace) -> Iterator[Run]:
             mozzart,
             people,
             faults,
-            Observation(mozzart, dovecot, subscriber, people),
+            Observation(Sight(mozzart, people.mailboxes), subscriber),
             options.quiet,
         )
     finally:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import psutil
@@ -147,12 +146,10 @@ class Faults:
         return wait_until(lambda: self.mozzart.processes(CHILDREN).get(role), f"{role} runs", within=90)
 
 
-def memory(mozzart: Mozzart) -> int:
-    """Bytes (PSS) of the whole family: what they share counts once."""
-    leader = psutil.Process(mozzart.pid)
-    total = 0
-    for process in (leader, *leader.children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-            total += int(rollup.split("Pss:")[1].split()[0]) * 1024
-    return total
+def memory(mozzart: Mozzart) -> dict[tuple[str, int], int]:
+    """Resident bytes of the whole family by role and process id."""
+    found = {}
+    for role, process in {**mozzart.processes(CHILDREN), "up": psutil.Process(mozzart.pid)}.items():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found[role, process.pid] = process.memory_info().rss
+    return found

@@ -9,22 +9,21 @@ import imaplib
 import json
 import re
 from collections.abc import Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from tests.chaos.comparison import Attachment, Identity, Message, Row, World
-from tests.chaos.people import People
-from tests.chaos.subscriber import Subscriber
-from tests.support.dovecot import Dovecot, quoted, unquoted
+from tests.chaos.subscriber import Heard, Subscriber
+from tests.support.dovecot import quoted, unquoted
+from tests.support.mailboxes import Mailboxes
 from tests.support.processes import Answer, Mozzart
 
 _ROWS: Final = """
 SELECT m.id, b.mailbox, m.uidvalidity, m.uid, m.sha256, m.expunged_at, m.flags FROM mailbox_app_mailmessage m
 JOIN mailbox_app_mailboxstate b ON b.id = m.mailbox_id"""
-_FILES: Final = (
-    "SELECT message_id, filename, size, sha256, file FROM mailbox_app_mailattachment ORDER BY message_id, id"
-)
+_FILES: Final = """
+SELECT message_id, filename, size, sha256, file FROM mailbox_app_mailattachment ORDER BY message_id, id"""
 _RECENT: Final = frozenset({r"\Recent"})
 
 
@@ -33,46 +32,39 @@ class NotYet(Exception):
 
 
 @dataclass
-class Observation:
-    """Bytes are read once for each message, and once for each file that has not changed."""
+class Sight:
+    """Server, database and files. Bytes are read once for each message, and once for each file that did not change."""
 
     mozzart: Mozzart
-    dovecot: Dovecot
-    subscriber: Subscriber
-    people: People
+    mailboxes: Mailboxes
     _messages: dict[Identity, str] = field(default_factory=dict)
     _files: dict[tuple[int, int, int], str] = field(default_factory=dict)
 
-    def take(self) -> World:
-        """Raises OSError, sqlite3.Error, imaplib.IMAP4.error or NotYet while something is away."""
-        server = self._server()
-        states = self._get("/api/mailbox/states/").json["mailboxes"]
-        live = {one["mailbox"]: one["live"] for one in states if one["live"]}
+    def world(self, heard: Heard) -> World:
+        """With the events that somebody heard. Raises OSError, sqlite3.Error, imaplib.IMAP4.error or NotYet while
+        something is away."""
+        spool = self.mozzart.home / "data" / "spool"
         return World(
-            server=server,
+            server=self._server(),
             rows=self._rows(),
             files=self._media(),
-            sent={sha256: mail.files for sha256, mail in self.people.sent.items()},
-            announced={sha256: dict(kinds) for sha256, kinds in self.subscriber.announced.items()},
-            told=set(self.subscriber.stored),
-            dead=self._dead(),
-            refused={
-                Identity(one["mailbox"], one["uidvalidity"], uid)
-                for one in states
-                if "uidvalidity" in one  # else it was never opened
-                for uid in _refused(one)
-            },
-            in_flight=sum(one["in_flight"] for one in live.values()),
-            unfollowed=self.people.mailboxes - live.keys(),
-            left={f"data/spool/{path.name}" for path in (self.mozzart.home / "data/spool").glob("*")},
+            sent={sha256: mail.files for sha256, mail in self.mailboxes.sent.items()},
+            announced=heard.announced,
+            told=heard.told,
+            left={f"data/spool/{path.name}" for path in spool.glob("*")},
         )
+
+    def in_step(self) -> bool:
+        """Whether the rows are what is on the server; files and events are not looked at."""
+        rows = {row.identity: Message(row.sha256, row.flags) for row in self._rows() if not row.expunged}
+        return rows == self._server()
 
     def _server(self) -> dict[Identity, Message]:
         found: dict[Identity, Message] = {}
-        with self.dovecot.connect() as connection:
+        with self.mailboxes.dovecot.connect() as connection:
             names = set(_mailboxes(connection))
-            if names != self.people.mailboxes:
-                raise NotYet(f"the server has other mailboxes than people made: {names ^ self.people.mailboxes}")
+            if names != self.mailboxes.uids.keys():
+                raise NotYet(f"not the mailboxes that people made: {sorted(names ^ self.mailboxes.uids.keys())}")
             for mailbox in names:
                 found |= dict(self._mailbox(connection, mailbox))
         self._messages = {identity: message.sha256 for identity, message in found.items()}
@@ -117,6 +109,32 @@ class Observation:
             self._files[version] = hashlib.sha256(path.read_bytes()).hexdigest()
         return self._files[version]
 
+
+@dataclass
+class Observation:
+    """The same of a `mozzart up` that runs, with what it says of itself."""
+
+    sight: Sight
+    subscriber: Subscriber
+
+    def take(self) -> World:
+        """As Sight.world()."""
+        seen = self.sight.world(self.subscriber.heard())
+        states = self._get("/api/mailbox/states/").json["mailboxes"]
+        live = {one["mailbox"]: one["live"] for one in states if one["live"]}
+        return replace(
+            seen,
+            dead=self._dead(),
+            refused={
+                Identity(one["mailbox"], one["uidvalidity"], uid)
+                for one in states
+                if "uidvalidity" in one  # else it was never opened
+                for uid in _refused(one)
+            },
+            in_flight=sum(one["in_flight"] for one in live.values()),
+            unfollowed=self.sight.mailboxes.uids.keys() - live.keys(),
+        )
+
     def _dead(self) -> dict[tuple[int, int], str]:
         """All pages; the bytes that are kept with each letter, not those that it is said to have."""
         found: dict[tuple[int, int], str] = {}
@@ -130,7 +148,7 @@ class Observation:
         return found
 
     def _get(self, path: str) -> Answer:
-        answer = self.mozzart.http("GET", path)
+        answer = self.sight.mozzart.http("GET", path)
         if answer.status != 200:
             raise NotYet(f"{path}: {answer.status} {answer.text[:200]}")
         return answer

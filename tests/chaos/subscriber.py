@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,15 +20,29 @@ _DURABLE: Final = "chaos"
 
 
 @dataclass
+class Heard:
+    """SHA-256 → kind (`new`, `backfill`, `copy`) → ids; and the ids of the rows that `stored` told of."""
+
+    announced: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    told: set[int] = field(default_factory=set)
+
+    def note(self, headers: Mapping[str, Any], data: bytes) -> None:
+        """One event. nats-py hands headers over as lists, or as they came."""
+        facts = {name.lower(): value[0] if isinstance(value, list) else value for name, value in headers.items()}
+        kind = facts.get("ce-type", "").removeprefix("mozzart.mail.").removesuffix(".v1")
+        if kind in {"new", "backfill", "copy"}:
+            self.announced.setdefault(facts["ce-sha256"], {}).setdefault(kind, set()).add(facts["ce-id"])
+        elif kind == "stored":
+            self.told.add(json.loads(data)["row_id"])
+
+
+@dataclass
 class Subscriber:
     """`url` is the file in which `mozzart up` tells where its NATS server is."""
 
     url: Path
-    announced: dict[str, dict[str, set[str]]] = field(default_factory=dict)
-    """SHA-256 → kind (`new`, `backfill`, `copy`) → ids."""
-    stored: set[int] = field(default_factory=set)
-    """The ids of the rows that `stored` told of."""
-    heard: int = 0
+    _heard: Heard = field(default_factory=Heard)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _left: dict[str, int] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -42,6 +58,11 @@ class Subscriber:
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
+
+    def heard(self) -> Heard:
+        """Until now."""
+        with self._lock:
+            return deepcopy(self._heard)
 
     @property
     def drained(self) -> bool:
@@ -65,22 +86,14 @@ class Subscriber:
             while not self._stop.is_set():
                 with suppress(NatsTimeout):
                     for message in await pull.fetch(200, timeout=0.5):
-                        self._note(message.headers or {}, message.data)
+                        with self._lock:
+                            self._heard.note(message.headers or {}, message.data)
                         await message.ack()
                 info = await pull.consumer_info()
                 self._left[stream] = (info.num_pending or 0) + (info.num_ack_pending or 0)
         finally:
             with suppress(Exception):
                 await asyncio.wait_for(client.close(), 2)
-
-    def _note(self, headers: dict[str, Any], data: bytes) -> None:
-        facts = {name.lower(): value[0] if isinstance(value, list) else value for name, value in headers.items()}
-        self.heard += 1
-        kind = facts.get("ce-type", "").removeprefix("mozzart.mail.").removesuffix(".v1")
-        if kind in {"new", "backfill", "copy"}:
-            self.announced.setdefault(facts["ce-sha256"], {}).setdefault(kind, set()).add(facts["ce-id"])
-        elif kind == "stored":
-            self.stored.add(json.loads(data)["row_id"])
 
 
 async def _nobody_asked(_: Exception) -> None:

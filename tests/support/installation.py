@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import imaplib
 import shutil
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -15,10 +16,12 @@ import nats
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from tests.support.dovecot import Dovecot
+from tests.chaos.comparison import Comparison, compare
+from tests.chaos.observation import NotYet, Sight
+from tests.chaos.subscriber import Heard
 from tests.support.effects import Point, Tracer
 from tests.support.forking import fork
-from tests.support.mail import Mail
+from tests.support.mailboxes import Mailboxes
 from tests.support.nats import NatsServer
 from tests.support.processes import Mozzart
 from tests.support.programs import wait_until
@@ -26,19 +29,21 @@ from tests.support.programs import wait_until
 T = TypeVar("T")
 # What a killed consumer held comes again after this; the product's own 30 s are for those that think.
 _ACK_WAIT: Final = 0.5
+_DURABLES: Final = {"MAIL": ("store", "backfill"), "MAIL_EVENTS": ("expunge", "flags")}
 
 
 class Installation:
-    """In `home`, on the mailboxes of `dovecot`; with the stores of another one, if it is to be `like` that."""
+    """In `home`, on those mailboxes; with the stores of another one, if it is to be `like` that."""
 
-    def __init__(self, home: Path, dovecot: Dovecot, *, like: Path | None = None) -> None:
+    def __init__(self, home: Path, mailboxes: Mailboxes, *, like: Path | None = None) -> None:
         if like is None:
             home.mkdir()
         else:
             shutil.copytree(like, home)
         self._nats = NatsServer(home=home / "nats")
         self._nats.home.mkdir(exist_ok=True)
-        self.mozzart = Mozzart(home, {"SYNC_INTERVAL": "5"}).use(dovecot)
+        self.mozzart = Mozzart(home, {"SYNC_INTERVAL": "1", "IMAP_MAILBOX": "*"}).use(mailboxes.dovecot)
+        self.sight = Sight(self.mozzart, mailboxes)
         self._home = home
 
     def __enter__(self) -> Self:
@@ -85,52 +90,43 @@ class Installation:
         """What a killed consumer held, soon."""
 
         async def hurry(stream: JetStreamContext) -> None:
-            for durable in ("store", "backfill"):
-                with contextlib.suppress(NotFoundError):
-                    config = (await stream.consumer_info("MAIL", durable)).config
-                    config.ack_wait = _ACK_WAIT
-                    await stream.add_consumer("MAIL", config)
+            for name, durables in _DURABLES.items():
+                for durable in durables:
+                    with contextlib.suppress(NotFoundError):
+                        config = (await stream.consumer_info(name, durable)).config
+                        config.ack_wait = _ACK_WAIT
+                        await stream.add_consumer(name, config)
+            await asyncio.sleep(2 * _ACK_WAIT)
 
         self._ask(hurry)
-        time.sleep(2 * _ACK_WAIT)
 
-    def wait_published(self, count: int) -> None:
+    def wait_published(self, kind: str, count: int) -> None:
+        """So many events of that type."""
+
         async def published(stream: JetStreamContext) -> int:
-            with contextlib.suppress(NotFoundError):
-                return (await stream.stream_info("MAIL")).state.messages
-            return 0
+            found = 0
+            for name in _DURABLES:
+                with contextlib.suppress(NotFoundError):
+                    state = (await stream.stream_info(name, subjects_filter=f"mail.*.*.{kind}")).state
+                    found += sum((state.subjects or {}).values())
+            return found
 
-        wait_until(lambda: self._ask(published) == count, f"{count} messages are published", within=60, every=0.1)
+        wait_until(lambda: self._ask(published) == count, f"{count} {kind} are published", within=60, every=0.1)
 
-    def announced_twice(self) -> list[str]:
-        """The SHA-256 of messages that are `new` or `backfill` under more than one id."""
+    def compared(self) -> Comparison:
+        """What differs now."""
+        try:
+            return compare(self.sight.world(self._ask(_hear)))
+        except (OSError, sqlite3.Error, imaplib.IMAP4.error, NotYet) as error:
+            found = Comparison()
+            found.note("not to be compared", repr(error))
+            return found
 
-        async def read(stream: JetStreamContext) -> dict[str, set[str]]:
-            ids: dict[str, set[str]] = {}
-            pull = await stream.pull_subscribe("mail.>", stream="MAIL")
-            left = (await stream.stream_info("MAIL")).state.messages
-            while left:
-                for message in await pull.fetch(left, timeout=5):
-                    left -= 1
-                    facts = message.headers or {}
-                    if facts["ce-type"].split(".")[2] in {"new", "backfill"}:
-                        ids.setdefault(facts["ce-sha256"], set()).add(facts["ce-id"])
-            return ids
-
-        return [sha256 for sha256, ids in self._ask(read).items() if len(ids) > 1]
-
-    def settle(self, sent: Mapping[int, Mail]) -> None:
-        """Exactly these messages are rows, with their files."""
-
-        def complete() -> bool:
-            with contextlib.suppress(AssertionError, FileNotFoundError):
-                self.mozzart.check_complete(sent)
-                return True
-            return False
-
+    def settle(self) -> None:
+        """Until the server is stored, once, with its files, events and flags, and nothing else is."""
         with contextlib.suppress(TimeoutError):
-            wait_until(complete, "all is stored", within=75, every=0.1)
-        self.mozzart.check_complete(sent)
+            wait_until(lambda: not self.compared().faults, "nothing differs", within=75, every=0.1)
+        assert self.compared().faults == []
 
     def nothing_is_missing(self) -> None:
         """`mozzart sync` compares and finds nothing."""
@@ -141,10 +137,10 @@ class Installation:
         wait_until(found_nothing, "a sync finds nothing", within=30, every=0.1)
 
     def contents(self) -> tuple[object, ...]:
-        """All that is stored of messages."""
+        """All that is stored of messages, and how often each was announced."""
         tables = ("mailbox_app_mailmessage", "mailbox_app_mailattachment")
         rows = [[tuple(row) for row in self.mozzart.rows(f"SELECT * FROM {table} ORDER BY id")] for table in tables]
-        return (*rows, self.mozzart.files())
+        return (*rows, self.mozzart.files(), self._ask(_hear))
 
     def _ask(self, question: Callable[[JetStreamContext], Awaitable[T]]) -> T:
         async def ask() -> T:
@@ -155,3 +151,18 @@ class Installation:
                 await client.close()
 
         return asyncio.run(ask())
+
+
+async def _hear(stream: JetStreamContext) -> Heard:
+    """All events from the first one on."""
+    heard = Heard()
+    for name in _DURABLES:
+        with contextlib.suppress(NotFoundError):
+            left = (await stream.stream_info(name)).state.messages
+            pull = await stream.pull_subscribe("mail.>", stream=name)
+            while left:
+                for message in await pull.fetch(min(left, 200), timeout=5):
+                    left -= 1
+                    heard.note(message.headers or {}, message.data)
+            await pull.unsubscribe()
+    return heard
