@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from api.admin.plot import Series, latency, percentile, series, throughput
 from api.admin.templates import render
+from api.admin.wrong import wrong_now
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.http.page import page
 from mailcore import metrics
@@ -31,15 +32,19 @@ async def health(request: web.Request) -> web.StreamResponse:
     """Whatever does not answer is said in words, the rest is shown."""
     dependencies = request.app[DEPENDENCIES]
     now = datetime.now(UTC)
-    faults, stored, processes, streams = await asyncio.gather(
-        dependencies.faults(), _stored(dependencies, now), _processes(dependencies), _streams(dependencies)
+    wrong, faults, stored, processes, streams = await asyncio.gather(
+        wrong_now(dependencies),
+        dependencies.faults(),
+        _stored(dependencies, now),
+        _processes(dependencies),
+        _streams(dependencies),
     )
     hour, day, plots = await asyncio.to_thread(_draw, stored, now)
     return render(
         request,
         "admin/health.html",
+        wrong=wrong,
         faults=faults,
-        asks=dependencies.asks,
         processes=processes,
         streams=streams,
         hour=hour,

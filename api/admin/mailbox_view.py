@@ -55,6 +55,12 @@ class MailboxView:
         return [TroubleView(one) for one in troubles(self.row, self.state.live, self.now)]
 
     @property
+    def compared(self) -> bool:
+        """Whether it ever was, and nothing is wrong with the last time: only then may a number be called right."""
+        row = self.row
+        return row is not None and row.last_sync_at is not None and row.last_sync_status in ("ok", "running")
+
+    @property
     def refused(self) -> int:
         """What the server lists and does not give."""
         return sum(one.trouble.count for one in self.troubles)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from api.admin.mailbox_view import MailboxView, RunView, totals
 from api.admin.templates import render
+from api.admin.wrong import wrong_now
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.http import form
 from api.http.page import page
@@ -40,8 +41,8 @@ async def mailboxes(request: web.Request) -> web.StreamResponse:
     """Also with its parts missing: what does not answer is said in words, the rest is shown."""
     dependencies = request.app[DEPENDENCIES]
     run_id = request.query.get("run", "")[:_LONGEST_ID]
-    (states, fault), run, dead = await asyncio.gather(
-        _states(dependencies), _run(dependencies, run_id), _dead(dependencies)
+    (states, fault), run, dead, wrong = await asyncio.gather(
+        _states(dependencies), _run(dependencies, run_id), _dead(dependencies), wrong_now(dependencies)
     )
     results = {(one.account, one.mailbox): one for one in run.results} if run else {}
     now = datetime.now(UTC)
@@ -54,6 +55,7 @@ async def mailboxes(request: web.Request) -> web.StreamResponse:
         "totals": totals(views),
         "run": RunView(run) if run else None,
         "dead": dead,
+        "wrong": wrong,
         "fault": fault,
         "silent": bool(views) and all(view.state.live is None for view in views),
         "not_configured": "" if dependencies.settings.imap_configured else NOT_CONFIGURED,

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from mailcore.errors import EventError
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.events.message import MAILBOX_ID, dataref, kind_of
+from mailcore.events.message import MAILBOX_ID, PUSHED_AT, dataref, kind_of, stamp
 from mailcore.events.subject import encode_token
 
 PREFIX: Final = "dead"
@@ -74,13 +74,16 @@ class DeadLetter:
         """What died: `new`, `backfill`, `copy`, `rebind`. Raises EventError when it says no such thing."""
         return kind_of(self.headers.get("ce-type", ""))
 
-    def redrive_headers(self, object_name: str = "") -> dict[str, str]:
+    def redrive_headers(self, now: datetime, object_name: str = "") -> dict[str, str]:
         """The headers of the event to be published again. The same letter gives the same Nats-Msg-Id, another one than
-        the event that died had. `object_name` is set when its bytes are in the bucket `mail-bodies`."""
+        the event that died had. How long it takes counts from `now`, not from when it came: nobody stored it for a year
+        because we are slow. `object_name` is set when its bytes are in the bucket `mail-bodies`."""
         ours = (ERROR, DELIVERIES, "ce-dataref")
         out = {name: value for name, value in self.headers.items() if name not in ours and not name.startswith("Nats-")}
         out["Nats-Msg-Id"] = f"{self.identity}/redrive/{self.seq}"
         out[REDRIVEN] = str(self.seq)
+        if PUSHED_AT in out:
+            out[PUSHED_AT] = stamp(now)
         if object_name:
             out["ce-dataref"] = dataref(object_name)
         return out

@@ -16,6 +16,7 @@ from mailcore.events.subject import subject
 
 SPEC_VERSION: Final = "1.0"
 BODY_BUCKET: Final = "mail-bodies"
+PUSHED_AT: Final = "ce-pushedat"
 _DATAREF: Final = f"nats-object://{BODY_BUCKET}/"
 DEFECTS: Final = "mozzart-defects"
 MAILBOX_ID: Final = "mozzart-mailbox-id"
@@ -98,7 +99,7 @@ class MessageEvent:
             "ce-size": str(self.size),
             "ce-sha256": self.sha256,
             "ce-receivedat": stamp(self.received_at),
-            "ce-pushedat": stamp(self.pushed_at),
+            PUSHED_AT: stamp(self.pushed_at),
             "ce-flags": _join_flags(self.flags),
         }
         if self.object_name:
@@ -132,7 +133,7 @@ class MessageEvent:
                 size=int(_required(headers, "ce-size")),
                 sha256=sha256,
                 received_at=parse_stamp(_required(headers, "ce-receivedat")),
-                pushed_at=parse_stamp(_required(headers, "ce-pushedat")),
+                pushed_at=parse_stamp(_required(headers, PUSHED_AT)),
                 published_at=parse_stamp(_required(headers, "ce-time")),
                 flags=tuple(
                     unquote(flag, errors="surrogatepass") for flag in headers.get("ce-flags", "").split(" ") if flag

@@ -153,6 +153,12 @@ def test_pages_and_metrics_say_the_same(
         expect(troubles).to_have_count(2)
         expect(troubles.filter(has_text="MAIL_MAX_BYTES")).to_have_count(1)
         expect(page.locator(".tile", has_text="Dead letters").get_by_role("link")).to_have_text("1")
+        for path in ("/admin/", "/admin/health/"):
+            wrong = visitor.open(path).locator("section.wrong li")
+            expect(wrong.filter(has_text="1 message could not be stored")).to_have_count(1)
+            expect(wrong.filter(has_text="is refused")).to_have_count(2)
+            expect(wrong.filter(has_text="The last verification found 3 differences")).to_have_count(1)
+            expect(wrong).to_have_count(4)
         page = visitor.open("/admin/verify/")
         expect(page.get_by_text("refused").first).to_be_visible()
     finally:

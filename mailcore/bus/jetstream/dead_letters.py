@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -91,7 +92,8 @@ class DeadLetters:
                 path = Path(directory) / "body"
                 await self._bodies.get(name, path)
                 await self._alive.put(name, path)
-        ack = await self._publisher.publish(subject(letter.identity.key, kind), letter.redrive_headers(name), payload)
+        headers = letter.redrive_headers(datetime.now(UTC), name)
+        ack = await self._publisher.publish(subject(letter.identity.key, kind), headers, payload)
         # Only now: a crash in between leaves the letter there, and redriving it once more doubles nothing (I4). Its
         # object stays until it expires: the next letter of the same message may name it already.
         try:

@@ -15,6 +15,7 @@ import api.admin  # noqa: F401  # its filters
 from api.admin.mailbox_view import MailboxView, RunView, totals
 from api.admin.quantity import ago, size, span, time_at, took
 from api.admin.templates import environment
+from api.admin.wrong import Wrong
 from api.routes.sse import Position
 from api.routes.states import KnownMailbox, Live
 from mailcore.events.control import MailboxLive, MailboxResult, SyncRun
@@ -149,6 +150,7 @@ def test_the_page_shows_what_a_server_said_as_what_it_is() -> None:
         totals=totals(views),
         run=RunView(run),
         dead=0,
+        wrong=[Wrong("anna/INBOX is failing", words)],
         fault="",
         silent=False,
         not_configured="",
@@ -160,7 +162,7 @@ def test_the_page_shows_what_a_server_said_as_what_it_is() -> None:
     )
     assert not set(page) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\x1b")
     assert "<b>NO</b>" not in page
-    assert page.count("\\u202egnp.exe\\u2066 \\x1b[2J &lt;b&gt;NO&lt;/b&gt;") == 6
+    assert page.count("\\u202egnp.exe\\u2066 \\x1b[2J &lt;b&gt;NO&lt;/b&gt;") == 7
     assert re.findall(r'data-trouble="(\w+)"', page) == ["refused", "paused", "failing", "failed", "incomplete"]
     for said in ("UID 30", "1 refused", "asked for 4 times", ">incomplete<", ">fetching<", ">failed<", ">paused<"):
         assert said in page, said

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +12,8 @@ from mailcore.events.dead_letter import DeadLetter, dead_headers, dead_subject
 from mailcore.events.message import MessageEvent
 from tests.pure.events.strategies import message_events, names
 from tests.support.events import message
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 @given(message_events(), st.text(max_size=300), st.integers(0, 1000), st.just("") | names.filter(bool))
@@ -31,10 +36,10 @@ def test_a_dead_message_is_still_that_message(event: MessageEvent, error: str) -
 def test_a_redriven_event_is_the_event_that_died_under_another_id(event: MessageEvent, error: str, seq: int) -> None:
     letter = DeadLetter.decode(seq, dead_headers(event.headers(), error, 5, "body" if event.object_name else ""))
     assert (letter.kind, letter.size) == (event.kind, event.size)
-    headers = letter.redrive_headers(event.object_name)
-    assert MessageEvent.decode(headers, event.body) == event
+    headers = letter.redrive_headers(NOW, event.object_name)
+    assert MessageEvent.decode(headers, event.body) == replace(event, pushed_at=NOW), "how long it takes counts anew"
     assert headers["Nats-Msg-Id"] == f"{event.identity}/redrive/{seq}"
-    assert headers == letter.redrive_headers(event.object_name)
+    assert headers == letter.redrive_headers(NOW, event.object_name)
     # The second letter is another one than the first, though the event is the same.
     assert dead_headers(headers, error, 5)["Nats-Msg-Id"] == f"{event.identity}/dead/{seq}"
 
