@@ -9,6 +9,9 @@ from encodings.aliases import aliases
 from functools import lru_cache
 from typing import Final
 
+from chardetng_py import EncodingDetector
+from webencodings.labels import LABELS
+
 from mailcore.mime.defects import Defects
 
 _NOT_A_WORD: Final = re.compile(r"[^a-z0-9]+")
@@ -37,36 +40,95 @@ _MEANT: Final = {
     "euc_jp": ("euc_jp", "euc_jis_2004"),
 }
 _NAMES: Final = {
-    "iso_8859_8_i": "iso8859_8",
-    "iso_8859_8_e": "iso8859_8",
-    "iso_8859_6_i": "iso8859_6",
-    "unicode_1_1_utf_7": "utf_7",
-    "unicode_1_1_utf_8": "utf_8",
+    "unicode11utf7": "utf_7",
     "utf8mb4": "utf_8",
-    "utf_8_mac": "utf_8",
-    "x_sjis": "shift_jis",
-    "x_gbk": "gbk",
-    "x_euc_jp": "euc_jp",
-    "x_mac_roman": "mac_roman",
-    "macintosh": "mac_roman",
-    "x_mac_cyrillic": "mac_cyrillic",
-    "dos_874": "cp874",
-    "windows_874": "cp874",
-    "windows_31j": "cp932",
-    "windows_949": "cp949",
-    "ks_c_5601": "euc_kr",
-    "koi8": "koi8_r",
-    "koi8_ru": "koi8_u",
-    "cn_gb": "gb2312",
-    "latin1": "latin_1",
+    "utf8mac": "utf_8",
+    "windows31j": "cp932",
+    "koi8ru": "koi8_u",
+    "cngb": "gb2312",
 }
 # Charsets in which bytes below 0x80 need not be ASCII: escapes, wide units, EBCDIC.
 _OWN_ASCII: Final = tuple("utf_7 iso2022 hz utf_16 utf_32 cp037 cp1026 cp1140 cp500 cp273 cp424 cp875".split())
+_WIDE: Final = ("utf_16", "utf_32")
+_WRITTEN: Final = bytes([*b"\t\n\f\r\x1b", *range(0x20, 0x7F)])
+_SEVEN_BITS: Final = ("iso2022", "hz", "utf_7")
+# Where the charsets of many bytes are used, for the detector.
+_REGIONS: Final = {
+    codec: region
+    for region, names in {
+        b"jp": "iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_2004 iso2022_jp_3 iso2022_jp_ext euc_jp cp932",
+        b"kr": "iso2022_kr cp949 johab",
+        b"cn": "hz gb18030",
+        b"tw": "cp950 big5hkscs",
+    }.items()
+    for codec in names.split()
+}
 _META: Final = re.compile(
     rb"<meta[^>]{1,200}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE
 )
+_XML: Final = re.compile(rb"\s{0,9}<\?xml\s[^>]{0,100}?encoding\s{0,9}=\s{0,9}[\"']([A-Za-z0-9_:.-]{1,40})")
 _JIS: Final = re.compile(rb"\x1b(?:\$[@B]|\([BJI])")
+_ESCAPES: Final = re.compile(rb"\x1b(?:\$[@B]|\$\([D@B]|\(I|\$\)C)")
+_EIGHT_BITS: Final = re.compile(rb"[\x80-\xff]")
 _MAX_VENDOR_JIS: Final = 1 << 18
+_SAMPLE: Final = 1 << 15
+_CONTEXT: Final = 64  # bytes before the first of eight bits that the detector sees
+# What mailers write, without what is no letter or digit ⇒ codec. The first that matches; pages are those of Windows.
+_PATTERNS: Final = tuple(
+    (re.compile(pattern), codec)
+    for pattern, codec in (
+        (r"(?:microsoft|windows|win|ansi|ms|cp|ibm|dos|oem|codepage|x)*0*(\d{2,5})[a-z]{0,8}", "page"),
+        (r"(?:iso|is0)?(?:ir)?8859(?:part)?(\d\d?)(?:[eil]|(?:19|20)\d\d|windows|latin\d)?", "iso8859_"),
+        (r"(?:iso|win|windows|ms)?(?:latin|l)1", "latin_1"),
+        (r"(?:unicode\d*)?utf0?8[a-z0-9]{0,12}", "utf_8"),
+        (r"(?:us|iso|ansi)*ascii[a-z0-9]{0,12}", "ascii"),
+        (r"koi8?u", "koi8_u"),
+        (r"koi8?[a-z0-9]{0,2}", "koi8_r"),
+        (r"(?:cn|x|hz|euc)?gb(?:k|2312|18030?)[a-z0-9]{0,12}|euccn", "gb18030"),
+        (r"(?:cn|chinese)?big5[a-z0-9]{0,12}", "big5"),
+        (r"(?:shiftjis|sjis|mskanji)[a-z0-9]{0,12}", "shift_jis"),
+        (r"(?:eucjp|ujis)[a-z0-9]{0,12}", "euc_jp"),
+        (r"(?:euckr|ksc?c?5601)[a-z0-9]{0,12}", "euc_kr"),
+        (r"(?:cs)?iso2022jp[a-z0-9]{0,12}|jis7?", "iso2022_jp"),
+        (r"(?:ucs2?|unicode)", "utf_16"),
+    )
+)
+_PAGES: Final = {
+    "1200": "utf_16_le",
+    "1201": "utf_16_be",
+    "10000": "mac_roman",
+    "10007": "mac_cyrillic",
+    "12000": "utf_32_le",
+    "12001": "utf_32_be",
+    "20127": "ascii",
+    "20866": "koi8_r",
+    "20932": "euc_jp",
+    "20936": "gb2312",
+    "20949": "euc_kr",
+    "21866": "koi8_u",
+    "38598": "iso8859_8",
+    "50220": "iso2022_jp",
+    "50221": "iso2022_jp",
+    "50222": "iso2022_jp",
+    "50225": "iso2022_kr",
+    "51932": "euc_jp",
+    "51936": "gb2312",
+    "51949": "euc_kr",
+    "52936": "hz",
+    "54936": "gb18030",
+    "65000": "utf_7",
+    "65001": "utf_8",
+    "31": "cp932",  # windows-31j
+    "936": "gbk",
+} | {f"{28590 + part}": f"iso8859_{part}" for part in range(1, 17) if part != 12}
+# The names of the Encoding Standard that no codec of Python has.
+_STANDARD: Final = {
+    "ibm866": "cp866",
+    "iso-8859-8-i": "iso8859_8",
+    "macintosh": "mac_roman",
+    "windows-874": "cp874",
+    "x-mac-cyrillic": "mac_cyrillic",
+}
 
 
 def _windows_table() -> str:
@@ -78,18 +140,22 @@ _WINDOWS_TABLE: Final = _windows_table()
 
 
 def _fold(name: str) -> str:
-    return _NOT_A_WORD.sub("_", name.lower()).strip("_")
+    return _NOT_A_WORD.sub("", name.lower())
 
 
 def _table() -> dict[str, tuple[str, ...]]:
-    """Every charset name that we know. Our own table: a codec lookup of an unknown name searches the disk, and a
-    hostile header may hold 100,000 of them."""
+    """Every charset name that we know: Python's, and the labels of the Encoding Standard. Our own table: a codec lookup
+    of an unknown name searches the disk, and a hostile header may hold 100,000 of them."""
     names = {_fold(alias): codec for alias, codec in aliases.items()}
     names |= {_fold(codec): codec for codec in aliases.values()}
-    names |= {codec: codec for codec in ("koi8_r", "koi8_u", "utf_8", "utf_7", "cp874", "cp856", "cp737", "cp1006")}
-    names |= {f"x_{alias}": codec for alias, codec in list(names.items())}
+    names |= {_fold(codec): codec for codec in "koi8_r koi8_u utf_8 utf_7 cp874 cp856 cp737 cp1006".split()}
+    names |= {f"x{alias}": codec for alias, codec in list(names.items())}
+    for label, encoding in LABELS.items():
+        if encoding not in ("replacement", "x-user-defined"):
+            codec = encoding.replace("-", "_")
+            names.setdefault(_fold(label), _STANDARD.get(encoding) or aliases.get(codec, codec))
     names |= _NAMES
-    out: dict[str, tuple[str, ...]] = {}
+    out: dict[str, tuple[str, ...]] = {"xuserdefined": _DETECT}
     for name, codec in names.items():
         if codec in _REFUSED:
             continue
@@ -106,32 +172,62 @@ _KNOWN: Final = _table()
 
 @lru_cache(maxsize=256)  # the same few names, for every part
 def _codecs(charset: str) -> tuple[str, ...] | None:
-    name = charset.lower()
-    return _KNOWN.get(name) or _KNOWN.get(_fold(name[:64]))
+    name = _fold(charset[:64])
+    return _KNOWN.get(name) or _misspelt(name)
 
 
-def decode(data: bytes, charset: str, defects: Defects, hints: Iterable[str] = ()) -> str:
-    """`data` as text without NUL or lone surrogates. `charset` is the declared name ("" when there is none); when it is
-    missing, unknown or wrong, UTF-8, then `hints`, then windows-1252 are tried. Defects: `unknown-charset`,
-    `bad-charset` (the bytes are not in the declared charset), `undeclared-8bit`, `nul`."""
+def _misspelt(name: str) -> tuple[str, ...] | None:
+    name = name.lstrip("x")
+    for pattern, codec in _PATTERNS:
+        found = pattern.fullmatch(name)
+        if found is None:
+            continue
+        if codec == "page":
+            codec = _PAGES.get(found[1], f"cp{found[1]}")
+        elif codec == "iso8859_":
+            codec += found[1]
+        known = _KNOWN.get(_fold(codec))
+        if known is not None:
+            return known
+    return None
+
+
+def decode(data: bytes, charset: str, defects: Defects, hints: Iterable[str] = (), *, named: str = "") -> str:
+    """`data` as text without NUL or lone surrogates. `charset` is the declared name ("" when there is none), `named`
+    what the text itself says (`<meta>`). Where the charset is missing, unknown or wrong, UTF-8 is tried, then `named`,
+    then `hints` (what other parts of the message declare), then it is guessed. Defects: `unknown-charset`,
+    `bad-charset` (the bytes are not in the declared charset), `undeclared-8bit`, `undeclared-iso-2022`, `nul`."""
     candidates = _codecs(charset) if charset else _DETECT
     if candidates is None:
         defects.add("unknown-charset")
         candidates = _DETECT
-    if data.isascii() and not candidates[0].startswith(_OWN_ASCII):
+    codec = candidates[0]
+    if data.isascii() and (not codec.startswith(_OWN_ASCII) or (codec.startswith(_WIDE) and _is_narrow(data))):
+        if b"\x1b" in data and (found := _escaped(data)) is not None:
+            defects.add("undeclared-iso-2022")
+            return storable(found, defects)
         text = str(data, "ascii")
         return text if "\0" not in text else storable(text, defects)
+    if data.startswith(codecs.BOM_UTF8) and (found := _strict(data, "utf_8")) is not None:
+        return storable(found, defects)
     if candidates is _DETECT:
-        return storable(_detect(data, defects, hints), defects)
+        return storable(_undeclared(data, charset, defects, hints, named), defects)
     for codec in candidates:
         found = _strict(data, codec)
         if found is not None:
             return storable(found, defects)
     defects.add("bad-charset")
-    if candidates[0] == "utf_8":
-        return storable(_mended_utf8(data), defects)
-    guess = None if data.isascii() else _strict(data, "utf_8")
-    return storable(guess if guess is not None else str(data, candidates[0], "replace"), defects)
+    return storable(_misdeclared(data, candidates[0], defects, named), defects)
+
+
+def guess(data: bytes, defects: Defects, hints: Iterable[str] = ()) -> str:
+    """Text that is not UTF-8 and has no declared charset. Its defect is the caller's."""
+    for hint in sorted(hints, key=lambda hint: _codecs(hint) is _WINDOWS):  # which takes everything
+        for codec in _codecs(hint) or ():
+            found = _strict(data, codec) if codec and not codec.startswith("utf") else None
+            if found is not None:
+                return storable(found, defects)
+    return storable(_guessed(data, defects), defects)
 
 
 def storable(text: str, defects: Defects) -> str:
@@ -150,9 +246,14 @@ def storable(text: str, defects: Defects) -> str:
 
 
 def html_charset(data: bytes) -> str:
-    """What a `<meta>` at the head of HTML declares, or ""."""
-    found = _META.search(data[:2048])
-    return found[1].decode("ascii") if found else ""
+    """What a `<meta>` or an XML declaration at the head of HTML says, or "". What could be read as ASCII is no UTF-16:
+    UTF-8 is meant (HTML Standard, "prescan")."""
+    found = _META.search(data, 0, 2048) or _XML.match(data)
+    name = found[1].decode("ascii") if found else ""
+    known = _codecs(name)
+    if known is None or known[0].startswith("utf"):
+        return "utf-8" if known else ""
+    return name
 
 
 def _strict(data: bytes, codec: str) -> str | None:
@@ -160,36 +261,106 @@ def _strict(data: bytes, codec: str) -> str | None:
         return codecs.charmap_decode(data, "strict", _WINDOWS_TABLE)[0]
     if codec == "vendor_jis":
         return _vendor_jis(data)
+    if codec in ("utf_16", "utf_16_le", "utf_16_be"):
+        codec = _byte_order(data, codec)
     try:
         return str(data, codec)
     except ValueError:  # UnicodeError is one
         return None
 
 
-def _detect(data: bytes, defects: Defects, hints: Iterable[str]) -> str:
-    text = _strict(data, "utf_8")
+def _is_narrow(data: bytes) -> bool:
+    """Whether 7-bit bytes are no UTF-16 or UTF-32, whatever is declared: those have zeros or other controls."""
+    return len(data) > 1 and not data.translate(None, _WRITTEN)
+
+
+def _byte_order(data: bytes, codec: str) -> str:
+    """A byte order mark says more than a label does; without one and without a word of the label, the zeros tell."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf_16"
+    if codec == "utf_16":
+        return "utf_16_be" if data[0::2].count(0) > data[1::2].count(0) else "utf_16_le"
+    return codec
+
+
+def _escaped(data: bytes) -> str | None:
+    """7-bit text in which ISO-2022 switches character sets, whatever was declared; None for any other."""
+    found = _ESCAPES.search(data)
+    if found is None:
+        return None
+    for codec in ("iso2022_kr",) if found[0] == b"\x1b$)C" else _MEANT["iso2022_jp"]:
+        text = _strict(data, codec)
+        if text is not None:
+            return text
+    return None
+
+
+def _undeclared(data: bytes, charset: str, defects: Defects, hints: Iterable[str], named: str) -> str:
+    text = _in_charset(data, named) if not charset else None
+    if text is None:
+        text = _strict(data, "utf_8")
+    if text is None and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = _strict(data, "utf_16")
+    if text is None and charset:
+        text = _in_charset(data, named)
+        if text is not None and _codecs(charset) is not None:
+            defects.add("bad-charset")
     if text is not None:
         return text
     defects.add("undeclared-8bit")
-    for hint in hints:
-        for codec in _codecs(hint) or ():
-            found = _strict(data, codec) if codec and not codec.startswith(("utf", "windows")) else None
-            if found is not None:
-                return found
-    return _mended_utf8(data)
+    return guess(data, defects, hints)
 
 
-def _mended_utf8(data: bytes) -> str:
-    """Not valid UTF-8. If some sequences are, the rest is damage; if none is, it was windows-1252 all along."""
+def _misdeclared(data: bytes, codec: str, defects: Defects, named: str) -> str:
+    if codec == "utf_8":
+        return _in_charset(data, named) or _guessed(data, defects)
+    if not data.isascii():
+        text = _strict(data, "utf_8") or _in_charset(data, named)
+        if text is not None:
+            return text
+        if codec.startswith(_SEVEN_BITS) and _JIS.search(data) is None:
+            return _guessed(data, defects, _REGIONS.get(codec))
+    text = str(data, codec, "replace")
+    if codec in _REGIONS and text.count("\ufffd") > 1 + (len(text) - len(text.encode("ascii", "ignore"))) // 20:
+        return _guessed(data, defects)
+    return text
+
+
+def _in_charset(data: bytes, charset: str) -> str | None:
+    for codec in (_codecs(charset) if charset else None) or ():
+        text = _strict(data, codec) if codec else None
+        if text is not None:
+            return text
+    return None
+
+
+def _guessed(data: bytes, defects: Defects, region: bytes | None = None) -> str:
+    """Not valid UTF-8. If most sequences are, the rest is damage; else the detector of Firefox decides, which knows
+    the charsets of the Encoding Standard and is made for short texts."""
     text = data.decode(errors="replace")
-    if text.isascii() or max(text.replace("\ufffd", "") or "\0") > "\x7f":
+    broken = text.count("\ufffd")
+    if len(text) - len(text.encode("ascii", "ignore")) >= 2 * broken:
         return text
-    return codecs.charmap_decode(data, "strict", _WINDOWS_TABLE)[0]
+    first = _EIGHT_BITS.search(data)
+    start = max(0, first.start() - _CONTEXT) if first is not None else 0
+    sample = data[start : start + min(_SAMPLE, defects.detected)]
+    defects.detected -= len(sample)
+    detector = EncodingDetector()
+    detector.feed(sample, last=True)
+    label = detector.guess(tld=region, allow_utf8=False)
+    # One byte is no evidence, and nobody sends ISO-8859-4, which the detector finds in Italian: mostly windows-1252.
+    unlikely = (region is None and len(_EIGHT_BITS.findall(sample)) < 2) or label == "ISO-8859-4"
+    candidates = (None if unlikely else _codecs(label)) or _WINDOWS
+    for codec in candidates:
+        found = _strict(data, codec)
+        if found is not None:
+            return found
+    return str(data, candidates[0], "replace")
 
 
 def _vendor_jis(data: bytes) -> str | None:
     """ISO-2022-JP with the vendors' rows (NEC, IBM: №, ①) and half-width kana, by way of their Shift_JIS."""
-    if len(data) > _MAX_VENDOR_JIS:
+    if len(data) > _MAX_VENDOR_JIS or _JIS.search(data) is None:
         return None
     out: list[bytes] = []
     position, wide, kana = 0, False, False

@@ -8,6 +8,7 @@ MAX_WORDS: Final = 20_000
 MAX_PARAMETERS: Final = 50_000
 MAX_ADDRESSES: Final = 100_000
 MAX_ODD_ADDRESS_CHARACTERS: Final = 1 << 17
+MAX_DETECTED: Final = 1 << 18
 
 
 MEANINGS: Final = {
@@ -42,6 +43,7 @@ MEANINGS: Final = {
     "truncated": "the message ends where a part begins",
     "unclosed-multipart": "the closing delimiter is missing",
     "undeclared-8bit": "8-bit text that is not UTF-8 under no usable charset; it was guessed",
+    "undeclared-iso-2022": "7-bit text that switches character sets (ISO-2022-JP, -KR) without a charset that says so",
     "unknown-charset": "a charset that nobody knows",
     "unknown-transfer-encoding": "a transfer encoding that nobody knows; the bytes were kept as they are",
     "uuencode": "uuencoded files in a text; they are attachments",
@@ -56,13 +58,14 @@ class Defects(dict[str, None]):
     of a thousand, and a hostile sender picks the dearest. No honest mail comes near.
     """
 
-    __slots__ = ("addresses", "odd_address_characters", "parameters", "words")
+    __slots__ = ("addresses", "detected", "odd_address_characters", "parameters", "words")
 
     def __init__(self) -> None:
         super().__init__()
         self.words = MAX_WORDS
         self.parameters = MAX_PARAMETERS
         self.addresses = MAX_ADDRESSES
+        self.detected = MAX_DETECTED  # bytes that the detector of charsets may still look at
         self.odd_address_characters = MAX_ODD_ADDRESS_CHARACTERS
 
     def add(self, name: str) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-from mailcore.mime.charset import decode
+from mailcore.mime.charset import decode, guess
 from mailcore.mime.defects import Defects
 from mailcore.mime.encodedword import decode_words
 
 MAX_BYTES: Final = 8 << 20
 MAX_FIELDS: Final = 10_000
 """Of one header section; what is beyond is not read (defect `header-too-large`)."""
+
+_MAX_HINTS: Final = 10
+_MAX_HINT_LENGTH: Final = 1000
 
 Fields = list[tuple[str, str]]
 """(name as written, value unfolded with its encoded words still encoded), in order, with repetition."""
@@ -35,6 +39,7 @@ _MAX_ODD_LINES: Final = 10
 _MAX_ODD_BYTES: Final = 1 << 16
 _Q_WORD: Final = re.compile(r"=\?[^?\s]{1,64}\?[qQ]\?[^?]*\?=")
 _ESCAPED_BYTE: Final = re.compile("[\udc80-\udcff]")
+_WORD_CHARSET: Final = re.compile(r"=\?([^?\s*]{1,40})[?*]")
 _CHARSET: Final = re.compile(r"charset\s{0,9}\*?\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 
 
@@ -72,9 +77,10 @@ def fields_follow(raw: bytes, start: int) -> bool:
     return known > 1 or (known == 1 and len(fields) > 1 and not odd)
 
 
-def read_fields(block: bytes, defects: Defects) -> Fields:
+def read_fields(block: bytes, defects: Defects, hints: Sequence[str] = ()) -> Fields:
     """The fields of a header section. Lines that are none are left out (defect `bad-header`; a leading mbox line is no
-    defect). 8-bit values are UTF-8 (RFC 6532) or, with a defect, guessed."""
+    defect). 8-bit values are UTF-8 (RFC 6532) or, with the defect `8bit-header`, in a charset that the header names
+    somewhere, or else one of `hints`, or guessed."""
     if len(block) > MAX_BYTES:
         defects.add("header-too-large")
         block = block[:MAX_BYTES]
@@ -108,7 +114,12 @@ def read_fields(block: bytes, defects: Defects) -> Fields:
                 if fields and "=" in line and fields[-1][1].endswith(";"):  # a parameter on an unfolded line
                     fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line}")
     if mixed:
-        fields = _repaired(fields, defects)
+        fields = _repaired(fields, defects, hints)
+    if "\x1b" in text:
+        fields = [
+            (name, decode(value.encode(), "", defects) if "\x1b" in value and value.isascii() else value)
+            for name, value in fields
+        ]
     return fields
 
 
@@ -128,9 +139,13 @@ def text_in_header(block: bytes) -> int:
     return position if block[position:].strip() else len(block)
 
 
-def _repaired(fields: Fields, defects: Defects) -> Fields:
-    """Values that are not UTF-8, by the charset that the message declares for its body, else by windows-1252."""
+def _repaired(fields: Fields, defects: Defects, others: Sequence[str]) -> Fields:
+    """Values that are not UTF-8, by the charsets that Content-Type, encoded words or other headers name."""
     hints = [found[1] for name, value in fields if name.lower() == "content-type" and (found := _CHARSET.search(value))]
+    for _, value in fields:
+        if len(hints) < _MAX_HINTS and "=?" in value:
+            hints += _WORD_CHARSET.findall(value[:_MAX_HINT_LENGTH])
+    hints = list(dict.fromkeys([*hints, *others]))[:_MAX_HINTS]
     out: Fields = []
     for name, value in fields:
         if not value.isascii():
@@ -148,7 +163,7 @@ def _guess(text: str, hints: list[str], defects: Defects) -> str:
         defects.add("8bit-header")
         if "=?" in text:  # raw bytes inside an encoded word are in its charset
             text = _Q_WORD.sub(lambda word: _ESCAPED_BYTE.sub(lambda b: f"={ord(b[0]) & 0xFF:02X}", word[0]), text)
-        return decode(text.encode("utf-8", "surrogateescape"), "", Defects(), hints)
+        return guess(text.encode("utf-8", "surrogateescape"), defects, hints)
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 from urllib.parse import unquote
@@ -45,7 +46,7 @@ def parse(raw: bytes) -> ParsedMessage:
         defects.add("bare-cr")
     raw = _narrow(raw, defects)
     walker = Walker(raw, defects)
-    collected = _Collector(raw, defects)
+    collected = _Collector(raw, walker.charsets, defects)
     for leaf in walker.leaves:
         collected.take(leaf)
     collected.take_named_text()
@@ -68,9 +69,10 @@ def _narrow(raw: bytes, defects: Defects) -> bytes:
 class _Collector:
     """Leaves ⇒ bodies and attachments."""
 
-    def __init__(self, raw: bytes, defects: Defects) -> None:
+    def __init__(self, raw: bytes, hints: Collection[str], defects: Defects) -> None:
         self.raw = raw
         self.defects = defects
+        self.hints = hints
         self.text: list[str] = []
         self.html: list[str] = []
         self.attachments: list[ParsedAttachment] = []
@@ -126,11 +128,12 @@ class _Collector:
         self._room -= len(content)
         charset = first_token(leaf.parameters.get("charset", ""))
         is_html = leaf.content_type == "text/html"
-        if is_html and not charset:
-            charset = html_charset(content)
-        elif not is_html and b"begin" in content:
+        named = ""
+        if is_html:
+            named = "" if content.isascii() else html_charset(content)
+        elif b"begin" in content:
             content = self._take_uu(leaf, content)
-        text = decode(content, charset, self.defects).removeprefix("\ufeff")
+        text = decode(content, charset, self.defects, self.hints, named=named).removeprefix("\ufeff")
         if text and not text.isspace():
             (self.html if is_html else self.text).append(text)
 

@@ -13,6 +13,7 @@ from mailcore.mime.parameter import parse_parameters
 MAX_DEPTH: Final = 100
 MAX_PARTS: Final = 10_000
 _MAX_LEARNT: Final = 200
+_MAX_CHARSETS: Final = 10
 
 
 @dataclass(slots=True)
@@ -27,6 +28,14 @@ class Leaf:
     parent: str
     start: int
     end: int
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _Frame:
@@ -66,6 +75,8 @@ class Walker:
         self._part: Leaf | None = None  # the open part that is no multipart
         self._prefix = b""  # a line break and what all delimiters in _delimiters have in common
         self._opened = 0
+        self._guessed: list[tuple[Leaf, bytes]] = []  # parts with 8-bit headers that are not UTF-8, and those
+        self.charsets: dict[str, None] = {}  # what parts declare, in their order
         # Where the next empty lines are, so that no byte is searched twice: see _empty_line.
         self._crlf = self._lf = -1
         self._lf_known = 0
@@ -98,6 +109,7 @@ class Walker:
             elif self._opened >= MAX_PARTS:
                 self.defects.add("too-many-parts")
                 self._remainder(min(eol + 1, end))
+                self._read_again()
                 return
             elif eol >= end:
                 self.defects.add("truncated")
@@ -107,6 +119,19 @@ class Walker:
                     self.defects.add("parts-after-close")
                 position = self._read_header(eol + 1)
         self._leave(-1, end)
+        self._read_again()
+
+    def _read_again(self) -> None:
+        """8-bit headers, now that all parts have said in which charsets they are."""
+        if not self.charsets:
+            return
+        hints = list(self.charsets)
+        for leaf, block in self._guessed:
+            whole = leaf.header is self.header
+            leaf.header = Header(read_fields(block, self.defects, hints))
+            leaf.parameters = parse_parameters(leaf.header.get("content-type"), self.defects)[1]
+            if whole:
+                self.header = leaf.header
 
     def _read_header(self, start: int) -> int:
         """Opens the part whose header begins at `start`; returns where its body begins. A delimiter ends it, too."""
@@ -170,6 +195,7 @@ class Walker:
         self._opened += 1
         block = self.raw[start:header_end]
         header = Header(read_fields(block, self.defects))
+        guessed = "8bit-header" in self.defects and not _is_utf8(block)
         frame = self._frames[-1] if self._frames else None
         if "bad-header" in self.defects:
             text = text_in_header(block)
@@ -189,6 +215,10 @@ class Walker:
             # RFC 2046 §5.1.5: the parts of a digest are messages unless they say otherwise.
             content_type = "message/rfc822" if parent == "digest" and not content_type else "text/plain"
         leaf = Leaf(part_id, header, content_type, parameters, parent, body, body)
+        if guessed:
+            self._guessed.append((leaf, block))
+        if len(self.charsets) < _MAX_CHARSETS and (charset := parameters.get("charset", "")):
+            self.charsets[charset] = None
         if not content_type.startswith("multipart/"):
             self._part = leaf
             return body
@@ -206,7 +236,9 @@ class Walker:
             if "bad-header" in self.defects and (line_break := block.find(b"\n" + delimiter)) >= 0:
                 # No empty line, and the first part at once: the fields below are not ours.
                 body = start + line_break + 1
-                leaf.header = Header(read_fields(block[:line_break], self.defects))
+                block = block[:line_break]
+                leaf.header = Header(read_fields(block, self.defects))
+                self._guessed = [(one, block if one is leaf else its) for one, its in self._guessed]
                 if frame is None:
                     self.header = leaf.header
         self._frames.append(_Frame(leaf, delimiter, prefix))
