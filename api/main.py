@@ -23,7 +23,8 @@ from api.guard.malformed import Runner
 from api.guard.security_headers import protect
 from api.guard.session import SESSIONS
 from api.http import assets
-from api.http.connections import CONNECTIONS, Connections
+from api.http.connections import CONNECTIONS, Connections, Limits, most
+from api.http.listening import listen
 from api.http.problem import problems
 from api.routes import (
     attachments,
@@ -38,6 +39,7 @@ from api.routes import (
     undelivered,
     verify,
 )
+from mailcore import descriptors
 from mailcore import log as log_setup
 from mailcore.errors import SettingsError
 from mailcore.lifecycle import run_until_stopped
@@ -82,7 +84,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
     """The routes behind their middlewares, the outermost first; `access` is that of the settings unless given."""
     settings = dependencies.settings
     access = access or Access.open(settings)
-    connections = Connections()
+    connections = Connections(Limits(most=most(descriptors.limit())))
     app = web.Application(
         middlewares=[
             connections.middleware,
@@ -122,7 +124,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:
     host, port = settings.api_host, settings.api_port
     try:
-        await web.TCPSite(runner, host, port).start()
+        await listen(runner, host, port)
     except OSError as error:
         raise SettingsError(
             f"The api cannot listen on {host} port {port} ({error.strerror}): stop what listens there, "

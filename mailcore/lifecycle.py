@@ -6,6 +6,8 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 
+from mailcore.descriptors import Starved, raise_limit
+
 
 def run_until_stopped(
     serve: Callable[[asyncio.Event], Awaitable[None]],
@@ -15,6 +17,8 @@ def run_until_stopped(
     import may have set decides it."""
 
     async def main() -> None:
+        raise_limit()
+        asyncio.get_running_loop().set_exception_handler(Starved())
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mailcore.descriptors import raise_limit
 from mailcore.settings import Settings
 from supervisor.data_lock import DataLock
 from supervisor.fork_server import AVAILABLE, Command, ForkServer, adopt_orphans
@@ -51,6 +52,7 @@ def run(plan: Plan) -> int:
     AlreadyRunning."""
     if plan.settings.webhook_url:
         keys(plan.settings.webhook_secret.get_secret_value())  # a child that refuses it again and again helps nobody
+    raise_limit()
     with ExitStack() as stack:
         forks, first = None, None
         if AVAILABLE:

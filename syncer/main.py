@@ -9,7 +9,7 @@ import structlog
 import trio
 
 from mailcore import aio as bridge
-from mailcore import collector, metrics
+from mailcore import collector, descriptors, metrics
 from mailcore import log as log_setup
 from mailcore.aio import aio, aio_bounded
 from mailcore.bus import Bus
@@ -40,6 +40,7 @@ def run(settings: Settings) -> None:
     """Until SIGINT or SIGTERM. `settings.nats_url` must be set. SIGHUP reads the accounts again if there is an
     ACCOUNTS_FILE, and ends us otherwise."""
     trace.begin(settings.imap_trace)
+    descriptors.raise_limit()
     trio.run(_main, settings, restrict_keyboard_interrupt_to_checkpoints=True)
 
 

@@ -22,18 +22,26 @@ log = structlog.get_logger(__name__)
 
 # Seconds; longer than proxies keep theirs, so that a request never meets a connection that we are closing.
 KEEPALIVE: Final = 75.0
+MOST: Final = 512
+_BESIDES: Final = 64  # descriptors
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Seconds, but `most`. `header`: until the first request has come; `body`: until its body has; `stalled`: in which
-    a client takes nothing of what waits for it, though the system's own buffers hold megabytes; `most`: connections,
-    well below the files that a process may have open."""
+    a client takes nothing of what waits for it, though the system's own buffers hold megabytes; `most`: connections.
+    """
 
     header: float = 30.0
     body: float = 30.0
     stalled: float = 180.0
-    most: int = 512
+    most: int = MOST
+
+
+def most(descriptors: int) -> int:
+    """How many connections a process keeps that may have so many descriptors: some are left for files and the
+    database."""
+    return min(MOST, max(descriptors - _BESIDES, descriptors // 4))
 
 
 @dataclass(slots=True)

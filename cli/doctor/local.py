@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 
 from cli.doctor.finding import Finding
 from cli.quantity import counted, size
-from mailcore import modes
+from mailcore import descriptors, modes
 from mailcore.errors import SettingsError, StoreError
 from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
@@ -43,6 +43,15 @@ async def settings(settings: Settings) -> AsyncIterator[Finding]:
         return
     accounts = ", ".join(account.name for account in settings.accounts)
     yield Finding("ok", "settings", f"accounts: {accounts}; a sweep every {settings.sync_interval:g} s")
+    needed, allowed = descriptors.needed(settings.accounts, settings.host_connections), descriptors.hard_limit()
+    if allowed < needed:
+        yield Finding(
+            "failed",
+            "settings",
+            f"these accounts may need {needed:,} file descriptors at once, and the hard limit here is {allowed:,}",
+            "Raise it where the syncer is started (ulimit -Hn, LimitNOFILE= of the unit, --ulimit nofile of the "
+            "container), or lower IMAP_CONNECTIONS or HOST_CONNECTIONS.",
+        )
     for account in settings.accounts:
         if not (account.use_ssl or account.starttls or _is_here(account.host)):
             yield Finding(
