@@ -12,6 +12,7 @@ from aiohttp import web
 from mailcore import metrics
 from mailcore.bus import Bus
 from mailcore.errors import BusError, MozzartError, StoreError
+from mailcore.html.sanitizer import Sanitizer
 from mailcore.settings import Settings
 from mailcore.store import Store
 
@@ -30,6 +31,7 @@ class Dependencies:
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
         self.store = store
+        self.sanitizer = Sanitizer()
         self._bus: Bus | None = None
         self._connecting: asyncio.Task[None] | None = None
         self.stalled: dict[str, str] = {}  # by process, for longer than a moment
@@ -49,6 +51,7 @@ class Dependencies:
                 await self._connecting
         if self._bus is not None:
             await self._bus.close()
+        await self.sanitizer.close()
         await self.store.close()
 
     @property

@@ -28,6 +28,9 @@ _SHORTEST: Final = 5
 # What could forge a second line, move a terminal's cursor, or turn the direction of what stands behind it.
 _TRICKS: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _TRICK: Final = re.compile(f"[{_TRICKS}]")
+_ESCAPES: Final = {
+    one: chr(one).encode("unicode_escape").decode() for one in range(0xE000) if _TRICK.fullmatch(chr(one))
+}
 _PLAIN: Final = re.compile(rf"[^\s\"=\\{_TRICKS}]+")
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 # They tell at INFO what only their own developers need.
@@ -153,7 +156,7 @@ def _render_console(*, colours: bool) -> Processor:
 def one_line(text: str) -> str:
     """Foreign text as it may be shown: what could forge a second line, move a terminal's cursor or turn the direction
     of the words behind it is escaped."""
-    return _TRICK.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return text.translate(_ESCAPES) if _TRICK.search(text) else text
 
 
 def value_text(value: Any) -> str:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-import structlog
 from aiohttp import web
 
-from api.admin.mail_html import MailDocument, document
+from api.admin import pictures
+from api.admin.portion import beginning, fields
 from api.admin.templates import render
-from api.dependencies import DEPENDENCIES, Dependencies
-from api.guard.security_headers import MESSAGE
+from api.dependencies import DEPENDENCIES
+from api.guard import security_headers
+from api.http.download import to_save
 from api.http.page import page
 from api.http.paging import cursor_of, encode_cursor
 from api.http.problem import Problem
-from mailcore.descent import open_file
 from mailcore.errors import StoreError
 from mailcore.events.identity import Identity
 from mailcore.imap.flag import in_words
-from mailcore.store import AttachmentDetail, MailboxState, MessageDetail, MessageFilter
+from mailcore.store import MailboxState, MessageDetail, MessageFilter
 
-log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
 
 LIST: Final = "/admin/messages/"
@@ -45,10 +41,10 @@ _FILTERS: Final = (
 _ON_A_PAGE: Final = 50
 _LONGEST: Final = 1000
 _LARGEST_ID: Final = 2**63 - 1
-_LONGEST_TEXT: Final = 1_000_000
-_PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-_LARGEST_PICTURE: Final = 2_000_000
-_ALL_PICTURES: Final = 8_000_000
+# Bytes of a page, together well below 1 MB with what else is on it.
+_LARGEST_TEXT: Final = 400_000
+_LARGEST_HEADERS: Final = 200_000
+_ATTACHMENTS: Final = 100
 
 
 @routes.get(LIST)
@@ -84,16 +80,22 @@ async def messages(request: web.Request) -> web.StreamResponse:
 @routes.get(LIST + r"{id:\d{1,19}}/")
 @page
 async def message(request: web.Request) -> web.StreamResponse:
-    """The HTML is in a frame of its own (`html`)."""
+    """Of bounded size whatever the message is; the HTML is in a frame of its own (`html`)."""
     found = await _message(request)
+    text = beginning(found.body_text, _LARGEST_TEXT)
+    headers = fields(found.headers, _LARGEST_HEADERS)
+    every = "all" in request.query
     return render(
         request,
         "admin/message.html",
         message=found,
         summary=found.summary,
-        text=found.body_text[:_LONGEST_TEXT],
-        text_cut=len(found.body_text) > _LONGEST_TEXT,
-        blocked=(await _document(request, found)).blocked if found.body_html else 0,
+        subject=beginning(found.summary.subject, 2_000) or "(no subject)",
+        text=text,
+        text_cut=len(text) < len(found.body_text),
+        headers=headers,
+        headers_cut=headers != list(found.headers),
+        attachments=found.attachments if every else found.attachments[:_ATTACHMENTS],
         way=_way(found),
         flags=in_words(found.summary.flags),
         origin=Identity.parse(found.origin) if found.origin else None,
@@ -105,13 +107,32 @@ async def message(request: web.Request) -> web.StreamResponse:
 @page
 async def html(request: web.Request) -> web.StreamResponse:
     """The message's HTML, inert: what it may do is said by the policy."""
-    made = await _document(request, await _message(request))
-    headers = {
-        "Content-Security-Policy": MESSAGE,
-        "Referrer-Policy": "no-referrer",
-        "X-DNS-Prefetch-Control": "off",
-    }
+    found = await _message(request)
+    addresses = pictures.addresses(request, found)
+    made = await request.app[DEPENDENCIES].sanitizer.document(found.body_html, addresses)
+    headers = security_headers.message(request.host, pictures.path(found.summary.id))
     return web.Response(text=made.html, content_type="text/html", charset="utf-8", headers=headers)
+
+
+@routes.get(LIST + r"{id:\d{1,19}}/text/")
+@page
+async def text(request: web.Request) -> web.StreamResponse:
+    """All of it, to be saved."""
+    found = await _message(request)
+    return _saved(found.body_text, f"message-{found.summary.id}.txt")
+
+
+@routes.get(LIST + r"{id:\d{1,19}}/headers/")
+@page
+async def headers(request: web.Request) -> web.StreamResponse:
+    """All of them, to be saved."""
+    found = await _message(request)
+    lines = (f"{name}: {value}\n" for name, value in found.headers)
+    return _saved("".join(lines), f"message-{found.summary.id}-headers.txt")
+
+
+def _saved(text: str, name: str) -> web.Response:
+    return web.Response(body=text.encode(errors="replace"), headers=to_save(name, name))
 
 
 async def _message(request: web.Request) -> MessageDetail:
@@ -122,32 +143,6 @@ async def _message(request: web.Request) -> MessageDetail:
         raise Problem(503, f"The database does not answer: {error}") from None
     if found is None:
         raise Problem(404, "There is no such message.")
-    return found
-
-
-async def _document(request: web.Request, found: MessageDetail) -> MailDocument:
-    return await asyncio.to_thread(_read_document, request.app[DEPENDENCIES], found)
-
-
-def _read_document(dependencies: Dependencies, found: MessageDetail) -> MailDocument:
-    return document(found.body_html, _pictures(dependencies.settings.media_root, found.attachments))
-
-
-def _pictures(root: Path, parts: tuple[AttachmentDetail, ...]) -> dict[str, str]:
-    """The message's own pictures as data URLs by Content-ID: the frame may fetch nothing, not even from us."""
-    room = _ALL_PICTURES
-    found = {}
-    for part in parts:
-        if not part.content_id or part.content_type not in _PICTURES or part.size > min(room, _LARGEST_PICTURE):
-            continue
-        try:
-            with open_file(root, part.file) as file:
-                content = file.read()
-        except (OSError, ValueError) as error:
-            log.warning("picture not read", attachment=part.id, error=str(error))
-            continue
-        room -= len(content)
-        found[part.content_id.strip("<>")] = f"data:{part.content_type};base64,{base64.b64encode(content).decode()}"
     return found
 
 

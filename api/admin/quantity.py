@@ -7,6 +7,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from api.admin.portion import beginning, listed
 from mailcore.log import one_line
 
 _UNITS: Final = ("kB", "MB", "GB")
@@ -91,6 +92,8 @@ def time_until(moment: datetime | None) -> Markup:
 
 
 FILTERS: Final = {
+    "beginning": beginning,
+    "listed": listed,
     "foreign": one_line,
     "size": size,
     "number": number,

@@ -1,4 +1,5 @@
-"""Who may ask: whoever has the token (RFC 6750 §2.1), or is signed in (api/guard/session.py) and meant it."""
+"""Who may ask: whoever has the token (RFC 6750 §2.1), is signed in (api/guard/session.py) and meant it, or has a signed
+address (api/guard/signed.py)."""
 
 from __future__ import annotations
 
@@ -32,6 +33,8 @@ def only_known(token: str, access: Access) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in PUBLIC or request.path.startswith(assets.PREFIX):
             _recognise(request, access)
+        elif access.sessions.is_signed(request):
+            pass
         elif "Authorization" in request.headers:
             _check_token(request, access, wanted)
         elif current := _recognise(request, access):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from aiohttp import web
@@ -13,11 +14,13 @@ PAGE: Final = (
 )
 # JSON, files, streams: if a browser shows one, it is an inert document.
 DATA: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
-# A message's HTML, shown in a sandboxed frame of ours: its own styles and embedded pictures, no script, no request.
-MESSAGE: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+# A message's HTML, shown in a sandboxed frame of ours: its own styles and pictures, no script, no other request.
+_MESSAGE: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data: {pictures}; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
 )
+# What a content security policy can name; it has no words for an IPv6 address.
+_NAMEABLE: Final = re.compile(r"[a-z0-9.-]+(:\d+)?", re.I)
 
 _ALWAYS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -28,6 +31,16 @@ _ALWAYS: Final = {
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
+
+
+def message(host: str, pictures: str) -> dict[str, str]:
+    """For a message's HTML; `pictures` is what the paths of its pictures begin with, at the request's host. Pure."""
+    source = host + pictures if _NAMEABLE.fullmatch(host) else "'self'"
+    return {
+        "Content-Security-Policy": _MESSAGE.format(pictures=source),
+        "Referrer-Policy": "no-referrer",
+        "X-DNS-Prefetch-Control": "off",
+    }
 
 
 async def protect(_: web.Request, response: web.StreamResponse) -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 from itsdangerous import BadData, URLSafeSerializer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from api.guard import csrf
+from api.guard import csrf, signed
 
 COOKIE: Final = "sessionid"  # as Django names it
 # How old `seen` may become before the cookie is written anew.
@@ -61,6 +61,7 @@ class Sessions:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.csrf_key = hmac.digest(secret, b"csrf", hashlib.sha256)
+        self._signed_key = hmac.digest(secret, b"signed", hashlib.sha256)
         self._signer = URLSafeSerializer(
             hmac.digest(secret, b"session", hashlib.sha256), signer_kwargs={"digest_method": hashlib.sha256}
         )
@@ -141,6 +142,16 @@ class Sessions:
     def put_csrf(self, response: web.StreamResponse, token: str, *, secure: bool) -> None:
         """Set the cookie that our pages' scripts repeat; not HttpOnly for that reason."""
         response.set_cookie(csrf.COOKIE, token, max_age=int(self._lifetime), path="/", samesite="Lax", secure=secure)
+
+    def signed(self, path: str) -> str:
+        """An address of `path` that needs no cookie for a while (api/guard/signed.py)."""
+        return signed.sign(self._signed_key, path, self._now())
+
+    def is_signed(self, request: web.Request) -> bool:
+        """Whether it only reads, at an address that `signed` made and that is still good."""
+        signature = request.query.get(signed.PARAMETER, "")
+        is_reading = request.method in csrf.SAFE_METHODS and signature
+        return bool(is_reading) and signed.is_signed(self._signed_key, request.path, signature, self._now())
 
     def _read_ended(self) -> dict[str, float]:
         try:

@@ -1,6 +1,6 @@
-"""A file as an answer that a browser saves and never shows: RFC 6266 name, one byte range, nothing sniffed.
+"""A file as an answer, as a rule one that a browser saves and never shows: RFC 6266 name, one byte range.
 
-The media type is always `application/octet-stream`: what the sender calls it is a fact of the attachment, not a promise
+What is saved is always `application/octet-stream`: what the sender calls it is a fact of the attachment, not a promise
 of ours.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import re
+from collections.abc import Mapping
 from typing import BinaryIO, Final
 from urllib.parse import quote
 
@@ -52,18 +53,19 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
     return first, end
 
 
+def to_save(filename: str, fallback: str) -> dict[str, str]:
+    """Headers of what is to be saved under this name. Pure."""
+    return {"Content-Type": MEDIA_TYPE, "Content-Disposition": disposition(filename, fallback)}
+
+
 async def send_file(
-    request: web.Request, file: BinaryIO, *, filename: str, fallback: str, etag: str = ""
+    request: web.Request, file: BinaryIO, headers: Mapping[str, str], etag: str = ""
 ) -> web.StreamResponse:
-    """Stream the regular file and close it. `etag` is quoted. Raises Problem 416."""
+    """Stream the regular file, from its beginning, and close it. `etag` is quoted. Raises Problem 416."""
     with file:
         descriptor = file.fileno()
         size = os.fstat(descriptor).st_size
-        headers = {
-            "Content-Type": MEDIA_TYPE,
-            "Content-Disposition": disposition(filename, fallback),
-            "Accept-Ranges": "bytes",
-        }
+        headers = {**headers, "Accept-Ranges": "bytes"}
         if etag:
             headers["ETag"] = etag
         first, end = _wanted(request, size, etag)

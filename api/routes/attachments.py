@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import Field
 
 from api.dependencies import DEPENDENCIES
-from api.http.download import MEDIA_TYPE, send_file
+from api.http.download import MEDIA_TYPE, send_file, to_save
 from api.http.problem import Problem
 from api.schema.operation import Content, operation
 from api.schema.values import Query, RowId
@@ -63,6 +63,4 @@ async def attachment(request: web.Request, path: AttachmentPath, headers: Attach
     except (OSError, ValueError) as error:
         log.warning("attachment unreadable", attachment=found.id, error=str(error))
         raise Problem(404, f"The file of attachment {found.id} is not in MEDIA_ROOT.") from None
-    return await send_file(
-        request, file, filename=found.filename, fallback=f"attachment-{found.id}", etag=f'"{found.sha256}"'
-    )
+    return await send_file(request, file, to_save(found.filename, f"attachment-{found.id}"), f'"{found.sha256}"')

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from api.dependencies import DEPENDENCIES
-from api.http.download import MEDIA_TYPE, send_file
+from api.http.download import MEDIA_TYPE, send_file, to_save
 from api.http.paging import take
 from api.http.problem import Problem
 from api.schema.operation import Content, operation
@@ -114,7 +114,7 @@ async def dead_letter_raw(request: web.Request, path: DeadLetterPath) -> web.Str
         except (BusError, TimeoutError) as error:
             raise _problem(error) from None
         name = f"dead-letter-{letter.seq}.{'json' if _kind(letter) == 'rebind' else 'eml'}"
-        return await send_file(request, await asyncio.to_thread(file.open, "rb"), filename=name, fallback=name)
+        return await send_file(request, await asyncio.to_thread(file.open, "rb"), to_save(name, name))
 
 
 @routes.post("/api/dead-letters/{seq}/redrive")

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 
 from mailcore import undelivered
 from mailcore.bus import Bus
@@ -233,7 +233,7 @@ def test_a_hostile_message_is_read_and_nothing_of_it_runs_or_is_fetched(
 
     frame = page.frame_locator("iframe.mail-frame")
     expect(frame.get_by_text("What a person may read.")).to_be_visible()
-    expect(page.get_by_text("from elsewhere")).to_be_visible()
+    expect(frame.get_by_text("from elsewhere were not loaded")).to_be_visible()
     assert frame.get_by_alt_text("its own picture").evaluate("one => one.complete && one.naturalWidth") == 1
     page.get_by_role("tab", name="Headers").click()
     expect(page.get_by_text("<script>hit('header')</script>")).to_be_visible()
@@ -248,6 +248,46 @@ def test_a_hostile_message_is_read_and_nothing_of_it_runs_or_is_fetched(
         assert "evil.example" not in every.url
     assert page.evaluate("window.hits") == []
     assert visitor.foreign_requests() == []
+
+
+def test_the_pictures_of_a_message_are_fetched_once_without_a_cookie_and_are_inert(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    """The frame is of no origin: a browser sends no cookie with its requests, so that the address must be enough."""
+    head = (
+        "From: e@example.org\r\nSubject: pictures\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=b"
+    )
+    html = "<img src=cid:png alt=real>" * 50 + "<img src=cid:html alt=false><img src=cid:png@other alt=missing>"
+    part = "\r\n--b\r\nContent-Type: image/png\r\nContent-ID: <{}>\r\nContent-Transfer-Encoding: base64\r\n\r\n{}"
+    page_of = base64.b64encode(b"<html><script>hit('picture')</script></html>").decode()
+    parts = part.format("png", PIXEL) + part.format("html", page_of)
+    dovecot.append(f"{head}\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n{html}{parts}\r\n--b--\r\n".encode())
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    query = "SELECT id FROM mailbox_app_mailmessage WHERE subject = 'pictures'"
+    (row,) = wait_until(lambda: mozzart.rows(query), "it is stored")
+    visitor = visit()
+    answers: list[Response] = []
+    visitor.context.on("response", lambda answer: answers.append(answer) if "/pictures/" in answer.url else None)
+    visitor.sign_in()
+    page = visitor.open(f"/admin/messages/{row['id']}/")
+    frame = page.frame_locator("iframe.mail-frame")
+    expect(frame.get_by_alt_text("missing")).to_have_count(1)
+    page.wait_for_load_state("networkidle")
+
+    widths = frame.locator("img").evaluate_all("all => all.map((one) => one.naturalWidth)")
+    assert widths == [1] * 50 + [0, 0]
+    assert sum("/pictures/" in url for url in visitor.requests) == 2, "each is asked for once"
+    (good,) = (answer for answer in answers if answer.status == 200)
+    assert "cookie" not in good.request.all_headers()
+    headers = good.all_headers()
+    assert headers["content-type"] == "image/png"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in headers["content-security-policy"]
+    address = good.url.removeprefix(visitor.base)
+    unsigned, _, signature = address.partition("?")
+    for path in (unsigned, address[:-1], f"{unsigned.replace('/pictures/', '/pictures/9')}?{signature}"):
+        visitor.context.clear_cookies()
+        assert visitor.open(path).url.startswith(f"{visitor.base}/admin/login/"), path
 
 
 BEACON = "http://evil.example/"

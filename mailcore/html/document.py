@@ -1,7 +1,8 @@
-"""A message's HTML as a document for a sandboxed frame: nothing of it runs, nothing of it is fetched. Pure.
+"""A message's HTML as a document for a sandboxed frame: nothing of it runs, nothing of it is fetched but the message's
+own pictures. Pure.
 
 Three fences: what is not on the list is taken out here; the answer's content security policy allows no script and no
-request; the frame is sandboxed.
+other request; the frame is sandboxed.
 """
 
 from __future__ import annotations
@@ -10,12 +11,20 @@ import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from html import escape
 from typing import Final
+from urllib.parse import unquote
 
 import nh3
 
-# A frame that takes minutes to lay out helps nobody; the rest is in the text and in the database.
-LONGEST: Final = 2_000_000
+from mailcore.html.complexity import fault
+from mailcore.html.plaintext import readable
+
+# Characters, and bytes of the document: a frame that takes minutes to lay out helps nobody; the api has the rest.
+LONGEST: Final = 300_000
+LONGEST_READ: Final = 200_000  # of what is shown as text
+LARGEST: Final = 900_000
+TOO_LONG: Final = "To show it would take too long."
 
 _TAGS: Final = (nh3.ALLOWED_TAGS - {"map", "area"}) | {"style", "font", "center", "body", "main", "section"}
 _EVERYWHERE: Final = {"style", "align", "valign", "bgcolor", "width", "height", "dir", "lang", "title", "class", "id"}
@@ -25,15 +34,20 @@ _CSS_REQUEST: Final = re.compile(
     re.I,
 )
 _STYLE: Final = re.compile(r"(<style\b[^>]*>)(.*?)(</style>)", re.I | re.S)
-_TAG: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.I)
-_ENDS_ALONE: Final = frozenset("area base br col dd dt hr img input li link meta option p source td th tr wbr".split())
-_DEEPEST: Final = 5_000
 _FRAME: Final = """<!doctype html>
 <html><head><meta charset="utf-8"><meta name="referrer" content="no-referrer"><title>Message</title>
 <style>body{{margin:16px;background:#fff;color:#1a1f29;font:15px/1.55 system-ui,sans-serif;overflow-wrap:anywhere}}\
-img{{max-width:100%}}</style></head>
+img{{max-width:100%}}pre{{font:inherit;white-space:pre-wrap}}</style></head>
 <body>{body}</body></html>
 """
+# Important, as the message's own styles are in the same document.
+_NOTICE: Final = (
+    '<p style="display:block!important;margin:0 0 16px!important;padding:8px 12px!important;'
+    "border-radius:6px!important;background:#f1f3f7!important;color:#454d5c!important;"
+    'font:14px/1.5 system-ui,sans-serif!important">{}</p>'
+)
+_BLOCKED: Final = "not loaded: that would tell the sender who reads this, and when."
+_CUT: Final = "This is only the beginning: the message is larger than what is shown of one. The api has all of it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +59,12 @@ class MailDocument:
     cut: bool
 
 
-def _is_deep(html: str) -> bool:
-    """Whether it nests so deep that only a trap does; the sanitizer's time grows with the square of the depth."""
-    depth = 0
-    for found in _TAG.finditer(html):
-        if found[2].lower() not in _ENDS_ALONE:
-            depth = max(0, depth - 1) if found[1] else depth + 1
-            if depth > _DEEPEST:
-                return True
-    return False
-
-
 def document(html: str, pictures: Mapping[str, str]) -> MailDocument:
-    """`pictures`: data URLs of the message's own parts by their Content-ID."""
+    """`pictures`: addresses of the message's own parts by their Content-ID. What is too much to be taken apart becomes
+    text (`as_text`)."""
     blocked = 0
+    if why := fault(html[:LONGEST]):
+        return as_text(html, f"It has {why}.")
 
     def without_requests(css: str) -> str:
         nonlocal blocked
@@ -73,8 +79,8 @@ def document(html: str, pictures: Mapping[str, str]) -> MailDocument:
             return without_requests(value)
         if name in ("src", "background"):
             scheme, _, rest = value.strip().partition(":")
-            if tag == "img" and scheme.lower() == "cid" and rest in pictures:
-                return pictures[rest]
+            if tag == "img" and scheme.lower() == "cid":
+                return pictures.get(rest) or pictures.get(unquote(rest))  # RFC 2392 §2: it may be percent-encoded
             if tag == "img" and value.strip().lower().startswith("data:image/"):
                 return value
             blocked += not value.lower().startswith(("cid:", "data:"))
@@ -83,8 +89,6 @@ def document(html: str, pictures: Mapping[str, str]) -> MailDocument:
             return None
         return value
 
-    if _is_deep(html[:LONGEST]):
-        return MailDocument(_FRAME.format(body="<p>This HTML is nested too deep to be shown.</p>"), 0, True)
     attributes = deepcopy(nh3.ALLOWED_ATTRIBUTES)
     for allowed in attributes.values():
         allowed.discard("srcset")
@@ -94,7 +98,7 @@ def document(html: str, pictures: Mapping[str, str]) -> MailDocument:
     for tag in ("table", "td", "th", "tr", "body"):
         attributes.setdefault(tag, set()).update({"background", "border", "cellpadding", "cellspacing"})
     clean = nh3.clean(
-        html[:LONGEST],
+        html[:LONGEST].replace("\0", ""),
         tags=set(_TAGS),
         clean_content_tags={"script", "title", "noscript", "template", "svg", "math", "iframe", "object"},
         attributes=attributes,
@@ -104,4 +108,21 @@ def document(html: str, pictures: Mapping[str, str]) -> MailDocument:
         set_tag_attribute_values={"a": {"target": "_blank"}},
     )
     clean = _STYLE.sub(lambda found: found[1] + without_requests(found[2]) + found[3], clean)
-    return MailDocument(_FRAME.format(body=clean), blocked, len(html) > LONGEST)
+    return _framed(clean, blocked, cut=len(html) > LONGEST)
+
+
+def as_text(html: str, why: str) -> MailDocument:
+    """What can be read of it, and why there is no more; `why` is a sentence."""
+    text = escape(readable(html[:LONGEST_READ]), quote=False)
+    made = _framed(f"<pre>{text}</pre>", 0, cut=len(html) > LONGEST_READ, notice=f"Shown as text, not as HTML. {why}")
+    return MailDocument(made.html, 0, True)
+
+
+def _framed(body: str, blocked: int, *, cut: bool, notice: str = "") -> MailDocument:
+    shown = body.encode()
+    if len(shown) > LARGEST:
+        body, cut = shown[:LARGEST].decode(errors="ignore"), True
+    were = f"{blocked:,} pictures from elsewhere were" if blocked > 1 else "1 picture from elsewhere was"
+    told = [notice, f"{were} {_BLOCKED}" if blocked else "", _CUT if cut else ""]
+    notices = "".join(_NOTICE.format(words) for words in told if words)
+    return MailDocument(_FRAME.format(body=notices + body), blocked, cut)
