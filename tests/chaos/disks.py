@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.support.programs import find_program
+from tests.support.programs import find_program, wait_until
 
 _SIZE: Final = 4 << 30  # only what is used takes memory
 _INSIDE: Final = "MOZZART_CHAOS_MOUNTS"
@@ -29,9 +29,16 @@ class Disk:
 
     def fill(self) -> None:
         """No room from now on but for what is written over."""
+        wait_until(self._filled, f"{self.place} is full")
+
+    def _filled(self) -> bool:
         found = os.statvfs(self.place)
         used = (found.f_blocks - found.f_bfree) * found.f_frsize
-        _mount("-o", f"remount,size={max(used, 4096)}", self.place)
+        try:
+            _mount("-o", f"remount,size={max(used, 4096)}", self.place)
+        except subprocess.CalledProcessError:  # more was written meanwhile
+            return False
+        return True
 
     def empty(self) -> None:
         _mount("-o", f"remount,size={_SIZE}", self.place)
