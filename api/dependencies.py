@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from aiohttp import web
@@ -16,6 +17,8 @@ from mailcore.html.sanitizer import Sanitizer
 from mailcore.settings import Settings
 from mailcore.store import Store
 
+T = TypeVar("T")
+D = TypeVar("D")
 log = structlog.get_logger(__name__)
 
 _PATIENCE: Final = 3.0
@@ -59,6 +62,14 @@ class Dependencies:
         if self._bus is None:
             raise BusError("NATS was not reached yet; the api keeps trying.")
         return self._bus
+
+    async def told(self, asked: Callable[[Bus], Awaitable[T]], otherwise: D) -> T | D:
+        """What NATS answers soon; `otherwise` when it does not: a page shows the rest, and `faults` say why."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await asked(self.bus)
+        except (BusError, TimeoutError):
+            return otherwise
 
     async def faults(self) -> dict[str, str]:
         """What does not work now, in words, by dependency; {} when all is well."""

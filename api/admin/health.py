@@ -15,7 +15,7 @@ from api.admin.wrong import wrong_now
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.http.page import page
 from mailcore import metrics
-from mailcore.bus import MAIL, MAIL_DEAD, MAIL_EVENTS, StreamPosition
+from mailcore.bus import MAIL, MAIL_DEAD, MAIL_EVENTS, Bus, StreamPosition
 from mailcore.errors import BusError, StoreError
 from mailcore.events.undelivered import STREAM as WEBHOOK_DEAD
 from mailcore.store import StoredAt
@@ -36,8 +36,8 @@ async def health(request: web.Request) -> web.StreamResponse:
         wrong_now(dependencies),
         dependencies.faults(),
         _stored(dependencies, now),
-        _processes(dependencies),
-        _streams(dependencies),
+        dependencies.told(_processes, {}),
+        dependencies.told(_streams, {}),
     )
     hour, day, plots = await asyncio.to_thread(_draw, stored, now)
     return render(
@@ -76,19 +76,16 @@ async def _stored(dependencies: Dependencies, now: datetime) -> list[StoredAt]:
         return []  # `faults` says it
 
 
-async def _processes(dependencies: Dependencies) -> dict[str, int]:
-    try:
-        names = [metrics.process_of(answer) for answer in await metrics.collect(dependencies.bus)]
-    except BusError:
-        return {}
+async def _processes(bus: Bus) -> dict[str, int]:
+    names = [metrics.process_of(answer) for answer in await metrics.collect(bus)]
     return {name: names.count(name) for name in (*_PROCESSES, *sorted(set(names) - {*_PROCESSES, ""}))}
 
 
-async def _streams(dependencies: Dependencies) -> dict[str, StreamPosition]:
+async def _streams(bus: Bus) -> dict[str, StreamPosition]:
     found = {}
     for stream in (MAIL, MAIL_EVENTS, MAIL_DEAD, WEBHOOK_DEAD):
         try:
-            found[stream] = await dependencies.bus.position(stream)
+            found[stream] = await bus.position(stream)
         except BusError:
             continue
     return found

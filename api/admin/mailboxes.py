@@ -22,7 +22,7 @@ from api.http.problem import Problem
 from api.routes.states import KnownMailbox, NewMailbox, States, look
 from api.routes.sync import look_at_run, start_run
 from mailcore import undelivered
-from mailcore.bus import MAIL_DEAD
+from mailcore.bus import MAIL_DEAD, Bus
 from mailcore.errors import BusError, StoreError
 from mailcore.events.control import SyncResult, SyncRun, SyncStart
 from mailcore.settings import NOT_CONFIGURED
@@ -42,7 +42,7 @@ async def mailboxes(request: web.Request) -> web.StreamResponse:
     dependencies = request.app[DEPENDENCIES]
     run_id = request.query.get("run", "")[:_LONGEST_ID]
     (states, fault), run, dead, wrong = await asyncio.gather(
-        _states(dependencies), _run(dependencies, run_id), _dead(dependencies), wrong_now(dependencies)
+        _states(dependencies), _run(dependencies, run_id), dependencies.told(_dead, None), wrong_now(dependencies)
     )
     results = {(one.account, one.mailbox): one for one in run.results} if run else {}
     now = datetime.now(UTC)
@@ -104,10 +104,6 @@ async def _run(dependencies: Dependencies, run_id: str) -> SyncRun | None:
     return None
 
 
-async def _dead(dependencies: Dependencies) -> int | None:
-    """How many dead letters there are, of messages and of the webhook's events; None when nobody knows."""
-    try:
-        bus = dependencies.bus
-        return (await bus.position(MAIL_DEAD)).messages + await undelivered.count(bus)
-    except BusError:
-        return None
+async def _dead(bus: Bus) -> int | None:
+    """How many dead letters there are, of messages and of the webhook's events."""
+    return (await bus.position(MAIL_DEAD)).messages + await undelivered.count(bus)

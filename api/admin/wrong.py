@@ -17,8 +17,8 @@ from api.dependencies import Dependencies
 from api.http.problem import Problem
 from api.routes.states import KnownMailbox, NewMailbox, look
 from mailcore import undelivered
-from mailcore.bus import MAIL_DEAD
-from mailcore.errors import BusError, StoreError
+from mailcore.bus import MAIL_DEAD, Bus
+from mailcore.errors import StoreError
 from mailcore.store import VerifyReport
 from mailcore.trouble import Kind, Trouble, troubles
 
@@ -70,7 +70,7 @@ async def wrong_now(dependencies: Dependencies) -> list[Wrong]:
     faults, mailboxes, (dead, undelivered), free, reports = await asyncio.gather(
         dependencies.faults(),
         _mailboxes(dependencies),
-        _dead(dependencies),
+        dependencies.told(_dead, (None, None)),
         _free(dependencies),
         _reports(dependencies),
     )
@@ -156,12 +156,8 @@ async def _mailboxes(dependencies: Dependencies) -> Sequence[KnownMailbox | NewM
         return ()  # a fault of the database
 
 
-async def _dead(dependencies: Dependencies) -> tuple[int | None, int | None]:
-    try:
-        bus = dependencies.bus
-        return (await bus.position(MAIL_DEAD)).messages, await undelivered.count(bus)
-    except BusError:
-        return None, None
+async def _dead(bus: Bus) -> tuple[int | None, int | None]:
+    return (await bus.position(MAIL_DEAD)).messages, await undelivered.count(bus)
 
 
 async def _free(dependencies: Dependencies) -> Mapping[str, int]:

@@ -44,15 +44,20 @@ def _mounts() -> bool:
         return tried.returncode == 0
 
 
-@pytest.fixture
-def make_disk() -> Iterator[Callable[[int], Disk]]:
-    """`make_disk(64 << 20)`: an empty disk of so many bytes in a directory of its own."""
+@contextlib.contextmanager
+def disk(size: int) -> Iterator[Disk]:
+    """An empty one of so many bytes in a directory of its own."""
     if not _mounts():
         pytest.skip("no disk can be mounted here: not root, or a container without CAP_SYS_ADMIN")
+    with (
+        tempfile.TemporaryDirectory(prefix="mz-", dir="/tmp") as place,
+        contextlib.closing(Disk(Path(place), size)) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def make_disk() -> Iterator[Callable[[int], Disk]]:
+    """`make_disk(64 << 20)`: as `disk`, until the test ends."""
     with contextlib.ExitStack() as stack:
-
-        def make(size: int) -> Disk:
-            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="mz-", dir="/tmp"))
-            return stack.enter_context(contextlib.closing(Disk(Path(place), size)))
-
-        yield make
+        yield lambda size: stack.enter_context(disk(size))

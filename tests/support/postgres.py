@@ -78,6 +78,13 @@ class Postgres:
         )
         return f"postgresql+asyncpg://mozzart@127.0.0.1:{self.port}/{name}"
 
+    def configure(self, **options: str) -> None:
+        """Settings of the whole server, for sessions that are open, too."""
+        sql = [f"ALTER SYSTEM SET {name} = '{value}'" for name, value in options.items()]
+        words = [word for statement in (*sql, "SELECT pg_reload_conf()") for word in ("-c", statement)]
+        psql = find_program("psql", "postgresql-client")
+        self._run(psql, "-qX", "-h", "127.0.0.1", "-p", str(self.port), "-U", "mozzart", *words, "postgres")
+
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """End the server at once (SIGINT, a fast shutdown: the data stays whole)."""
         if self._process is None:
