@@ -78,7 +78,7 @@ async def _set_flags(store: Store, events: Sequence[Flags]) -> None:
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Open everything, consume, close everything. Waits for a database and a MEDIA_ROOT that cannot be used; raises
+    """Open everything, consume, close everything. Waits for a database and a disk that are away; raises
     BusError when NATS is down."""
     async with AsyncExitStack() as stack:
         store = await Store.open(settings.database_url)

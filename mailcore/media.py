@@ -26,7 +26,7 @@ from typing import Final, Self, TypeVarTuple
 from uuid import uuid4
 
 from mailcore.descent import InTheWay, directory, enter, in_the_way, parts_of
-from mailcore.errors import MozzartError, Retry, Scope
+from mailcore.errors import MozzartError, Retry, Scope, SettingsError
 
 Args = TypeVarTuple("Args")
 Parts = tuple[str, ...]
@@ -42,6 +42,10 @@ _LEAST_SHARE: Final = 3
 _BLOCK: Final = 1 << 20
 # What the name is to blame for, not the disk.
 _NAME_ERRORS: Final = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
+
+
+# What only a person can mend, where it is MEDIA_ROOT itself: a disk that comes back is none of it.
+_WRONG: Final = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENAMETOOLONG})
 
 
 class MediaError(MozzartError):
@@ -61,9 +65,20 @@ class Media:
 
     @classmethod
     def open(cls, root: Path) -> Self:
-        """Make what is missing, and remove what killed processes left. Blocks for a moment. Raises MediaError."""
+        """Make what is missing, and remove what killed processes left. Blocks for a moment. Raises MediaError, and
+        SettingsError for a `root` that only a person can mend."""
         try:
             root.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+            if not os.access(root, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            if error.errno not in _WRONG:
+                raise _media_error(error, root) from None
+            raise SettingsError(
+                f"MEDIA_ROOT {root} cannot be used ({error.strerror}); make it a directory that this user may write, "
+                "or set another MEDIA_ROOT."
+            ) from None
+        try:
             with _make_base(root) as base:
                 for left in os.listdir(base):  # noqa: PTH208 - a descriptor has no Path
                     _remove_if_abandoned(base, left)

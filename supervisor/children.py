@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 import trio
@@ -67,6 +67,8 @@ class _Watched:
     grace: float = 1.0
     process: Process | None = None
     refusal: SettingsError | None = None
+    # It was ready, or lived for a while: what it was told cannot be all wrong.
+    proved: bool = False
     # Ready for the first time, or never going to be.
     settled: trio.Event = field(default_factory=trio.Event)
     gone: trio.Event = field(default_factory=trio.Event)
@@ -80,6 +82,8 @@ class Supervisor:
         self._nursery = nursery
         self._forks = forks
         self._watched: dict[str, _Watched] = {}
+        self._refusals: list[SettingsError] = []
+        self._refused = trio.Event()
 
     def keep(self, child: Child, process: Process) -> None:
         """Keep a child running that runs already."""
@@ -102,6 +106,11 @@ class Supervisor:
             await watched.settled.wait()
             if watched.refusal is not None:
                 raise watched.refusal
+
+    async def refused(self) -> NoReturn:
+        """Raises SettingsError once a child, whenever that was, has said that only a person can mend what is wrong."""
+        await self._refused.wait()
+        raise self._refusals[0]
 
     async def start(self, *children: Child) -> None:
         """Both."""
@@ -150,16 +159,18 @@ class Supervisor:
                     code = await self._run(child, watched)
                     if child.once and code == 0:
                         return
-                    if code == os.EX_CONFIG and not watched.settled.is_set():
+                    if trio.current_time() - began >= HEALTHY_AFTER:
+                        delay, watched.proved = FIRST_DELAY, True
+                    if code == os.EX_CONFIG and not watched.proved:
                         where = f"in {child.output}" if child.output else "above"
                         raise SettingsError(f"{child.name} could not start; its own words are {where}.")
-                    if trio.current_time() - began >= HEALTHY_AFTER:
-                        delay = FIRST_DELAY
                     log.warning("ended", child=child.name, how=how_it_ended(code), again_in=f"{delay:.1f}s")
                     await trio.sleep(delay)
                     delay = min(delay * 2, LONGEST_DELAY)
         except SettingsError as error:
             watched.refusal = error
+            self._refusals.append(error)
+            self._refused.set()
         finally:
             watched.settled.set()
             watched.gone.set()
@@ -174,6 +185,7 @@ class Supervisor:
         try:
             if await _until_ready(child, process) and not child.once:
                 log.info("started", child=child.name, pid=process.pid)
+                watched.proved = watched.proved or child.ready is not None
                 watched.settled.set()
             await _wait(process)
         finally:

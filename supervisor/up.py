@@ -49,7 +49,7 @@ async def supervise(plan: Plan, lock: DataLock, forks: ForkServer | None, first:
                 try:
                     await _start(plan, supervisor, lock, nursery)
                     if plan.finale is None:
-                        await trio.sleep_forever()
+                        await supervisor.refused()
                 except MozzartError as error:
                     failure = error
             with trio.CancelScope(shield=True):

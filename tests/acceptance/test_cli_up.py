@@ -219,20 +219,6 @@ def test_what_it_leaves_in_the_data_directory_is_for_its_owner_alone(make_mozzar
     assert nats_token not in " ".join(" ".join(child.cmdline()) for child in mozzart.processes().values())
 
 
-def test_a_port_that_is_taken_is_named_and_the_mail_goes_on(make_mozzart: Callable[..., Mozzart]) -> None:
-    first = make_mozzart().start()
-    running(first)
-    second = make_mozzart()
-    second.api_port = first.api_port
-    second.start()
-
-    second.wait_log("API_PORT")
-    assert f"port {first.api_port}" in second.log_text()
-    wait_until(lambda: {"syncer", "consumer", "nats-server"} <= second.processes().keys(), "the others run")
-    with contextlib.suppress(OSError):
-        assert second.http("GET", "/readyz").status == 200
-
-
 @pytest.mark.parametrize(
     ("environment", "named"),
     [
@@ -250,3 +236,34 @@ def test_a_wrong_setting_ends_it_with_a_sentence_and_code_78(
     assert named in ended.stderr
     assert "Traceback" not in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_port_that_is_taken_ends_it_so_too(make_mozzart: Callable[..., Mozzart]) -> None:
+    first = make_mozzart().start()
+    running(first)
+    ended = make_mozzart(API_PORT=str(first.api_port)).run("up")
+
+    assert ended.returncode == 78
+    assert f"cannot listen on 127.0.0.1 port {first.api_port}" in ended.stderr + ended.stdout
+    assert ended.stderr.splitlines()[-1].endswith("could not start; its own words are above.")
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"API_HOST": "no.such.host.invalid"}, "cannot listen on no.such.host.invalid"),
+        ({"MEDIA_ROOT": "a-file"}, "MEDIA_ROOT a-file cannot be used"),
+        ({"MEDIA_ROOT": "/proc/nowhere"}, "MEDIA_ROOT /proc/nowhere cannot be used"),
+    ],
+)
+def test_what_only_a_child_sees_to_be_wrong_ends_it_so_too(
+    make_mozzart: Callable[..., Mozzart], environment: dict[str, str], named: str
+) -> None:
+    mozzart = make_mozzart(**environment)
+    (mozzart.home / "a-file").touch()
+    ended = mozzart.run("up")
+
+    assert ended.returncode == 78
+    assert named in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+    assert not (mozzart.home / "data" / "nats.url").exists()

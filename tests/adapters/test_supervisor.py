@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import trio
 
 from mailcore.errors import SettingsError
 from mailcore.store import migration
+from supervisor import children
 from supervisor.children import Child, Supervisor
 from supervisor.fork_server import AVAILABLE, Command, ForkServer, adopt_orphans
 from supervisor.plan import UPGRADE
@@ -71,6 +73,39 @@ async def test_a_command_that_only_a_person_can_help_ends_the_start_with_a_sente
             await supervisor.start(wrong)
 
     assert "DATABASE_URL" in output.read_text()
+
+
+@pytest.mark.trio
+async def test_a_child_that_never_worked_and_says_that_a_setting_is_wrong_is_told_also_after_the_start() -> None:
+    async with trio.open_nursery() as nursery:
+        supervisor = Supervisor(nursery, None)
+        await supervisor.start(Child("api", lambda: [sys.executable, "-c", "raise SystemExit(78)"]))
+        with trio.fail_after(20), pytest.raises(SettingsError, match="api could not start"):
+            await supervisor.refused()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.trio
+async def test_a_child_that_has_worked_is_started_again_whatever_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "HEALTHY_AFTER", 0.2)
+    lives = tmp_path / "lives"
+    lives.touch()
+    program = (
+        f"import time; file = open({str(lives)!r}, 'a+'); file.seek(0); first = not file.read()\n"
+        "file.write('x'); file.flush(); first and time.sleep(0.4); raise SystemExit(78)"
+    )
+    async with trio.open_nursery() as nursery:
+        supervisor = Supervisor(nursery, None)
+        await supervisor.start(Child("api", lambda: [sys.executable, "-c", program]))
+        with trio.move_on_after(20) as waiting:
+            async with trio.open_nursery() as inner:
+                inner.start_soon(supervisor.refused)
+                await eventually(lambda: len(lives.read_text()) >= 3)
+                inner.cancel_scope.cancel()
+        assert not waiting.cancelled_caught
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.trio
