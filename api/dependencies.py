@@ -16,13 +16,14 @@ from mailcore.errors import BusError, MozzartError, StoreError
 from mailcore.html.sanitizer import Sanitizer
 from mailcore.settings import Settings
 from mailcore.store import Store
+from mailcore.store.patience import within
 
 T = TypeVar("T")
 D = TypeVar("D")
 log = structlog.get_logger(__name__)
 
 _PATIENCE: Final = 3.0
-_STORE_PATIENCE: Final = 10.0  # who asks over HTTP rather hears why than waits for somebody's lock
+_STORE_PATIENCE: Final = 10.0  # of a request (api/http/patience.py)
 _LONGEST_PAUSE: Final = 5.0
 _LOOK_EVERY: Final = 2.0
 _GRACE: Final = 10.0
@@ -80,13 +81,11 @@ class Dependencies:
         except BusError as error:
             found["nats"] = str(error)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            with within(min(_PATIENCE, self.store.patience or _PATIENCE)):
                 await self.store.check()
                 await self.store.message(0)  # the tables of mail may be locked while the one of revisions is not
         except StoreError as error:
             found["database"] = str(error)
-        except TimeoutError:
-            found["database"] = f"no answer within {_PATIENCE:.0f} s"
         return found | {name: words for name, words in self.stalled.items() if name not in found}
 
     async def _watch(self) -> None:

@@ -25,6 +25,7 @@ from api.guard.session import SESSIONS
 from api.http import assets
 from api.http.connections import CONNECTIONS, Connections, Limits, most
 from api.http.listening import listen
+from api.http.patience import patient
 from api.http.problem import problems
 from api.routes import (
     attachments,
@@ -88,6 +89,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
     app = web.Application(
         middlewares=[
             connections.middleware,
+            patient(dependencies.store),
             behind(settings.trusted_proxies),
             problems,
             error_pages,

@@ -61,7 +61,7 @@ async def mailboxes(request: web.Request) -> web.StreamResponse:
         "not_configured": "" if dependencies.settings.imap_configured else NOT_CONFIGURED,
         "problem": request.query.get("problem", "")[:500],
     }
-    return render(request, "admin/mailboxes.html", **context)
+    return render(request, "admin/mailboxes.html", status=503 if fault else 200, **context)
 
 
 @routes.post("/admin/sync/")

@@ -74,6 +74,7 @@ async def _show(request: web.Request, report_id: int | None) -> web.StreamRespon
     return render(
         request,
         "admin/verify.html",
+        status=503 if fault else 200,
         report=report,
         groups=groups(report) if report is not None else [],
         reports=reports,

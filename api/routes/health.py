@@ -14,6 +14,7 @@ from api.schema.operation import Content, as_json, operation
 from api.schema.values import Answer
 from mailcore import metrics
 from mailcore.errors import BusError, StoreError
+from mailcore.store.patience import within
 
 routes = web.RouteTableDef()
 # Prometheus waits ten seconds for all of it.
@@ -71,10 +72,10 @@ async def every_metric(request: web.Request) -> web.Response:
     except (BusError, TimeoutError):
         pass  # an exposition without them; mozzart_stream_messages is absent, which is what an alert asks for
     try:
-        async with asyncio.timeout(_STREAMS_WITHIN):
+        with within(_STREAMS_WITHIN):
             reports = await request.app[DEPENDENCIES].store.verify_reports()
             answers.append(metrics.verification(reports, request.app[DEPENDENCIES].settings.verify_interval))
-    except (StoreError, TimeoutError):
+    except StoreError:
         pass  # the same of the database
     if not any(metrics.process_of(answer) == "api" for answer in answers):
         answers.append(metrics.encode("api", "alone"))

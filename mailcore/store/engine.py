@@ -27,10 +27,13 @@ class Engine(Protocol):
 
     name: str
 
-    async def run(self, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False) -> T:
+    async def run(
+        self, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False, end: float | None = None
+    ) -> T:
         """`work` in one transaction, committed when it returns, rolled back when it raises. Cancelled, it may have been
         committed all the same. `unhurried`: its statements may take as long as they need (migrations of large
-        tables). `work` may run in another thread than the caller's."""
+        tables). `end`: the time of the event loop at which nobody waits for it any more; PostgreSQL then ends what it
+        does. `work` may run in another thread than the caller's."""
 
     async def close(self) -> None: ...
 
@@ -51,8 +54,8 @@ def parse_url(text: str) -> URL:
     return url.set(drivername=driver)
 
 
-def make_engine(url: URL) -> Engine:
-    """For one process. Connects to nothing yet."""
+def make_engine(url: URL, patience: float | None = None) -> Engine:
+    """For one process. Connects to nothing yet. `patience`: seconds that anybody waits for a transaction at most."""
     # Each process uses one of the two and need not load the other one's driver.
     if url.get_backend_name() == "sqlite":
         from mailcore.store.sqlite import Sqlite
@@ -60,4 +63,4 @@ def make_engine(url: URL) -> Engine:
         return Sqlite(url)
     from mailcore.store.postgres import Postgres
 
-    return Postgres(url)
+    return Postgres(url, patience)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -21,17 +22,20 @@ CONNECT_TIMEOUT: Final = 10
 # The server's comes first: its answer is an error that leaves the connection whole.
 STATEMENT_TIMEOUT: Final = 110
 COMMAND_TIMEOUT: Final = 120
+# Where a patience is given, the server's bound is that and a little more: a process that is frozen cancels nothing.
+GRACE: Final = 1
 IDLE_IN_TRANSACTION_TIMEOUT: Final = 60
 
 
 class Postgres(Transactions):
     name = "postgresql"
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, patience: float | None = None) -> None:
         super().__init__()
+        statement = STATEMENT_TIMEOUT if patience is None else min(patience + GRACE, STATEMENT_TIMEOUT)
         # pool_pre_ping finds the connections that a restart of the server closed.
         limits = {
-            "statement_timeout": f"{STATEMENT_TIMEOUT}s",
+            "statement_timeout": f"{int(statement * 1000)}ms",
             "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT}s",
         }
         self._engine = create_async_engine(
@@ -47,8 +51,14 @@ class Postgres(Transactions):
         unlimited = dict.fromkeys(limits, "0")
         self._unhurried = create_async_engine(url, poolclass=NullPool, connect_args=_connecting(unlimited), **OPTIONS)
 
-    async def _transaction(self, work: Callable[[Connection], T], writes: bool, unhurried: bool) -> T:
-        async with (self._unhurried if unhurried else self._engine).begin() as connection:
+    async def _transaction(
+        self, work: Callable[[Connection], T], writes: bool, unhurried: bool, end: float | None
+    ) -> T:
+        # Cancelled, asyncpg asks the server to end the statement: who has given up holds no connection and no lock.
+        async with (
+            asyncio.timeout_at(end),
+            (self._unhurried if unhurried else self._engine).begin() as connection,
+        ):
             return await connection.run_sync(work)
 
     async def close(self) -> None:

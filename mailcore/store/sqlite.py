@@ -54,7 +54,10 @@ class Sqlite(Transactions):
         self._room = asyncio.Semaphore(1 if in_memory else _CONNECTIONS)
         self._idle: list[_Thread] = []
 
-    async def _transaction(self, work: Callable[[Connection], T], writes: bool, unhurried: bool) -> T:
+    async def _transaction(
+        self, work: Callable[[Connection], T], writes: bool, unhurried: bool, end: float | None
+    ) -> T:
+        # Nothing ends a thread that waits for SQLite's lock before its busy timeout; readers wait for nobody's.
         async with self._writer if writes else nullcontext(), self._thread() as thread:
             return await thread.run(work, writes)
 

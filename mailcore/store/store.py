@@ -17,6 +17,7 @@ from mailcore.store import audit, lookup, mailboxes, messages, migration, prunin
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import is_fault, store_error
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessagePage, StoredAt
+from mailcore.store.patience import Patience, current
 from mailcore.store.row import (
     Location,
     MailboxColumns,
@@ -53,8 +54,9 @@ class Store:
     async def open(cls, url: str, patience: float | None = None) -> Self:
         """`url` is DATABASE_URL (`sqlite+aiosqlite:///data/mozzart.db`, `postgresql+asyncpg://…`). Connects to nothing
         yet, so a database that is down is no error here; raises SettingsError for a URL that is none. `patience`:
-        seconds after which a call raises StoreError while its transaction waits, say for a lock of somebody else."""
-        return cls(make_engine(parse_url(url)), patience)
+        seconds after which a call raises StoreError while its transaction waits, say for a lock of somebody else; where
+        whoever asks has a patience of its own (mailcore/store/patience.py), that one holds."""
+        return cls(make_engine(parse_url(url), patience), patience)
 
     def __repr__(self) -> str:
         return f"<Store {self._engine.name}>"
@@ -279,17 +281,35 @@ class Store:
         return await self._run(doing, lambda connection: work(connection, *args, **kwargs), writes=False)
 
     async def _run(self, doing: str, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False) -> T:
+        patience = None if unhurried else current() or (Patience(self.patience) if self.patience else None)
+        if patience is None:
+            return await self._try(doing, work, None, writes=writes, unhurried=unhurried)
+        clock = asyncio.get_running_loop().time
+        end = patience.begin(clock())
         try:
-            async with asyncio.timeout(None if unhurried else self.patience) as patience:
-                return await self._engine.run(work, writes=writes, unhurried=unhurried)
+            if end.at <= clock():
+                raise TimeoutError
+            async with asyncio.timeout_at(end.at):
+                return await self._try(doing, work, end.at, writes=writes, unhurried=unhurried)
+        except TimeoutError:
+            raise StoreError(
+                f"{doing}: the database did not answer within {end.seconds:g} s; it is overloaded, or another "
+                "program holds a lock on its tables: end that one's transaction"
+            ) from None
+        finally:
+            patience.end(clock())
+
+    async def _try(
+        self, doing: str, work: Callable[[Connection], T], end: float | None, *, writes: bool, unhurried: bool
+    ) -> T:
+        """Raises MozzartError, and TimeoutError when it was given up at `end` (in the time of the event loop)."""
+        try:
+            return await self._engine.run(work, writes=writes, unhurried=unhurried, end=end)
         except MozzartError:
             raise
         except Exception as error:
-            if patience.expired():
-                raise StoreError(
-                    f"{doing}: the database did not answer within {self.patience:g} s; it is overloaded, or another "
-                    "program holds a lock on its tables: end that one's transaction"
-                ) from None
+            if end is not None and isinstance(error, TimeoutError) and asyncio.get_running_loop().time() >= end:
+                raise
             if is_fault(error):
                 raise told(error, doing) from error
             failure = store_error(error, doing)

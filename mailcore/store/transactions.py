@@ -20,13 +20,17 @@ class Transactions:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def run(self, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False) -> T:
-        task = asyncio.ensure_future(self._transaction(work, writes, unhurried))
+    async def run(
+        self, work: Callable[[Connection], T], *, writes: bool, unhurried: bool = False, end: float | None = None
+    ) -> T:
+        task = asyncio.ensure_future(self._transaction(work, writes, unhurried, end))
         self._running.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
-    async def _transaction(self, work: Callable[[Connection], T], writes: bool, unhurried: bool) -> T:
+    async def _transaction(
+        self, work: Callable[[Connection], T], writes: bool, unhurried: bool, end: float | None
+    ) -> T:
         raise NotImplementedError
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
