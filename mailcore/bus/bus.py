@@ -208,7 +208,7 @@ class Bus:
     ) -> AsyncGenerator[Delivery, None]:
         """Events as they come, from `since` on: None (now), "all", a time, the last N, or by the stream's name the
         sequence after which (or the time from which) to begin. Message events come without their bodies unless
-        `bodies`. With several streams the order between them is that of arrival. Close it with `contextlib.aclosing`
+        `bodies`. Events of several streams come in the order of their times. Close it with `contextlib.aclosing`
         when leaving early."""
         tail = self._tails.read(subject_filter, since, bodies)
         async with aclosing(tail):

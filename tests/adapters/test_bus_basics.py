@@ -436,6 +436,26 @@ async def test_tail_goes_on_after_a_sequence_of_each_stream(bus: Bus) -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_past_of_several_streams_is_told_in_the_order_of_time(bus: Bus) -> None:
+    for uid in range(1, 151):  # more than a stream gives ahead
+        await bus.publish(message(uid))
+        if uid % 3 == 0:
+            await bus.publish(expunged(uid))
+
+    async with aclosing(bus.tail("mail.>", since="all")) as tail, asyncio.timeout(20):
+        seen = [await anext(tail) for _ in range(200)]
+        times = [event.published_at for event in seen]
+        assert times == sorted(times)
+        assert {event.stream for event in seen[:10]} == {MAIL, MAIL_EVENTS}
+        # Then nobody waits for anybody.
+        for _ in range(5):
+            began = asyncio.get_running_loop().time()
+            await bus.publish(expunged(900 + _))
+            await anext(tail)
+            assert asyncio.get_running_loop().time() - began < 0.4
+
+
+@pytest.mark.asyncio
 async def test_a_sequence_that_the_stream_never_had_is_from_one_that_was_deleted_so_tail_begins_anew(bus: Bus) -> None:
     await bus.publish(message(1))
 
