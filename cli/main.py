@@ -259,9 +259,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _tell(error: MozzartError) -> int:
     from mailcore.log import strike_out
+    from mailcore.visible import lines
     from supervisor.data_lock import AlreadyRunning
 
-    click.secho(strike_out(str(error)), fg="red", err=True)
+    click.secho(strike_out(lines(str(error))), fg="red", err=True)
     if isinstance(error, SettingsError):
         return exit_code.CONFIG
     if isinstance(error, AlreadyRunning):

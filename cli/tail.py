@@ -18,8 +18,9 @@ from mailcore.bus import Bus, Delivery
 from mailcore.events.message import ORIGIN, stamp
 from mailcore.events.subject import encode_token
 from mailcore.imap.name import canonical
-from mailcore.log import one_line, value_text
+from mailcore.log import value_text
 from mailcore.settings import Settings
+from mailcore.visible import one_line
 
 _COLOURS: Final = {
     "new": "bold cyan",

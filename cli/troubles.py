@@ -10,8 +10,9 @@ from rich.markup import escape
 
 from cli.quantity import ago, counted, span
 from mailcore.events.control import RefusedMessage
-from mailcore.log import one_line, strike_out
+from mailcore.log import strike_out
 from mailcore.trouble import Kind, Trouble
+from mailcore.visible import one_line
 
 _COLOURS: Final = {Kind.FAILING: "red", Kind.FAILED: "red", Kind.NOTE: "dim"}
 _MARKS: Final = {Kind.FAILING: "[red]✗[/]", Kind.FAILED: "[red]✗[/]", Kind.NOTE: "[dim]·[/]"}

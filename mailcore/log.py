@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from mailcore.imports import without
 from mailcore.settings import Settings
+from mailcore.visible import one_line
 
 with without("rich"):  # for tracebacks that it would show in its own way
     import structlog
@@ -25,13 +26,7 @@ with without("rich"):  # for tracebacks that it would show in its own way
 STRUCK_OUT: Final = "[secret]"
 # A shorter secret would strike out half of every line; it is still struck out where it stands as a whole value.
 _SHORTEST: Final = 5
-# What could forge a second line, move a terminal's cursor, or turn the direction of what stands behind it.
-_TRICKS: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-_TRICK: Final = re.compile(f"[{_TRICKS}]")
-_ESCAPES: Final = {
-    one: chr(one).encode("unicode_escape").decode() for one in range(0xE000) if _TRICK.fullmatch(chr(one))
-}
-_PLAIN: Final = re.compile(rf"[^\s\"=\\{_TRICKS}]+")
+_PLAIN: Final = re.compile(r"[^\s\"=\\]+")
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 # They tell at INFO what only their own developers need.
 _CHATTY: Final = ("aiosqlite", "aioimaplib", "alembic.runtime", "asyncio", "nats", "aiohttp.access")
@@ -153,15 +148,9 @@ def _render_console(*, colours: bool) -> Processor:
     return render
 
 
-def one_line(text: str) -> str:
-    """Foreign text as it may be shown: what could forge a second line, move a terminal's cursor or turn the direction
-    of the words behind it is escaped."""
-    return text.translate(_ESCAPES) if _TRICK.search(text) else text
-
-
 def value_text(value: Any) -> str:
     """A value as it stands after `key=`: bare when that is unambiguous, quoted as JSON otherwise."""
     text = str(value)
-    if _PLAIN.fullmatch(text):
+    if _PLAIN.fullmatch(text) and one_line(text) == text:
         return text
     return one_line(json.dumps(text, ensure_ascii=False))

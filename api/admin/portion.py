@@ -7,17 +7,24 @@ from typing import Final
 
 from markupsafe import escape
 
-from mailcore.log import one_line
+from mailcore.visible import lines
 
+_PIECE: Final = 4_000  # characters that are looked at together, so that no more is looked at than is shown
 LONGEST_FIELD: Final = 10_000  # characters of one header field
 
 
 def beginning(text: str, most: int) -> str:
     """The beginning of the text that takes `most` bytes at most when it is shown."""
-    shown = text[:most]
-    while (size := _size(shown)) > most:
-        shown = shown[: len(shown) * most // size]
-    return shown
+    at = 0
+    while at < len(text):
+        piece = text[at : at + _PIECE]
+        while (size := _size(piece)) > most:
+            piece = piece[: len(piece) * most // size]
+        at += len(piece)
+        most -= size
+        if len(piece) < _PIECE:
+            break
+    return text[:at]
 
 
 def fields(headers: Iterable[tuple[str, str]], most: int) -> list[tuple[str, str]]:
@@ -46,4 +53,4 @@ def listed(parts: Iterable[str], most: int) -> str:
 
 
 def _size(text: str) -> int:
-    return len(escape(one_line(text)).encode(errors="replace"))
+    return len(escape(lines(text)).encode(errors="replace"))

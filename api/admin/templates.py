@@ -25,6 +25,7 @@ from api.guard import csrf, session
 from api.http import assets
 from api.http.page import HOME, LOGIN, is_page
 from api.http.problem import Problem
+from mailcore.visible import lines
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +40,17 @@ NAVIGATION: Final = (
     ("/api/docs/", "API"),
 )
 
+
+def _visible(value: object) -> object:
+    """Text of ours is what it was; what others wrote cannot pretend. Markup is ours, or went through a filter."""
+    return lines(value) if type(value) is str else value
+
+
 environment: Final = Environment(
     loader=FileSystemLoader(Path(__file__).resolve().parents[1] / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
+    finalize=_visible,
     trim_blocks=True,
     lstrip_blocks=True,
 )

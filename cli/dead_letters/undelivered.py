@@ -20,8 +20,8 @@ from mailcore.bus import Bus
 from mailcore.errors import BusError, Scope
 from mailcore.events.message import stamp
 from mailcore.events.undelivered import Undelivered
-from mailcore.log import one_line
 from mailcore.settings import Settings
+from mailcore.visible import one_line
 
 
 async def show_all(settings: Settings, *, as_json: bool) -> int:

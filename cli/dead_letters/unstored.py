@@ -27,8 +27,8 @@ from mailcore.events.identity import Identity
 from mailcore.events.message import stamp
 from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Dead, Stored, decode_thin
-from mailcore.log import one_line
 from mailcore.settings import Settings
+from mailcore.visible import one_line
 
 _FILE_WIDTH: Final = 200
 

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from cli.quantity import size
 from mailcore.events.thin import Stored
-from mailcore.log import one_line
 from mailcore.settings import Settings
+from mailcore.visible import one_line
 
 _MOST_CELLS: Final = 36
 _FEWEST_CELLS: Final = 12

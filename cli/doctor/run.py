@@ -13,8 +13,9 @@ from cli import exit_code
 from cli.doctor import imap, local, running
 from cli.doctor.finding import Finding
 from cli.quantity import counted
-from mailcore.log import one_line, strike_out
+from mailcore.log import strike_out
 from mailcore.settings import Settings
+from mailcore.visible import one_line
 
 
 async def run(settings: Settings, *, as_json: bool = False) -> int:

@@ -25,6 +25,7 @@ from mailcore.mime.safename import safe_filename
 from mailcore.settings import Settings
 from mailcore.store import Store
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter
+from mailcore.visible import one_line
 
 _PAGE: Final = 200
 _FILE_WIDTH: Final = 200
@@ -64,10 +65,10 @@ async def show(settings: Settings, message_id: int, *, part: str, as_json: bool)
     elif part == "all":
         screen.show(_console(), message)
     elif part == "headers":
-        screen.write_lines(f"{name}: {value}" for name, value in message.headers)
+        screen.write("\n".join(one_line(f"{name}: {value}") for name, value in message.headers))
     else:
         text = message.body_text if part == "text" else message.body_html
-        screen.write_lines(text.splitlines())
+        screen.write(text)
     return exit_code.OK
 
 

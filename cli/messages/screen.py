@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from rich import box
@@ -13,8 +13,8 @@ from rich.text import Text
 
 from cli.quantity import size
 from mailcore.imap.flag import in_words
-from mailcore.log import one_line
 from mailcore.store.page import AttachmentDetail, MessageDetail, MessageSummary
+from mailcore.visible import lines, one_line
 
 
 def table(messages: Sequence[MessageSummary]) -> Table:
@@ -47,7 +47,7 @@ def show(console: Console, message: MessageDetail) -> None:
     """Who, when, what, its way, its attachments, its text."""
     one = message.summary
     sender = f"{one.from_name} <{one.from_email}>" if one.from_name else one.from_email
-    lines = [
+    facts = [
         ("subject", one.subject or "(no subject)"),
         ("from", sender),
         ("to", ", ".join(one.to_emails)),
@@ -62,7 +62,7 @@ def show(console: Console, message: MessageDetail) -> None:
         ("expunged", _local(one.expunged_at)),
         ("defects", ", ".join(message.defects)),
     ]
-    for name, value in lines:
+    for name, value in facts:
         if value:
             console.print(Text.assemble((f"{name:<11}", "dim"), one_line(value)), soft_wrap=True)
     for attachment in message.attachments:
@@ -71,7 +71,7 @@ def show(console: Console, message: MessageDetail) -> None:
         say(console, f"{'':<11}mozzart messages save {one.id} takes a copy of them", style="dim")
     console.print()
     if message.body_text.strip():
-        write_lines(message.body_text.splitlines())
+        write(message.body_text)
     elif message.body_html:
         say(console, f"There is no text, but HTML: mozzart messages show {one.id} --part html", style="dim")
 
@@ -104,10 +104,10 @@ def _way(message: MessageDetail) -> str:
     return ", ".join(part for part in (kind, found, *told, place) if part)
 
 
-def write_lines(lines: Iterable[str]) -> None:
-    """As they are, for a pipe as for a person, but for control characters (tabs stay)."""
-    for line in lines:
-        sys.stdout.write("\t".join(one_line(part) for part in line.split("\t")) + "\n")
+def write(text: str) -> None:
+    """As it is, for a pipe as for a person, but that nothing in it pretends."""
+    shown = lines(text)
+    sys.stdout.write(shown if not shown or shown.endswith("\n") else f"{shown}\n")
     sys.stdout.flush()
 
 

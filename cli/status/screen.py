@@ -17,10 +17,10 @@ from cli.status.overview import Overview
 from mailcore.bus import MAIL_DEAD
 from mailcore.events.control import MailboxLive
 from mailcore.events.identity import MailboxKey
-from mailcore.log import one_line
 from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import MailboxState
 from mailcore.trouble import SYNCED, paused
+from mailcore.visible import one_line
 
 
 def screen(settings: Settings, found: Overview) -> RenderableType:

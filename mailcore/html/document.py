@@ -19,6 +19,7 @@ import nh3
 
 from mailcore.html.complexity import fault
 from mailcore.html.plaintext import readable
+from mailcore.visible import lines
 
 # Characters, and bytes of the document: a frame that takes minutes to lay out helps nobody; the api has the rest.
 LONGEST: Final = 300_000
@@ -113,7 +114,7 @@ def document(html: str, pictures: Mapping[str, str]) -> MailDocument:
 
 def as_text(html: str, why: str) -> MailDocument:
     """What can be read of it, and why there is no more; `why` is a sentence."""
-    text = escape(readable(html[:LONGEST_READ]), quote=False)
+    text = escape(lines(readable(html[:LONGEST_READ])), quote=False)
     made = _framed(f"<pre>{text}</pre>", 0, cut=len(html) > LONGEST_READ, notice=f"Shown as text, not as HTML. {why}")
     return MailDocument(made.html, 0, True)
 

@@ -20,10 +20,12 @@ from mailcore import undelivered
 from mailcore.bus import Bus
 from mailcore.events.identity import Identity
 from mailcore.events.undelivered import undelivered_headers, undelivered_subject
+from mailcore.visible import one_line
 from tests.support.browser import PASSWORD, PHONE, Visitor
 from tests.support.dovecot import Dovecot
 from tests.support.events import expunged, message
 from tests.support.mail import make_mail
+from tests.support.pretending import PRETENDING, READABLE
 from tests.support.processes import Mozzart
 from tests.support.programs import need_program, wait_until
 
@@ -288,6 +290,52 @@ def test_the_pictures_of_a_message_are_fetched_once_without_a_cookie_and_are_ine
     for path in (unsigned, address[:-1], f"{unsigned.replace('/pictures/', '/pictures/9')}?{signature}"):
         visitor.context.clear_cookies()
         assert visitor.open(path).url.startswith(f"{visitor.base}/admin/login/"), path
+
+
+def test_what_a_sender_wrote_cannot_pretend_on_any_page(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    trick, mailbox = "invoice\u202efdp.exe", "Rechnungen\u202efdp"
+    words = f"=?utf-8?B?{base64.b64encode(trick.encode()).decode()}?="
+    head = f"From: {words} <e@example.org>\r\nTo: {words} <a@example.org>\r\nSubject: {words}\r\nX-Trick: {trick}\r\n"
+    kind = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+    text = f"Content-Type: text/plain; charset=utf-8\r\n\r\n{trick} {READABLE['Persian']}\r\n--b\r\n"
+    file = "Content-Disposition: attachment; filename*=UTF-8''invoice%E2%80%AEfdp.exe\r\n\r\nMZ\r\n--b--\r\n"
+    dovecot.append((head + kind + text + file).encode())
+    mozzart.execute(f"UPDATE mailbox_app_mailboxstate SET last_error = '{trick}', last_sync_status = 'failed'")
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    query = "SELECT id FROM mailbox_app_mailmessage WHERE subject LIKE 'invoice%'"
+    (row,) = wait_until(lambda: mozzart.rows(query), "it is stored")
+    visitor = visit()
+    page = visitor.sign_in()
+    expect(page.get_by_role("heading", name="Mailbox states")).to_be_visible()
+    for path in (
+        "",
+        "messages/",
+        f"messages/?q={trick}&mailbox={mailbox}",
+        f"messages/{row['id']}/",
+        "live/",
+        "health/",
+    ):
+        source = page.request.get(f"{visitor.base}/admin/{path}").text()
+        assert "\u202e" not in source, path
+
+    visitor.open(f"/admin/messages/{row['id']}/")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("invoice\\u202efdp.exe")
+    expect(page.locator(".attachments")).to_contain_text("invoice\\u202efdp.exe")
+    expect(page.locator("#panel-text")).to_contain_text(READABLE["Persian"])
+    page.get_by_role("tab", name="Headers").click()
+    expect(page.locator(".headers-table")).to_contain_text("invoice\\u202efdp.exe")
+    assert mozzart.http("GET", f"/api/messages/{row['id']}/").json["subject"] == trick, "the api tells what it is"
+    for command in (["messages", "show", str(row["id"])], ["messages", "search", "invoice"]):
+        assert "invoice\\u202efdp.exe" in (said := mozzart.run(*command).stdout), said
+        assert trick not in said
+    assert "\u202e" not in mozzart.log_text()
+
+    visitor.open("/admin/live/")
+    for text in (*READABLE.values(), *PRETENDING):
+        if not re.search("[\ud800-\udfff]", text):  # Playwright carries none of these
+            assert page.evaluate("text => visible(text)", text) == one_line(text)
 
 
 BEACON = "http://evil.example/"

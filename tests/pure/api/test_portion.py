@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from api.admin.portion import beginning, fields, listed
-from mailcore.log import one_line
+from mailcore.visible import lines
 
 TEXTS = st.text(st.sampled_from("ab<&\"'é\u202e\x00\U0001f600"), max_size=300)
 
 
 def size(text: str) -> int:
-    return len(escape(one_line(text)).encode())
+    return len(escape(lines(text)).encode())
 
 
 @given(TEXTS, st.integers(1, 400))

@@ -1,0 +1,53 @@
+"""Texts in which something cannot be seen: what has its use there, and what pretends."""
+
+from __future__ import annotations
+
+ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+READABLE = {
+    "a family": "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466",
+    "a profession with a colour of skin": "\U0001f469\U0001f3fd\u200d\U0001f680",
+    "a heart on fire": "\u2764\ufe0f\u200d\U0001f525",
+    "a rainbow flag": "\U0001f3f3\ufe0f\u200d\U0001f308",
+    "a flag of two letters": "\U0001f1e9\U0001f1ea",
+    "the flag of England": ENGLAND,
+    "a keycap": "1\ufe0f\u20e3 #\ufe0f\u20e3",
+    "Persian": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    "an Arabic abbreviation": "\u0647\u200d.",
+    "Hindi": "\u0915\u094d\u200d\u0937 \u0915\u094d\u200c\u0937",
+    "Malayalam at a word's end": "\u0d28\u0d4d\u200d",
+    "Sinhala": "\u0dc1\u0dca\u200d\u0dbb\u0dd3",
+    "Khmer": "\u1781\u17d2\u1798\u17c2\u179a\u200b\u1797\u17b6\u179f\u17b6",
+    "Hebrew with a mark": "\u05e9\u05dc\u05d5\u05dd\u200f!",
+    "Mongolian": "\u182e\u1820\u180b",
+    "an ideographic variant": "\u845b\U000e0100",
+    "an old Korean syllable": "\u1102\u1160\u11ab",
+    "a narrow space in French": "Vraiment\u202f?",
+    "a space of Chinese width": "\u4f1a\u8bae\u3000\u901a\u77e5",
+    "accents put together": "e\u0301 n\u0303",
+    "plain": "Hello, Zoë – it’s 5 °C…\u00a0OK",
+}
+PRETENDING = {
+    "invoice\u202efdp.exe": "invoice\\u202efdp.exe",
+    "a\u202ab\u202bc\u202dd\u202c": "a\\u202ab\\u202bc\\u202dd\\u202c",
+    "a\u2066b\u2067c\u2068d\u2069": "a\\u2066b\\u2067c\\u2068d\\u2069",
+    "\u05e9\u202e\u05dc": "\u05e9\\u202e\u05dc",
+    "a\u200fb\u200ec\u061cd": "a\\u200fb\\u200ec\\u061cd",
+    "pay\u00adpal": "pay\\xadpal",
+    "pay\u200bpal\ufeff\u2060": "pay\\u200bpal\\ufeff\\u2060",
+    "pay\u200cpal\u200d": "pay\\u200cpal\\u200d",
+    "\u200d\U0001f467": "\\u200d\U0001f467",
+    "\U0001f468\u200dx": "\U0001f468\\u200dx",
+    "\u0645\u200c\u200c\u062e": "\u0645\\u200c\\u200c\u062e",
+    "a\ufe0fb\ufe00": "a\\ufe0fb\\ufe00",
+    "a\U000e0100": "a\\U000e0100",
+    "\U0001f3f4\U000e0061\U000e007f": "\U0001f3f4\\U000e0061\\U000e007f",
+    "a\U000e0068\U000e0069": "a\\U000e0068\\U000e0069",
+    "a.pdf\u2003\u2003.exe": "a.pdf\\u2003\\u2003.exe",
+    "a.pdf\u2800.exe\u3164": "a.pdf\\u2800.exe\\u3164",
+    "a\u115fb\u1160c": "a\\u115fb\\u1160c",
+    "a\x1b[2Jb\x9bc\x07\x00": "a\\x1b[2Jb\\x9bc\\x07\\x00",
+    "a\u2028b\u2029c\x85d": "a\\u2028b\\u2029c\\x85d",
+    "a\ud800b": "a\\ud800b",
+    "a\ufffeb\ufff9c": "a\\ufffeb\\ufff9c",
+    "a\rb": "a\\rb",
+}
