@@ -27,7 +27,7 @@ from consumers.retrying import Retrying, Stopping
 from consumers.settlement import Settlement, describe
 from mailcore.bus import Bus, Delivery
 from mailcore.errors import EventError, MozzartError, Scope, StoreError
-from mailcore.events.message import Kind, MessageEvent
+from mailcore.events.message import FoundBy, Kind, MessageEvent
 from mailcore.events.thin import Rebind
 from mailcore.fault import told
 from mailcore.media import Media
@@ -195,13 +195,11 @@ def _report(event: MessageEvent, row: StoredMessage) -> None:
     STORED_BYTES.labels(event.kind.value).inc(event.size)
     if event.kind is Kind.NEW:
         PUSH_TO_STORED.observe(seconds)
-    log.info(
-        "stored",
-        identity=str(event.identity),
-        size=event.size,
-        attachments=len(row.attachments),
-        push_to_stored_ms=round(seconds * 1000, 1),
-    )
+    # Of a backfill the syncer tells the progress (syncer/progress.py): a line for each costs time, and nobody reads it.
+    pushed = event.kind is Kind.NEW or event.found_by is FoundBy.PUSH
+    facts = {"push_to_stored_ms": round(seconds * 1000, 1)} if event.found_by is FoundBy.PUSH else {}
+    write = log.info if pushed else log.debug
+    write("stored", identity=str(event.identity), size=event.size, attachments=len(row.attachments), **facts)
 
 
 def _draft_all(jobs: Sequence[Job]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -20,6 +21,7 @@ from mailcore.hangup import Hangup, Wish, has_terminal
 from mailcore.settings import Settings
 from supervisor.children import Child, Supervisor
 from supervisor.data_lock import DataLock
+from supervisor.first_screen import first_screen
 from supervisor.fork_server import Command, ForkServer
 from supervisor.forked import Forked
 from supervisor.nats_health import watch
@@ -49,6 +51,9 @@ async def supervise(plan: Plan, lock: DataLock, forks: ForkServer | None, first:
                 try:
                     await _start(plan, supervisor, lock, nursery)
                     if plan.finale is None:
+                        if plan.output is None and plan.settings.log_format == "console":
+                            sys.stdout.write(first_screen(plan.settings))
+                            sys.stdout.flush()
                         await supervisor.refused()
                 except MozzartError as error:
                     failure = error

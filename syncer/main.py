@@ -30,6 +30,7 @@ from syncer.control import Control
 from syncer.credit import Credit
 from syncer.imap import trace
 from syncer.mailbox import Shared
+from syncer.progress import Progress, tell
 from syncer.server import Servers
 
 log = structlog.get_logger(__name__)
@@ -145,6 +146,7 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     servers = Servers(settings.host_connections, settings.host_logins)
     shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval, servers)
     accounts.open(shared)
+    progress = Progress()
 
     def heard(subject: str, data: bytes, headers: Mapping[str, str]) -> None:
         try:
@@ -155,6 +157,7 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
             return
         if isinstance(event, Stored | Dead) and (mailbox := accounts.mailbox(key, event.mailbox_id)) is not None:
             mailbox.heard(event)
+            progress.stored += isinstance(event, Stored)
 
     async def listen() -> None:
         await metrics.answer(bus, "syncer")
@@ -189,6 +192,7 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accounts.run)
+            nursery.start_soon(tell, progress, accounts.mailboxes)
             nursery.start_soon(watch, accounts.mailboxes, shared)
             nursery.start_soon(streams.watch, bus)
     finally:

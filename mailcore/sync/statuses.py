@@ -102,6 +102,11 @@ class Statuses:
     def open(self) -> UidSet:
         return self.missing | self.suspect | UidSet(self.claimed) | UidSet(self.in_flight)
 
+    @property
+    def left(self) -> int:
+        """How many are listed and neither stored, dead nor refused."""
+        return len(self.missing) + sum(map(len, self.suspects)) + len(self.claimed) + len(self.in_flight)
+
     def of(self, uid: int) -> Status | None:
         """None: never listed, or forgotten."""
         if uid in self.in_flight:

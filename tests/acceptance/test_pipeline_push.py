@@ -56,8 +56,9 @@ def test_mail_that_was_there_before_is_stored_too_and_the_log_has_a_line_for_eac
 
     log = mozzart.log_text()
     for uid in sent:
-        lines = [line for line in log.splitlines() if f"/{uid} " in line and "push_to_stored_ms=" in line]
+        lines = [line for line in log.splitlines() if f"/{uid} " in line and " stored " in line]
         assert len(lines) == 1, f"one line for message {uid}: {lines}"
+        assert "push_to_stored_ms" not in lines[0], "nobody pushed it"
     assert dovecot.password not in log
     assert mozzart.token not in log
     assert "Traceback" not in log
