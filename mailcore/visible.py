@@ -52,7 +52,7 @@ _NEVER: Final = (
 _APART: Final = "\t\n"
 _LONE_SURROGATES: Final = "\ud800-\udfff"
 
-# The first group is what stays, all else has no use where it is found. Also for the page Live (`api/static/live.js`).
+# The first group is what stays; all else has no use where it is found. Scripts take it, too (`api/static/visible.js`).
 PATTERN: Final = "|".join(
     (
         f"(\U0001f3f4(?:{_FLAGS})\U000e007f)",

@@ -7,7 +7,6 @@ from aiohttp import web
 from api.admin.templates import render
 from api.http.page import page
 from api.routes.sse import TYPES
-from mailcore import visible
 
 routes = web.RouteTableDef()
 
@@ -16,4 +15,4 @@ routes = web.RouteTableDef()
 @page
 async def live(request: web.Request) -> web.StreamResponse:
     """The frame; its script reads `/api/events/`."""
-    return render(request, "admin/live.html", types=TYPES, unseen=visible.PATTERN)
+    return render(request, "admin/live.html", types=TYPES)

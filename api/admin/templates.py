@@ -6,7 +6,7 @@
         return render(request, "admin/things.html", things=…)
 
 Templates may use, besides what is passed in: `csrf_token`, `csrf_input` (the hidden field of a form),
-`static("name.css")`, `user`, `navigation`.
+`static("name.css")`, `user`, `navigation`, `unseen` (the pattern that static/visible.js needs).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from api.guard import csrf, session
 from api.http import assets
 from api.http.page import HOME, LOGIN, is_page
 from api.http.problem import Problem
-from mailcore.visible import lines
+from mailcore.visible import PATTERN, lines
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +55,7 @@ environment: Final = Environment(
     lstrip_blocks=True,
 )
 environment.globals["static"] = assets.url
+environment.globals["unseen"] = PATTERN
 
 
 def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:

@@ -49,13 +49,13 @@ async function show(response, answer) {
     const { done, value } = await reader.read();
     if (done) break;
     text = (text + value).slice(-MOST_SHOWN);
-    answer.textContent = text;
+    answer.textContent = lines(text);
   }
   if (type.includes("json")) {
     try {
-      answer.textContent = JSON.stringify(JSON.parse(text), null, 2);
+      answer.textContent = lines(JSON.stringify(JSON.parse(text), null, 2));
     } catch {
-      answer.textContent = text; // longer than what is shown
+      answer.textContent = lines(text); // longer than what is shown
     }
   }
 }

@@ -14,24 +14,10 @@ const OLD = new Set(["backfill", "copy"]); // their time says nothing of how qui
 
 let waiting = []; // came while paused
 
-// As mailcore/visible.py has it, whose pattern this is: what a sender or a server wrote cannot pretend.
-const UNSEEN = new RegExp(`${JSON.parse(list.dataset.unseen)}|[\\t\\n]|\\p{Cs}`, "gu");
-const SHORT = { "\t": "\\t", "\n": "\\n", "\r": "\\r" };
-
-function escaped(one) {
-  const code = one.codePointAt(0), digits = code.toString(16);
-  if (code < 0x100) return SHORT[one] ?? `\\x${digits.padStart(2, "0")}`;
-  return code < 0x10000 ? `\\u${digits.padStart(4, "0")}` : `\\U${digits.padStart(8, "0")}`;
-}
-
-function visible(text) {
-  return String(text).replace(UNSEEN, (found, kept) => kept ?? escaped(found));
-}
-
 function element(name, className, text) {
   const one = document.createElement(name);
   one.className = className;
-  if (text !== undefined) one.textContent = visible(text); // never as HTML: names are the senders' and the servers'
+  if (text !== undefined) one.textContent = oneLine(text); // never as HTML: names are the senders' and the servers'
   return one;
 }
 

@@ -15,7 +15,7 @@ _LINE: Final = re.compile(
     re.I,
 )
 _CELL: Final = re.compile(r"<t[dh]\b[^<>]*>", re.I)
-_TAG: Final = re.compile(r"<[a-zA-Z/!?][^<>]*>")
+_TAG: Final = re.compile(r"<[a-zA-Z/!?][^<>]*(?:>|\Z)")  # the last one may have been cut
 _EMPTY_LINES: Final = re.compile(r"\n{3,}")
 
 

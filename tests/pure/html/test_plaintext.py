@@ -16,6 +16,7 @@ from mailcore.html.plaintext import readable
         ("1 &lt; 2 &amp;amp; &#x41;", "1 < 2 &amp; A"),
         ("un<b>bro</b>ken", "unbroken"),
         ("a < b", "a < b"),
+        ("a<p class='cut", "a"),
         ("<style>never ended", ""),
         ("", ""),
     ],
