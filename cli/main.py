@@ -45,7 +45,7 @@ def root() -> None:
     os.umask(0o077)  # until the settings say otherwise
 
 
-@root.command()
+@root.command(short_help="Run everything on this machine until Ctrl-C.")
 def up() -> int:
     """Run everything on this machine until Ctrl-C: nats-server, syncer, consumer, api."""
     from supervisor.plan import Plan, run
@@ -110,7 +110,7 @@ def api() -> int:
     return exit_code.OK
 
 
-@root.command()
+@root.command(short_help="Compare server and database once, now.")
 @click.option("--account", help="Only this account.")
 @click.option("--mailbox", help="Only this mailbox (of the account given, or of the only one).")
 def sync(account: str | None, mailbox: str | None) -> int:
@@ -154,7 +154,7 @@ def tail(
     return _asyncio(run(found, wanted=wanted, since=since, count=count, as_json=as_json))
 
 
-@root.command()
+@root.command(short_help="Empty what is older than MESSAGES_MAX_AGE.")
 @click.option("--yes", "ordered", is_flag=True, help="Do not ask.")
 def prune(ordered: bool) -> int:
     """Empty what was stored longer ago than MESSAGES_MAX_AGE, however much it is.
@@ -171,7 +171,7 @@ def db() -> None:
     """The database's tables."""
 
 
-@db.command()
+@db.command(short_help="Create the tables, or bring them to this version.")
 @click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for a database that is down.")
 def upgrade(wait: float) -> int:
     """Create the tables, or bring them to this version; running processes go on meanwhile."""
@@ -198,7 +198,7 @@ def check() -> int:
     return _asyncio(run(_settings("db", quiet=True)))
 
 
-@root.command()
+@root.command(short_help="Print a script for the completion of a shell.")
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> int:

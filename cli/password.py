@@ -9,7 +9,7 @@ import click
 from cli import exit_code
 
 
-@click.command("hash-password")
+@click.command("hash-password", short_help="Print the argon2 hash of a password.")
 def hash_password() -> int:
     """Print the argon2 hash of a password, for ADMIN_PASSWORD; asks for it, or reads a line of standard input."""
     from api.guard.password import hash_of

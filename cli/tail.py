@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
+from urllib.parse import unquote
 
 from rich.console import Console
 from rich.text import Text
@@ -37,6 +38,7 @@ _COLOURS: Final = {
     "mailbox-renamed": "bold",
     "mailbox-deleted": "bold yellow",
 }
+_FIRST: Final = ("subject", "from_email")
 # What stands in the line's own columns already, or is of no use to the eye.
 _LEFT_OUT: Final = frozenset(
     "account mailbox at uidvalidity uid sha256 pushed_at published_at run_id from_name to_emails cc_emails sent_at "
@@ -129,7 +131,7 @@ def _line(event: Delivery) -> Text:
     return Text.assemble(
         (f"{local:%H:%M:%S}.{local.microsecond // 1000:03}Z ", "dim"),
         (f"{one_line(kind):<9}", _COLOURS.get(kind, "")),
-        one_line(event.headers.get("ce-id", event.subject).removesuffix(f"/{kind}")),
+        one_line(unquote(event.headers.get("ce-id", event.subject).removesuffix(f"/{kind}"))),
         ("  " + "  ".join(f"{name}={value_text(value)}" for name, value in _shown(event)), "dim"),
     )
 
@@ -141,6 +143,7 @@ def _shown(event: Delivery) -> list[tuple[str, object]]:
         shown = [
             (name, value) for name, value in facts.items() if name not in _LEFT_OUT and value not in (None, "", [])
         ]
+        shown.sort(key=lambda fact: fact[0] not in _FIRST)
         return [
             (one_line(name), json.dumps(value) if isinstance(value, dict | list) else value) for name, value in shown
         ]

@@ -13,7 +13,7 @@ _PATH = click.Path(path_type=Path)
 _SHOWN = 20
 
 
-@click.command()
+@click.command(short_help="Copy database and attachments while all runs.")
 @click.argument("target", type=_PATH)
 def backup(target: Path) -> int:
     """Copy database and attachments to TARGET while everything runs.
@@ -37,7 +37,7 @@ def backup(target: Path) -> int:
     return exit_code.PARTIAL
 
 
-@click.command()
+@click.command(short_help="Make an installation of a backup.")
 @click.argument("source", type=_PATH)
 @click.option("--check", "only_check", is_flag=True, help="Compare the checksums of the backup; change nothing.")
 def restore(source: Path, only_check: bool) -> int:

@@ -11,7 +11,7 @@ from cli.process import run_asyncio, settings
 _webhook: Final = click.option("--webhook", is_flag=True, help="Events that the webhook's receiver did not take.")
 
 
-@click.group("dead-letters")
+@click.group("dead-letters", short_help="What could not be stored, or not be delivered.")
 def dead_letters() -> None:
     """What could not be stored, or not be delivered to the webhook: list it, show one, try again."""
 
@@ -44,7 +44,7 @@ def show_dead_letter(number: int, webhook: bool, raw: bool, as_json: bool) -> in
     return run_asyncio(show(found, number, raw=raw, as_json=as_json))
 
 
-@dead_letters.command()
+@dead_letters.command(short_help="Send them on their way again.")
 @click.argument("numbers", nargs=-1, type=click.IntRange(min=1))
 @_webhook
 @click.option("--all", "every_one", is_flag=True, help="All that there are.")

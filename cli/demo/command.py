@@ -9,7 +9,7 @@ import click
 from cli.process import run_asyncio, settings
 
 
-@click.command()
+@click.command(short_help="See it work, without credentials.")
 @click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the demo's data here.")
 @click.option("--every", type=click.FloatRange(min=0.05), default=3.0, show_default=True, help="Seconds between mails.")
 @click.option("--count", type=click.IntRange(min=1), help="End after so many mails (default: until Ctrl-C).")

@@ -9,7 +9,7 @@ import click
 from cli.process import run_asyncio, settings
 
 
-@click.command()
+@click.command(short_help="Take over what a Django `mailbox_app` has stored.")
 @click.option("--database-url", required=True, envvar="DJANGO_DATABASE_URL", help="The old database; it is only read.")
 @click.option(
     "--media-root",

@@ -11,7 +11,7 @@ from cli.process import run_asyncio, settings
 from cli.timestamp import Timestamp
 
 
-@click.group()
+@click.group(short_help="What is stored: search, show, save.")
 def messages() -> None:
     """What is stored: search it, show one message, save its attachments."""
 
@@ -70,7 +70,7 @@ def search(
     return run_asyncio(run(settings("messages", quiet=True), wanted, limit=limit, as_json=as_json))
 
 
-@messages.command("show")
+@messages.command("show", short_help="Show one message.")
 @click.argument("message_id", metavar="ID", type=click.IntRange(min=1))
 @click.option(
     "--part",
@@ -87,7 +87,7 @@ def show_message(message_id: int, part: str, as_json: bool) -> int:
     return run_asyncio(run(settings("messages", quiet=True), message_id, part=part, as_json=as_json))
 
 
-@messages.command()
+@messages.command(short_help="Save the attachments of a message.")
 @click.argument("message_id", metavar="ID", type=click.IntRange(min=1))
 @click.option(
     "--to",

@@ -44,7 +44,7 @@ async def search(settings: Settings, wanted: MessageFilter, *, limit: int, as_js
                 for one in page.messages:
                     _write(_plain(asdict(one)))
             elif page.messages:
-                console.print(screen.table(page.messages))
+                console.print(screen.table(page.messages, console.width))
             cursor = page.next
             if cursor is None:
                 break

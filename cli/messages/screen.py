@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,30 +18,39 @@ from mailcore.imap.flag import in_words
 from mailcore.store.page import AttachmentDetail, MessageDetail, MessageSummary
 from mailcore.visible import lines, one_line
 
+_FROM: Final = 3
+_SUBJECT: Final = 4
+_LEAST: Final = 8
+_LONGEST_FROM: Final = 32
 
-def table(messages: Sequence[MessageSummary]) -> Table:
-    """One row for each."""
-    found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    found.add_column("id", justify="right", no_wrap=True)
-    found.add_column("received", no_wrap=True)
-    found.add_column("", no_wrap=True)
-    found.add_column("from", max_width=32, no_wrap=True, overflow="ellipsis")
-    found.add_column("subject", ratio=1, no_wrap=True, overflow="ellipsis")
-    found.add_column("", no_wrap=True)
-    found.add_column("size", justify="right", no_wrap=True)
-    for one in messages:
-        found.add_row(
-            str(one.id),
-            _local(one.received_at),
-            "" if one.seen else "[cyan]●[/]",
+
+def table(messages: Sequence[MessageSummary], width: int) -> Table:
+    """One row for each. Ids, dates and sizes are always whole; sender and subject share what is left of `width`."""
+    rows = [
+        (
+            Text(str(one.id)),
+            Text(_local(one.received_at)),
+            Text("" if one.seen else "●", style="cyan"),
             Text(one_line(one.from_name or one.from_email)),
             Text(
                 one_line(one.subject) or "(no subject)",
                 style=("dim " if not one.subject else "") + ("" if one.seen else "bold"),
             ),
-            _marks(one),
-            size(one.size),
+            Text.from_markup(_marks(one)),
+            Text(size(one.size)),
         )
+        for one in messages
+    ]
+    names = ("id", "received", "", "from", "subject", "", "size")
+    cells = [max(map(cell_len, (name, *(row[place].plain for row in rows)))) for place, name in enumerate(names)]
+    left = max(width - sum(cells) + cells[_FROM] + cells[_SUBJECT] - 2 * (len(names) - 1), 2 * _LEAST)
+    cells[_FROM] = min(cells[_FROM], _LONGEST_FROM, max(_LEAST, left // 3))
+    cells[_SUBJECT] = min(cells[_SUBJECT], left - cells[_FROM])
+    found = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for name, count in zip(names, cells, strict=True):
+        found.add_column(name, width=count, no_wrap=True, justify="right" if name in ("id", "size") else "left")
+    for row in rows:
+        found.add_row(*row)
     return found
 
 

@@ -7,7 +7,7 @@ import click
 from cli.process import run_asyncio, settings
 
 
-@click.command()
+@click.command(short_help="What runs, what is connected, what is where.")
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option(
     "--every", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="With --watch: seconds between."

@@ -43,7 +43,7 @@ async def run(settings: Settings, *, every: float | None = None, as_json: bool =
             sys.stdout.write(json.dumps(found.facts(), ensure_ascii=True) + "\n")
             sys.stdout.flush()
         else:
-            console.print(screen(settings, found), crop=False)
+            console.print(screen(settings, found, console.width), crop=False)
         if every is None:
             return exit_code.UNAVAILABLE if found.faults else exit_code.OK
         await asyncio.sleep(every)
@@ -51,11 +51,11 @@ async def run(settings: Settings, *, every: float | None = None, as_json: bool =
 
 
 async def _watch(settings: Settings, found: Overview, console: Console, every: float) -> None:
-    with Live(screen(settings, found), console=console, auto_refresh=False, screen=False) as live:
+    with Live(screen(settings, found, console.width), console=console, auto_refresh=False, screen=False) as live:
         while True:
             await asyncio.sleep(every)
             found = await look(settings, found)
-            live.update(screen(settings, found), refresh=True)
+            live.update(screen(settings, found, console.width), refresh=True)
 
 
 async def look(settings: Settings, before: Overview | None = None) -> Overview:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -22,9 +23,11 @@ from mailcore.store import MailboxState
 from mailcore.trouble import SYNCED, paused
 from mailcore.visible import one_line
 
+_WIDE: Final = 110  # columns
 
-def screen(settings: Settings, found: Overview) -> RenderableType:
-    """All of it, at the moment of the look."""
+
+def screen(settings: Settings, found: Overview, width: int) -> RenderableType:
+    """All of it, at the moment of the look, for so many columns."""
     streams = ", ".join(f"{name} {one.messages:,} ({size(one.size)})" for name, one in found.streams.items())
     rate = "" if found.rate is None else f"  [dim]{found.rate:+,.0f} a second[/]"
     live = counted(len(found.live), "mailbox")
@@ -57,7 +60,7 @@ def screen(settings: Settings, found: Overview) -> RenderableType:
     if not found.keys:
         return Group(*lines)
     wrong = (_unbroken(line) for key in found.keys for line in _troubles(key, found))
-    return Group(*lines, _table(found), *wrong)
+    return Group(*lines, _table(found, narrow=width < _WIDE), *wrong)
 
 
 def _troubles(key: MailboxKey, found: Overview) -> Iterator[str]:
@@ -78,23 +81,25 @@ def _unbroken(markup: str) -> Text:
     return text
 
 
-def _table(found: Overview) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("mailbox", "connection"):
-        table.add_column(name)
-    for name in ("on server", "stored", "in flight"):
-        table.add_column(name, justify="right")
-    for name in ("last push", "last sync"):
-        table.add_column(name)
+def _table(found: Overview, *, narrow: bool) -> Table:
+    """`narrow`: without the last push and since when it is connected, so that a name has room to be read."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("mailbox", overflow="fold")
+    table.add_column("connection", no_wrap=True)
+    for name in ("server", "stored", "flight") if narrow else ("on server", "stored", "in flight"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("last sync",) if narrow else ("last push", "last sync"):
+        table.add_column(name, no_wrap=True)
     for key in found.keys:
         row, live = found.rows.get(key), found.live.get(key)
+        pushed = () if narrow else (ago(row.last_push_at, found.at) if row else "–",)
         table.add_row(
             _name(key),
-            _connection(live, found),
+            _connection(live, found, narrow=narrow),
             f"{row.message_count:,}" if row else "–",
             _stored(row),
             f"{live.in_flight:,}" if live else "–",
-            ago(row.last_push_at, found.at) if row else "–",
+            *pushed,
             _last_sync(row, found.at),
         )
     return table
@@ -104,13 +109,14 @@ def _name(key: MailboxKey) -> str:
     return escape(one_line(f"{key.account}/{key.mailbox}"))
 
 
-def _connection(live: MailboxLive | None, found: Overview) -> str:
+def _connection(live: MailboxLive | None, found: Overview, *, narrow: bool) -> str:
     if live is None:
         return "[red]no syncer[/]" if "syncer" in found.faults else "[dim]not synced[/]"
+    since = "" if narrow else f" [dim]for {span(live.since, found.at)}[/]"
     if paused(live, found.at):
-        return f"[yellow]paused[/] [dim]for {span(live.since, found.at)}[/]"
+        return f"[yellow]paused[/]{since}"
     colour = "green" if live.connection in SYNCED else "yellow"
-    return f"[{colour}]{escape(one_line(live.connection))}[/] [dim]for {span(live.since, found.at)}[/]"
+    return f"[{colour}]{escape(one_line(live.connection))}[/]{since}"
 
 
 def _stored(row: MailboxState | None) -> str:

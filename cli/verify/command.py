@@ -7,7 +7,7 @@ import click
 from cli.process import run_asyncio, settings
 
 
-@click.command()
+@click.command(short_help="Compare the server with database and files.")
 @click.option("--account", help="Only this account.")
 @click.option("--mailbox", help="Only this mailbox.")
 @click.option("--files/--no-files", default=True, help="Whether to read every attachment (default: yes).")

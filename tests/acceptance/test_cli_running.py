@@ -173,7 +173,7 @@ def test_tail_shows_events_that_carry_no_payload_or_a_strange_one(running: Mozza
     (rebind,) = events(running, "--since", "all", "--mailbox", "Nobody's", "--type", "rebind", "--count", "1")
     assert rebind["data"] is None
     shown = running.run("tail", "--since", "all", "--mailbox", "Nobody's", "--type", "rebind", "--count", "1")
-    assert "default/Nobody%27s/9/1" in shown.stdout
+    assert "default/Nobody's/9/1" in shown.stdout
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_status_says_what_is_paused_failing_and_refused_and_since_when() -> None
         archive: live(connection="backing off", error="NO [LIMIT] later", paused_until=ago(-9), failing_since=ago(1)),
     }
     out = io.StringIO()
-    Console(file=out, width=200, highlight=False, emoji=False).print(screen(Settings(_env_file=None), found))
+    Console(file=out, width=200, highlight=False, emoji=False).print(screen(Settings(_env_file=None), found, 200))
     text = out.getvalue()
     assert "! default/Archive  paused until 22:06 UTC (in 9 min), since 21:56 UTC (1 min ago): NO [LIMIT] later" in text
     assert "1 message refused" in text
