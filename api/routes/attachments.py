@@ -16,6 +16,7 @@ from api.schema.operation import Content, operation
 from api.schema.values import Query, RowId
 from mailcore.descent import open_file
 from mailcore.errors import StoreError
+from mailcore.mime.safename import nameless
 
 log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
@@ -63,4 +64,5 @@ async def attachment(request: web.Request, path: AttachmentPath, headers: Attach
     except (OSError, ValueError) as error:
         log.warning("attachment unreadable", attachment=found.id, error=str(error))
         raise Problem(404, f"The file of attachment {found.id} is not in MEDIA_ROOT.") from None
-    return await send_file(request, file, to_save(found.filename, f"attachment-{found.id}"), f'"{found.sha256}"')
+    fallback = nameless(f"attachment-{found.id}", found.content_type)
+    return await send_file(request, file, to_save(found.filename, fallback), f'"{found.sha256}"')

@@ -21,7 +21,7 @@ from cli.quantity import counted, size
 from mailcore.descent import open_file
 from mailcore.errors import MozzartError
 from mailcore.events.message import stamp
-from mailcore.mime.safename import safe_filename
+from mailcore.mime.safename import nameless, safe_filename
 from mailcore.settings import Settings
 from mailcore.store import Store
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter
@@ -95,7 +95,8 @@ def _copy(root: Path, attachment: AttachmentDetail, directory: Path) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with open_file(root, attachment.file) as source:
-            path, target = _create(directory, safe_filename(attachment.filename, f"part-{attachment.part_id}"))
+            fallback = nameless(f"part-{attachment.part_id}", attachment.content_type)
+            path, target = _create(directory, safe_filename(attachment.filename, fallback))
             with os.fdopen(target, "wb") as file:
                 while block := source.read(_BLOCK):
                     file.write(block)

@@ -34,6 +34,7 @@ _BYTE_ORDER_MARKS: Final = re.compile(_BYTE_ORDER_MARK + b"++")
 _BLANK_START: Final = re.compile(
     rb"(?:\s|" + _BYTE_ORDER_MARK + rb")++(?=>?From |" + _WELL_KNOWN + rb")", re.IGNORECASE
 )
+_BEFORE: Final = frozenset(bytes([byte]) for byte in b" \t\n\r\f\v\xef\xc3")  # what such a beginning begins with
 _EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
 _MAX_ODD_LINES: Final = 10
 _MAX_ODD_BYTES: Final = 1 << 16
@@ -52,8 +53,10 @@ def starts_header(raw: bytes, start: int, end: int) -> bool:
 
 def header_start(raw: bytes, defects: Defects) -> int:
     """Where the header begins: behind byte order marks, and behind blanks and empty lines before a well-known field."""
+    if raw[:1] not in _BEFORE:
+        return 0
     start = 0
-    if raw.startswith((b"\xef", b"\xc3")) and (found := _BYTE_ORDER_MARKS.match(raw)) is not None:
+    if (found := _BYTE_ORDER_MARKS.match(raw)) is not None:
         defects.add("byte-order-mark")
         start = found.end()
     if (found := _BLANK_START.match(raw, start)) is not None:
@@ -174,23 +177,23 @@ class Header:
 
     def __init__(self, fields: Fields) -> None:
         self.fields = fields
-        self._first: dict[str, str] = {}
-        self._more: dict[str, list[str]] = {}
+        first: dict[str, str] = {}
+        more: dict[str, list[str]] = {}
         for written, value in fields:
             name = written.lower()
-            if not self._first.get(name):
-                self._first[name] = value
+            if name not in first or not first[name]:
+                first[name] = value
             elif value:
-                self._more.setdefault(name, []).append(value)
+                more.setdefault(name, []).append(value)
+        self._first, self._more = first, more
 
     def get(self, name: str) -> str:
         """The raw value of the first field of this (lower-case) name, or ""."""
         return self._first.get(name, "")
 
-    def all(self, name: str) -> list[str]:
-        """The raw values of all fields of this (lower-case) name that have one."""
-        first = self._first.get(name)
-        return [first, *self._more.get(name, ())] if first else []
+    def more(self, name: str) -> Sequence[str]:
+        """The raw values of the further fields of this name that have one."""
+        return self._more.get(name, ())
 
     def text(self, name: str, defects: Defects) -> str:
         """The same with encoded words decoded."""

@@ -23,6 +23,12 @@ _PARAMETER: Final = re.compile(
     re.DOTALL,
 )
 _QUOTE_END: Final = re.compile(r'"\s*+(?:;|\Z)')
+_SPACED_MAIN: Final = re.compile(r"([^\s;/]++)\s*+/\s*+([^\s;]++)")
+_COMMENT_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\\.|[();]|[^"\\();]++|\\', re.DOTALL)
+# A name that is not quoted may hold blanks and parentheses: `report (1).pdf`.
+_UNQUOTED_NAME: Final = re.compile(r"\s*+(?:file)?name[*0-9]*+\s*+=\s*+[^\s\"]", re.IGNORECASE)
+# Parameters whose values are tokens: one that is not quoted ends at a blank, and no encoded word is meant.
+_TOKENS: Final = frozenset({"boundary", "charset", "format", "delsp", "type", "protocol", "micalg", "report-type"})
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -32,8 +38,13 @@ def parse_parameters(value: str, defects: Defects) -> tuple[str, dict[str, str]]
     if len(value) > _MAX_LENGTH:
         defects.add("header-too-large")
         value = value[:_MAX_LENGTH]
-    main_match = _MAIN.match(value.strip())
+    if "(" in value:
+        value = _without_comments(value)
+    value = value.strip()
+    main_match = _MAIN.match(value)
     main = main_match.group().lower() if main_match else ""
+    if "/" in value and ("/" not in main or main[-1] == "/") and (spaced := _SPACED_MAIN.match(value)) is not None:
+        main = f"{spaced[1]}/{spaced[2]}".lower()
     if "=" not in value:
         return main, {}
     plain: dict[str, str] = {}
@@ -54,13 +65,33 @@ def parse_parameters(value: str, defects: Defects) -> tuple[str, dict[str, str]]
             continue
         pieces.setdefault(base, {}).setdefault(number, (extended, text))
     out = {
-        name: (decode_words(text, defects) if "=?" in text else text)
+        name: (decode_words(text, defects) if "=?" in text and name not in _TOKENS else text)
         for name, text in plain.items()
-        if name not in pieces
     }
     for name, parts in pieces.items():
-        out[name] = _joined(parts, defects)
+        found = _joined(parts, defects, encoded=name not in _TOKENS)
+        if found or name not in out:  # an empty one names nothing
+            out[name] = found
     return main, out
+
+
+def _without_comments(value: str) -> str:
+    """RFC 822 §3.1.4: comments may stand between any two tokens. One that is never closed is text."""
+    out: list[str] = []
+    depth = 0
+    begin = 0  # of the parameter, in `out`
+    for found in _COMMENT_TOKEN.finditer(value):
+        token = found.group()
+        if depth:
+            depth += (token == "(") - (token == ")")
+        elif token == "(" and _UNQUOTED_NAME.match("".join(out[begin : begin + 8])) is None:
+            depth = 1
+            out.append(" ")
+        else:
+            out.append(token)
+            if token == ";":
+                begin = len(out)
+    return "".join(out) if not depth else value
 
 
 def _pairs(value: str, defects: Defects) -> list[tuple[str, str]]:
@@ -91,6 +122,9 @@ def _pairs(value: str, defects: Defects) -> list[tuple[str, str]]:
                 text = _ESCAPED.sub(r"\1", text)
         else:
             text = text.strip()
+            if " " in text and name.partition("*")[0] in _TOKENS:
+                text = text.split(" ", 1)[0]
+                position = found.start(2) + len(text)
         out.append((name, text))
     return out
 
@@ -99,14 +133,15 @@ def _ends_well(value: str, position: int) -> bool:
     return position >= len(value) or value[position] == ";" or value[position].isspace()
 
 
-def _joined(parts: dict[int, tuple[bool, str]], defects: Defects) -> str:
+def _joined(parts: dict[int, tuple[bool, str]], defects: Defects, *, encoded: bool) -> str:
     """RFC 2231 §3 and §4: pieces in the order of their numbers, joined as bytes, for a character may be split. Holes
     are closed: half a name is better than none."""
     if -1 in parts:
         parts = {-1: parts[-1]}
     ordered = [parts[number] for number in sorted(parts)]
     if not any(extended for extended, _ in ordered):
-        return decode_words("".join(text for _, text in ordered), defects)
+        whole = "".join(text for _, text in ordered)
+        return decode_words(whole, defects) if encoded else whole
     charset = ""
     chunks: list[bytes] = []
     for index, (extended, text) in enumerate(ordered):
@@ -120,7 +155,8 @@ def _joined(parts: dict[int, tuple[bool, str]], defects: Defects) -> str:
             else:
                 defects.add("bad-parameter")
         chunks.append(unquote_to_bytes(text.encode("utf-8", "surrogatepass")))
-    return decode_words(decode(b"".join(chunks), charset, defects), defects)
+    whole = decode(b"".join(chunks), charset, defects)
+    return decode_words(whole, defects) if encoded else whole
 
 
 def first_token(text: str) -> str:

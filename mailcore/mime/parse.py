@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Collection
 from datetime import datetime
+from html import unescape
 from typing import Final
 from urllib.parse import unquote
 
@@ -14,29 +15,30 @@ from mailcore.mime.charset import decode, html_charset
 from mailcore.mime.date import parse_date
 from mailcore.mime.defects import Defects
 from mailcore.mime.encodedword import decode_words
+from mailcore.mime.flowed import joined
 from mailcore.mime.header import Header
 from mailcore.mime.model import ParsedAttachment, ParsedMessage
 from mailcore.mime.parameter import first_token, parse_parameters
 from mailcore.mime.structure import Leaf, Walker
 from mailcore.mime.tnef import is_tnef, tnef_files
-from mailcore.mime.transfer import decode_part, is_plain, uu_blocks
+from mailcore.mime.transfer import decode_base64, decode_part, is_plain, uu_blocks
 
 MAX_BODY_BYTES: Final = 4 << 20
 """Of the text parts together; a part that goes beyond is kept as an attachment, and its beginning in the body."""
 
 _MESSAGE_ID: Final = re.compile(r"<[^<>]{1,998}>")
 _MAX_DATES: Final = 10
-_CID: Final = re.compile(r"""cid:([^"'<>\s)]{1,500})""", re.IGNORECASE)
+_CID: Final = re.compile(r"""["']\s?cid:([^"'<>]{1,500})["']|cid:([^"'<>\s)]{1,500})""", re.IGNORECASE)
 
 
 def parse(raw: bytes) -> ParsedMessage:
     """What an RFC 5322 message says. Never raises; linear in the size of `raw`, at any depth of nesting.
 
     `body_text` and `body_html` are the text parts of each kind that are not attachments, in their order, with an empty
-    line (in HTML a line break) between them. A text part is an attachment when its disposition says so or it has a
-    file name; when there is no other text, the first that is not meant to be saved serves as the body, too. An attached
-    message is one attachment with its exact bytes. Files inside winmail.dat and uuencoded files in the text become
-    attachments of their own (part ids `2.tnef.1`, `1.uu.1`); winmail.dat is kept as well.
+    line (in HTML a line break) between them. A text part is an attachment when its disposition says so or it has a file
+    name; when there is no other text, the first that is not meant to be saved serves as the body, too, of whatever kind
+    it is. An attached message is one attachment with its exact bytes. Files inside winmail.dat and uuencoded files in
+    the text become attachments of their own (part ids `2.tnef.1`, `1.uu.1`); winmail.dat is kept as well.
     """
     defects = Defects()
     if not isinstance(raw, bytes):
@@ -49,7 +51,7 @@ def parse(raw: bytes) -> ParsedMessage:
     collected = _Collector(raw, walker.charsets, defects)
     for leaf in walker.leaves:
         collected.take(leaf)
-    collected.take_named_text()
+    collected.take_other_text()
     body_html = "\n<br>\n".join(collected.html)
     return _message(walker.header, "\n\n".join(collected.text), body_html, collected.marked_inline(), defects)
 
@@ -77,7 +79,7 @@ class _Collector:
         self.html: list[str] = []
         self.attachments: list[ParsedAttachment] = []
         self._room = MAX_BODY_BYTES
-        self._named_text: tuple[Leaf, bytes] | None = None
+        self._other_text: tuple[Leaf, bytes] | None = None
 
     def take(self, leaf: Leaf) -> None:
         disposition, filename = "", ""
@@ -87,21 +89,32 @@ class _Collector:
             filename = parameters.get("filename", "")
         named = filename or leaf.parameters.get("name", "")
         encoding = leaf.header.get("content-transfer-encoding").strip().lower()
-        content = decode_part(self.raw, leaf.start, leaf.end, encoding, self.defects)
         is_text = leaf.content_type in ("text/plain", "text/html")
+        if is_text and encoding == "base64" and disposition != "attachment":
+            content = self._text_of_base64(leaf)
+        else:
+            content = decode_part(self.raw, leaf.start, leaf.end, encoding, self.defects)
         if is_text and disposition != "attachment":
-            if encoding == "base64" and "bad-base64" in self.defects and is_plain(self.raw, leaf.start, leaf.end):
-                content = self.raw[leaf.start : leaf.end]
             # Some mailers name the body itself; in an alternative that makes no attachment of it.
             if not named or (leaf.parent == "alternative" and not disposition):
                 if len(content) > self._room:
                     self._attach(leaf.part_id, leaf, named, content, True)
                 self._take_text(leaf, content)
                 return
-            self._named_text = self._named_text or (leaf, content)
+            self._other_text = self._other_text or (leaf, content)
+        elif leaf.content_type.startswith("text/") and not named and disposition != "attachment":
+            self._other_text = self._other_text or (leaf, content)  # RFC 2046 §4.1.4: as plain text
         self._attach(leaf.part_id, leaf, named, content, disposition == "inline")
         if is_tnef(leaf.content_type, named, content):
             self._take_tnef(leaf, content)
+
+    def _text_of_base64(self, leaf: Leaf) -> bytes:
+        own = Defects()  # what is wrong with another part says nothing of this one
+        content = decode_base64(self.raw, leaf.start, leaf.end, own)
+        if not own:
+            return content
+        self.defects.update(own)
+        return self.raw[leaf.start : leaf.end] if is_plain(self.raw, leaf.start, leaf.end, content) else content
 
     def _attach(self, part_id: str, leaf: Leaf, filename: str, content: bytes, inline: bool) -> None:
         content_id = leaf.header.text("content-id", self.defects).strip().removeprefix("<").removesuffix(">")
@@ -116,10 +129,10 @@ class _Collector:
             )
         )
 
-    def take_named_text(self) -> None:
-        """A message whose only text has a file name still has something to show."""
-        if self._named_text is not None and not self.text and not self.html:
-            self._take_text(*self._named_text)
+    def take_other_text(self) -> None:
+        """A message whose only text has a file name, or is of another kind, still has something to show."""
+        if self._other_text is not None and not self.text and not self.html:
+            self._take_text(*self._other_text)
 
     def _take_text(self, leaf: Leaf, content: bytes) -> None:
         if len(content) > self._room:
@@ -134,6 +147,8 @@ class _Collector:
         elif b"begin" in content:
             content = self._take_uu(leaf, content)
         text = decode(content, charset, self.defects, self.hints, named=named).removeprefix("\ufeff")
+        if leaf.content_type == "text/plain" and first_token(leaf.parameters.get("format", "")).lower() == "flowed":
+            text = joined(text, delsp=first_token(leaf.parameters.get("delsp", "")).lower() == "yes")
         if text and not text.isspace():
             (self.html if is_html else self.text).append(text)
 
@@ -178,7 +193,8 @@ class _Collector:
         """With `inline` set also on what the HTML refers to by `cid:` (RFC 2392)."""
         if not any(attachment.content_id for attachment in self.attachments):
             return tuple(self.attachments)
-        wanted = {unquote(found) for html in self.html for found in _CID.findall(html)}
+        found = {unescape(quoted or bare).strip() for html in self.html for quoted, bare in _CID.findall(html)}
+        wanted = found | {unquote(cid) for cid in found}
         return tuple(
             ParsedAttachment(a.part_id, a.filename, a.content_type, a.content_id, True, a.content)
             if a.content_id in wanted and not a.inline
@@ -192,7 +208,7 @@ def _message(
 ) -> ParsedMessage:
     headers = tuple([(name, decode_words(value, defects) if "=?" in value else value) for name, value in header.fields])
     from_name, from_email = _sender(header, defects)
-    in_reply_to = _ids(header.all("in-reply-to"))
+    in_reply_to = _ids(header, "in-reply-to")
     subject = " ".join(header.text("subject", defects).split())
     return ParsedMessage(
         message_id=_message_id(header.get("message-id")),
@@ -203,7 +219,7 @@ def _message(
         cc_emails=_emails(header, "cc", defects),
         reply_to=_emails(header, "reply-to", defects),
         in_reply_to=in_reply_to[0] if in_reply_to else "",
-        references=tuple(_ids(header.all("references"))),
+        references=tuple(_ids(header, "references")),
         sent_at=_date(header, defects),
         headers=headers,
         body_text=body_text,
@@ -215,39 +231,52 @@ def _message(
 
 def _addresses(header: Header, name: str, defects: Defects) -> list[tuple[str, str]]:
     """Of all fields of this name, which RFC 5322 §4.5 asks to take for one."""
-    values = header.all(name)
-    if len(values) == 1:
-        return parse_addresses(values[0], defects)
-    return [address for value in values for address in parse_addresses(value, defects)]
+    value = header.get(name)
+    if not value:
+        return []
+    found = parse_addresses(value, defects)
+    for value in header.more(name):
+        found += parse_addresses(value, defects)
+    return found
 
 
 def _emails(header: Header, name: str, defects: Defects) -> tuple[str, ...]:
-    return tuple([email for _, email in _addresses(header, name, defects) if email])
+    found = _addresses(header, name, defects)
+    return tuple([email for _, email in found if email]) if found else ()
 
 
 def _sender(header: Header, defects: Defects) -> tuple[str, str]:
     """(name, address): the first that is an address, else the first word there is."""
     written = _addresses(header, "from", defects)
-    if not (written and "@" in written[0][1]):
-        written += _addresses(header, "sender", defects)
-        written.sort(key=lambda one: ("@" not in one[1], not one[1]))
-    return written[0] if written else ("", "")
+    if written and "@" in written[0][1]:
+        return written[0]
+    written += _addresses(header, "sender", defects)
+    return min(written, key=lambda one: ("@" not in one[1], not one[1]), default=("", ""))
 
 
 def _message_id(value: str) -> str:
     """Whole, with the blanks of a broken one: half an identifier is another's."""
+    if not value:
+        return ""
     found = _MESSAGE_ID.search(value)
     return " ".join((found[0] if found else value).split())
 
 
-def _ids(values: list[str]) -> list[str]:
-    value = " ".join(values)
+def _ids(header: Header, name: str) -> list[str]:
+    value = header.get(name)
+    if not value:
+        return []
+    if more := header.more(name):
+        value = " ".join([value, *more])
     return [" ".join(found.split()) for found in _MESSAGE_ID.findall(value)] or value.split()
 
 
 def _date(header: Header, defects: Defects) -> datetime | None:
-    for value in header.all("date")[:_MAX_DATES]:
-        found = parse_date(value, defects)
-        if found is not None:
-            return found
-    return None
+    value = header.get("date")
+    if not value:
+        return None
+    found = parse_date(value, defects)
+    if found is None:
+        for value in header.more("date")[:_MAX_DATES]:
+            found = found or parse_date(value, defects)
+    return found

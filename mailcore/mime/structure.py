@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,9 @@ MAX_DEPTH: Final = 100
 MAX_PARTS: Final = 10_000
 _MAX_LEARNT: Final = 200
 _MAX_CHARSETS: Final = 10
+_MAX_LOOKS: Final = 20
+_PART_FIELD: Final = re.compile(rb"Content-[A-Za-z-]{1,40}[ \t]{0,9}:", re.IGNORECASE)
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/\s]++[=\s]*+")
 
 
 @dataclass(slots=True)
@@ -28,14 +32,6 @@ class Leaf:
     parent: str
     start: int
     end: int
-
-
-def _is_utf8(block: bytes) -> bool:
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class _Frame:
@@ -75,7 +71,8 @@ class Walker:
         self._part: Leaf | None = None  # the open part that is no multipart
         self._prefix = b""  # a line break and what all delimiters in _delimiters have in common
         self._opened = 0
-        self._guessed: list[tuple[Leaf, bytes]] = []  # parts with 8-bit headers that are not UTF-8, and those
+        self._looks = _MAX_LOOKS
+        self._guessed: list[tuple[Leaf, bytes]] = []  # parts whose 8-bit headers were guessed, and those
         self.charsets: dict[str, None] = {}  # what parts declare, in their order
         # Where the next empty lines are, so that no byte is searched twice: see _empty_line.
         self._crlf = self._lf = -1
@@ -123,7 +120,7 @@ class Walker:
 
     def _read_again(self) -> None:
         """8-bit headers, now that all parts have said in which charsets they are."""
-        if not self.charsets:
+        if not self._guessed or not self.charsets:
             return
         hints = list(self.charsets)
         for leaf, block in self._guessed:
@@ -178,28 +175,41 @@ class Walker:
             if eol < 0:
                 eol = len(raw)
             line = raw[line_break + 1 : eol].rstrip(b" \t\r")
-            if line in delimiters:
+            if line in delimiters and not (line == b"--" and raw.startswith(b"-- ", line_break + 1)):  # a signature
                 return line_break, eol, delimiters[line][-1], False
             if line[-2:] == b"--" and line[:-2] in delimiters:
                 return line_break, eol, delimiters[line[:-2]][-1], True
-            if learning and 2 < len(line) <= _MAX_LEARNT and b" " not in line:
-                # The first line that looks like a delimiter is taken for one when the header named none.
+            if learning and len(line) <= _MAX_LEARNT and b" " not in line and self._delimits(frame, line, eol):
                 frame.delimiter = line
                 depth = len(self._frames) - 1
                 self._know(line, depth)
                 return line_break, eol, depth, False
             position = eol
 
+    def _delimits(self, frame: _Frame, line: bytes, eol: int) -> bool:
+        """Whether `line` is a delimiter although the header named none: fields of a part follow, or an empty line and,
+        further on, the same line again. A line of dashes alone, as people draw it, needs the fields."""
+        raw = self.raw
+        if _PART_FIELD.match(raw, eol + 1) is not None:
+            return line != b"--" or "boundary" in frame.leaf.parameters
+        if not raw.startswith((b"\n", b"\r\n"), eol + 1) or not line.strip(b"-") or self._looks <= 0:
+            return False
+        self._looks -= 1  # each goes through the rest of the message
+        return raw.find(b"\n" + line, eol) >= 0
+
     def _open(self, start: int, header_end: int, body: int) -> int:
         """The header of a part has ended: begin a leaf or a multipart. Returns where the body begins."""
         self._opened += 1
         block = self.raw[start:header_end]
+        undetected = self.defects.detected
         header = Header(read_fields(block, self.defects))
-        guessed = "8bit-header" in self.defects and not _is_utf8(block)
+        guessed = self.defects.detected < undetected
         frame = self._frames[-1] if self._frames else None
         if "bad-header" in self.defects:
             text = text_in_header(block)
-            if text < len(block) and "base64" not in header.get("content-transfer-encoding").lower():
+            if text < len(block) and (
+                "base64" not in header.get("content-transfer-encoding").lower() or _BASE64.fullmatch(block, text)
+            ):
                 body = start + text
         if frame is None:
             part_id, prefix, parent = "1", "", ""
@@ -217,8 +227,8 @@ class Walker:
         leaf = Leaf(part_id, header, content_type, parameters, parent, body, body)
         if guessed:
             self._guessed.append((leaf, block))
-        if len(self.charsets) < _MAX_CHARSETS and (charset := parameters.get("charset", "")):
-            self.charsets[charset] = None
+        if "charset" in parameters and len(self.charsets) < _MAX_CHARSETS:
+            self.charsets[parameters["charset"]] = None
         if not content_type.startswith("multipart/"):
             self._part = leaf
             return body

@@ -20,6 +20,9 @@ _LARGE: Final = 32 << 20
 _QP_TRAILING: Final = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
 _QP_BROKEN: Final = re.compile(rb"=(?:[^0-9A-Fa-f\r\n]|[0-9A-Fa-f](?:[^0-9A-Fa-f]|\Z))")
 _QP_BARE_CR: Final = re.compile(rb"=\r(?!\n)")
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_DATA_LINE: Final = re.compile(rb"^[ \t]*+[A-Za-z0-9+/]{24,}+=*+[ \t]*+\r?$", re.MULTILINE)
+_MAX_LINES: Final = 10_000
 _UU_MAX_FILES: Final = 1_000
 _UU_MAX_EMPTY: Final = 1_000
 _UU_BEGIN: Final = re.compile(rb"(?m)^begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,255})\r?\n")
@@ -54,7 +57,9 @@ def decode_base64(raw: bytes, start: int, end: int, defects: Defects) -> bytes:
     stop = end if padding < 0 else padding
     if padding >= 0 and raw[padding:end].strip(b"= \t\r\n"):
         defects.add("bad-base64")
-        if raw[padding:end].translate(None, _EXPECTED):
+        end = _footer(raw, start, end)
+        padding = raw.find(b"=", start, end)
+        if padding >= 0 and raw[padding:end].translate(None, _EXPECTED):
             end = padding  # below the end stands what a list or a gateway put there: not ours
         return _salvage(raw, start, end)  # else pieces were joined, each with its padding
     if end - start > _LARGE and any(
@@ -66,18 +71,53 @@ def decode_base64(raw: bytes, start: int, end: int, defects: Defects) -> bytes:
         data = b64decode(memoryview(raw)[start:end])
     except binascii.Error:
         defects.add("bad-base64")
-        return _salvage(raw, start, end)
+        return _salvage(raw, start, _footer(raw, start, end))
     if not _fits(data, _regular_letters(raw, start, stop)):
         letters = stop - start - sum(raw.count(blank, start, stop) for blank in (b"\n", b"\r", b" ", b"\t"))
         if not _fits(data, letters):
             defects.add("bad-base64")
+            footer = _footer(raw, start, end)
+            if footer < end:
+                return _salvage(raw, start, footer)
     return data
 
 
-def is_plain(raw: bytes, start: int, end: int) -> bool:
-    """Whether what claims to be base64 plainly is text: blanks inside its lines."""
-    head = raw[start : min(start + 1000, end)].strip()
-    return head.count(b" ") + head.count(b"\t") > len(head) // 40
+def _footer(raw: bytes, start: int, end: int) -> int:
+    """Where text begins that a list or a gateway put below base64, or `end`: behind the last line of data a line of
+    punctuation alone, words with some, or anything of the kind after an empty line."""
+    position = start
+    for data in _DATA_LINE.finditer(raw, start, end):
+        position = data.end() + 1
+    empty = False
+    for _ in range(_MAX_LINES):
+        if position >= end:
+            break
+        eol = raw.find(b"\n", position, end)
+        eol = end if eol < 0 else eol
+        line = raw[position:eol].strip()
+        words = len(line.split())
+        foreign = bool(line.translate(None, _EXPECTED)) or (len(line) > 2 and not line.strip(b"="))
+        lettered = bool(line.translate(None, _NOT_BASE64 + b"+/="))
+        if (foreign and (words > 1 or not lettered or empty)) or (empty and words > 1):
+            return position if raw[start:position].strip() else end
+        empty = not line
+        position = eol + 1
+    return end
+
+
+def is_plain(raw: bytes, start: int, end: int, data: bytes) -> bool:
+    """Whether what claims to be base64 plainly is text: there are blanks inside its first line, and what was decoded of
+    it (`data`) is none."""
+    line = raw[start : min(start + 1000, end)].lstrip().partition(b"\n")[0].rstrip()
+    if line.count(b" ") + line.count(b"\t") <= len(line) // 40:
+        return False
+    if _CONTROLS.search(data, 0, 1000) is not None:
+        return True
+    try:
+        data[:1000].decode()
+    except UnicodeDecodeError as error:
+        return len(data) < 24 or error.start < 1  # a longer one without controls is in another charset
+    return False
 
 
 def _fits(data: bytes, letters: int) -> bool:

@@ -1,5 +1,6 @@
 """Messages as they come: what parse() makes of them, and the defects it names."""
 
+import base64
 from datetime import UTC, datetime
 
 import pytest
@@ -161,9 +162,134 @@ def test_uuencoded_files_leave_the_text() -> None:
     assert parsed.defects == ("uuencode",)
 
 
-def test_format_flowed_is_not_touched() -> None:
-    raw = message("Content-Type: text/plain; format=flowed; delsp=yes", "", "a ", "> b ", " -- ")
-    assert parse(raw).body_text == "a \r\n> b \r\n -- \r\n"
+def test_format_flowed_is_joined() -> None:
+    raw = message("Content-Type: text/plain; format=Flowed; delsp=YES", "", "zu", "sam ", "men", "> b ", "> c", " -- ")
+    assert parse(raw).body_text == "zu\r\nsammen\r\n> bc\r\n-- \r\n"
+    assert parse(raw.replace(b"; format=Flowed", b"")).body_text == raw.partition(b"\r\n\r\n")[2].decode()
+
+
+def test_flowed_html_is_left_alone() -> None:
+    assert parse(message("Content-Type: text/html; format=flowed", "", "<p>a ", " b")).body_html == "<p>a \r\n b\r\n"
+
+
+@pytest.mark.parametrize("subtype", ["x-notes", "markdown", "enriched", "calendar", "x"])
+def test_the_only_text_is_the_body_whatever_its_subtype(subtype: str) -> None:
+    parsed = parse(message(f"Content-Type: text/{subtype}; charset=iso-8859-1", "", b"Gr\xfc\xdfe"))
+    assert parsed.body_text == "Grüße\r\n"
+    assert files(parsed) == [("1", "", b"Gr\xfc\xdfe\r\n")]
+    other = f"Content-Type: text/{subtype}\r\n\r\nother".encode()
+    assert parse(mixed(b"\r\nplain", other)).body_text == "plain"
+    assert parse(mixed(b"Content-Disposition: attachment\r\n" + other)).body_text == ""
+    assert parse(mixed(f"Content-Type: text/{subtype}; name=a.x\r\n\r\nx".encode())).body_text == ""
+
+
+def test_a_picture_is_found_by_its_id_as_html_writes_it() -> None:
+    for content_id, written in (
+        ("a&b@x", "a&amp;b@x"),
+        ("a b(1)@x", "a b(1)@x"),
+        ("a%b@x", "a%25b@x"),
+        ("ü", "&uuml;"),
+    ):
+        html = f'Content-Type: text/html; charset=utf-8\r\n\r\n<img src="CID:{written}">'.encode()
+        picture = f"Content-Type: image/png\r\nContent-ID: <{content_id}>\r\n\r\npng".encode()
+        (attachment,) = parse(mixed(html, picture)).attachments
+        assert attachment.inline, content_id
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "multipart/mixed; boundary=B (made by hand)",
+        "multipart / mixed ; boundary = B",
+        "multipart/mixed (all of it); boundary=B",
+        "(first) multipart/mixed; (then) boundary=(now)B",
+        'multipart/mixed; boundary="B" (a; b=c)',
+        "multipart/mixed; boundary=B charset=utf-8",
+        "multipart/mixed; boundary*=us-ascii''B",
+        "MULTIPART/MIXED (a (nested) one) ; type=text/plain; BOUNDARY=B",
+    ],
+)
+def test_comments_and_blanks_between_the_tokens_of_a_type_mean_nothing(value: str) -> None:
+    parsed = parse(mixed(b"\r\nhello", b"Content-Type: image/png\r\n\r\npng", header=f"Content-Type: {value}"))
+    assert (parsed.body_text, files(parsed), parsed.defects) == ("hello", [("2", "", b"png")], ())
+
+
+def test_a_boundary_is_compared_as_it_stands() -> None:
+    for boundary in ("=?utf-8?Q?B?=", "a=?x?q?=41?=b"):
+        raw = mixed(b"\r\nhello", header=f'Content-Type: multipart/mixed; boundary="{boundary}"')
+        assert parse(raw.replace(b"\r\n--B", b"\r\n--" + boundary.encode())).body_text == "hello"
+
+
+DRAWN = [
+    "----------------",
+    "--",
+    "-- ",
+    "--Eva",
+    "---------- Forwarded ----------",
+    "--\r\n--",
+    "--Eva\r\n\r\nPS: --Eve",
+]
+
+
+@pytest.mark.parametrize("drawn", DRAWN)
+@pytest.mark.parametrize(
+    "value", ["multipart/mixed", 'multipart/mixed; boundary=""', "multipart/alternative; boundary="]
+)
+def test_a_line_of_dashes_in_a_text_is_no_delimiter(drawn: str, value: str) -> None:
+    text = f"Pay 4711.\r\n{drawn}\r\nEva\r\n\r\nand more\r\n"
+    parsed = parse(message(f"Content-Type: {value}", "", text.removesuffix("\r\n")))
+    assert parsed.body_text == text
+    assert "missing-boundary" in parsed.defects
+
+
+def test_an_empty_boundary_is_two_dashes() -> None:
+    raw = (
+        b'Content-Type: multipart/mixed; boundary=""\n\npreamble\n--\nContent-Type: text/plain\n\nhello\n-- \nEva\n'
+        b"--\nContent-Type: image/png\n\npng\n----\nepilogue\n"
+    )
+    for eol in (b"\n", b"\r\n"):
+        parsed = parse(raw.replace(b"\n", eol))
+        assert parsed.body_text == b"hello\n-- \nEva".replace(b"\n", eol).decode()
+        assert files(parsed) == [("2", "", b"png")]
+
+
+def test_base64_right_behind_the_header_of_its_part_is_kept() -> None:
+    data = bytes(range(200))
+    lines = base64.encodebytes(data).replace(b"\n", b"\r\n")
+    head = b"Content-Type: image/png;\r\n name=a.png\r\nContent-Transfer-Encoding: base64\r\n"
+    for between in (b"", b"\r\n"):
+        assert files(parse(mixed(head + between + lines))) == [("1", "a.png", data)]
+    assert files(parse(head + lines)) == [("1", "a.png", data)]
+    assert files(parse(mixed(head + lines[:78] + b"\r\n" + lines[78:]))) == [("1", "a.png", data)]
+
+
+FOOTERS = [
+    b"_______________________\r\nThe list\r\nlist@x.org\r\nhttp://x.org/?a=b\r\n",
+    b"-- \r\nto leave, write to the owner\r\n",
+    b"\r\nSent by the gateway of example dot org\r\n",
+    b"=======================\r\nThis list is moderated.\r\n",
+    b"\r\n\r\n*** scanned: no virus was found ***\r\n",
+]
+
+
+@pytest.mark.parametrize("footer", FOOTERS)
+@pytest.mark.parametrize("text", ["Grüße aus Ulm", "Grüße aus Ulm.", "Grüße aus Ulm..", "Zeile für Zeile, " * 20])
+def test_what_a_list_put_below_base64_is_no_part_of_it(footer: bytes, text: str) -> None:
+    encoded = base64.encodebytes(text.encode()).replace(b"\n", b"\r\n")
+    head = message("Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: base64", "")
+    for lines in (encoded, encoded.replace(b"=", b"")):
+        parsed = parse(head + lines + footer)
+        assert parsed.body_text == text
+        assert parsed.defects == ("bad-base64",)
+
+
+def test_broken_base64_spoils_no_other_part() -> None:
+    bad = b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n?AAA"
+    head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    for text in (b" aGVs bG8s\r\n IGZy aWVu ZHM=", b"\taGVsbG8s IGZyaWVuZHM="):
+        assert parse(mixed(bad, head + text)).body_text == "hello, friends"
+    for text in ("Hi, all of you", "Hello all\r\nhow are you", "no base64 at all, but a text of some length"):
+        assert parse(mixed(bad, head + text.encode())).body_text == text
 
 
 def test_the_charset_of_html_may_stand_in_the_html() -> None:
@@ -306,3 +432,8 @@ def test_what_comes_first_of_two_counts() -> None:
     parsed = parse(message("Subject: one", "Subject: two", "From: a@b.c", "From: d@e.f", "", ""))
     assert (parsed.subject, parsed.from_email) == ("one", "a@b.c")
     assert len(parsed.headers) == 4
+
+
+def test_an_attachment_is_decoded_as_it_says_whatever_comes_out() -> None:
+    head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\n\r\n"
+    assert files(parse(mixed(head + b"Hi, all of you"))) == [("1", "", base64.b64decode(b"Hiallofyou=="))]

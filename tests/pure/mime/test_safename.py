@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailcore.mime.safename import MAX_BYTES, safe_filename
+from mailcore.mime.safename import MAX_BYTES, nameless, safe_filename
 
 ANY_NAME = st.text(st.characters(codec=None), max_size=300)
 
@@ -64,3 +64,10 @@ def test_the_extension_survives_the_cut(stem: str, extension: str) -> None:
 
 def test_a_megabyte_of_name_costs_nothing() -> None:
     assert safe_filename("é" * 1_000_000 + ".pdf", "x").endswith("é.pdf")
+
+
+def test_a_file_without_a_name_has_the_extension_of_its_type() -> None:
+    assert nameless("part-2", "application/pdf") == "part-2.pdf"
+    assert nameless("part-2", "Image/JPEG") == "part-2.jpg"
+    assert nameless("part-2", "message/rfc822") == "part-2.eml"
+    assert nameless("part-2", "application/x-nothing") == "part-2"
