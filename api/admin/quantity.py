@@ -93,7 +93,8 @@ def time_until(moment: datetime | None) -> Markup:
 
 def exact(text: str) -> Markup:
     """The value of a field that comes back to us: all of it, though not as it could be taken for something else."""
-    return Markup(references(str(escape(text))))  # noqa: S704  # nosec B704  # it is escaped
+    # Lone surrogates, as in a name that is no modified UTF-7, have no UTF-8: `?`, as in the api.
+    return Markup(references(str(escape(text.encode(errors="replace").decode()))))  # noqa: S704  # nosec B704  # it is escaped
 
 
 FILTERS: Final = {

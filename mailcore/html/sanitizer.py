@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from mailcore.html.document import TOO_LONG, MailDocument, as_text
+from mailcore.html.document import LONGEST, TOO_LONG, MailDocument, as_text
 from mailcore.html.worker import encode
 
 log = structlog.get_logger(__name__)
@@ -32,6 +32,7 @@ class Sanitizer:
 
     async def document(self, html: str, pictures: Mapping[str, str]) -> MailDocument:
         """As `mailcore.html.document.document`; as text when that takes too much of time or memory."""
+        html = html[: LONGEST + 1]  # so that it is seen whether there is more
         question = encode({"html": html, "pictures": dict(pictures)})
         async with self._turn:
             worker = await self._running()

@@ -59,6 +59,7 @@ def many_attachments() -> bytes:
 CRAFTED: dict[str, Callable[[], bytes]] = {
     "one picture many times": one_picture_many_times,
     "a tag of many attributes": lambda: letter(b"<p " + numbered(b"a%d=1", 180_000) + b">x"),
+    "much HTML": lambda: letter(repeated(b"<p>What a person may read.</p>", 12 * MEGABYTE)),
     "deep": lambda: letter(repeated(b"<div>")),
     "formatting that is opened again": lambda: letter(
         b"<p>" + numbered(b"<font color=%d>", 300) + b"</p>" + repeated(b"<p>x", 100_000)

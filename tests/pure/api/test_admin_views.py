@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import unicodedata
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 import api.admin  # noqa: F401  # its filters
 from api.admin.mailbox_view import MailboxView, RunView, totals
-from api.admin.quantity import ago, size, span, time_at, took
+from api.admin.quantity import ago, exact, size, span, time_at, took
 from api.admin.templates import environment
 from api.admin.wrong import Wrong
 from api.routes.sse import Position
@@ -166,3 +168,11 @@ def test_the_page_shows_what_a_server_said_as_what_it_is() -> None:
     assert re.findall(r'data-trouble="(\w+)"', page) == ["refused", "paused", "failing", "failed", "incomplete"]
     for said in ("UID 30", "1 refused", "asked for 4 times", ">incomplete<", ">fetching<", ">failed<", ">paused<"):
         assert said in page, said
+
+
+@given(st.text())
+def test_the_value_of_a_field_comes_back_as_it_was(text: str) -> None:
+    kept = "".join(one for one in text if one >= "\xa0" and unicodedata.category(one) not in {"Cn", "Cs"})
+    assert html.unescape(exact(kept)) == kept
+    assert exact(f'"{text}\u202e').encode().startswith(b"&#34;")
+    assert "\u202e" not in exact(f"{text}\u202e")
