@@ -57,15 +57,15 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
     out: list[tuple[str, str]] = []
     phrase: list[str] = []
     comment: list[str] = []
-    bare: list[str] = []  # entries without an address that a comma ended: perhaps the beginning of a name
+    bare: list[tuple[str, str]] = []  # (words, comment) without an address before a comma: perhaps half a name
     address: list[str] | None = None
     in_angle = False
     named = 0  # how much of the phrase stood before the address
     depth = 0
 
     def leave_bare() -> None:
-        for words in bare:
-            out.extend(_without_angle(words, "", defects))
+        for words, said in bare:
+            out.extend(_without_angle(words, said, defects))
         bare.clear()
 
     def finish() -> None:
@@ -74,14 +74,14 @@ def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:
         if address is not None:
             if bare:
                 defects.add("bad-address")
-                words = ", ".join([*bare, words.strip()] if words.strip() else bare)
+                words = ", ".join([half for half, _ in bare] + [words.strip()] * bool(words.strip()))
                 bare.clear()
             found = _unquoted("".join([token if token[0] == '"' else "".join(token.split()) for token in address]))
             name = _name(words, defects) or _name("".join(comment), defects)
             if found or name:
                 out.append((name, found))
-        elif words.strip() and not comment and "@" not in decode_words(words, defects):
-            bare.append(words.strip())
+        elif words.strip() and "@" not in decode_words(words, defects):
+            bare.append((words.strip(), "".join(comment)))
         elif words.strip():
             leave_bare()
             out.extend(_without_angle(words, "".join(comment), defects))

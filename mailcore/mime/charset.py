@@ -50,7 +50,7 @@ _NAMES: Final = {
 # Charsets in which bytes below 0x80 need not be ASCII: escapes, wide units, EBCDIC.
 _OWN_ASCII: Final = tuple("utf_7 iso2022 hz utf_16 utf_32 cp037 cp1026 cp1140 cp500 cp273 cp424 cp875".split())
 _WIDE: Final = ("utf_16", "utf_32")
-_WRITTEN: Final = bytes([*b"\t\n\f\r\x1b", *range(0x20, 0x7F)])
+_LETTERS: Final = b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SEVEN_BITS: Final = ("iso2022", "hz", "utf_7")
 # Where the charsets of many bytes are used, for the detector.
 _REGIONS: Final = {
@@ -69,6 +69,7 @@ _META: Final = re.compile(
 _XML: Final = re.compile(rb"\s{0,9}<\?xml\s[^>]{0,100}?encoding\s{0,9}=\s{0,9}[\"']([A-Za-z0-9_:.-]{1,40})")
 _JIS: Final = re.compile(rb"\x1b(?:\$[@B]|\([BJI])")
 _ESCAPES: Final = re.compile(rb"\x1b(?:\$[@B]|\$\([D@B]|\(I|\$\)C)")
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _EIGHT_BITS: Final = re.compile(rb"[\x80-\xff]")
 _MAX_VENDOR_JIS: Final = 1 << 18
 _SAMPLE: Final = 1 << 15
@@ -208,6 +209,10 @@ def decode(data: bytes, charset: str, defects: Defects, hints: Iterable[str] = (
             return storable(found, defects)
         text = str(data, "ascii")
         return text if "\0" not in text else storable(text, defects)
+    if codec.startswith(_WIDE) and _is_narrow(data):
+        defects.add("bad-charset")
+        found = _strict(data, "utf_8")
+        return storable(found, defects) if found is not None else guess(data, defects, hints)
     if data.startswith(codecs.BOM_UTF8) and (found := _strict(data, "utf_8")) is not None:
         return storable(found, defects)
     if candidates is _DETECT:
@@ -270,8 +275,9 @@ def _strict(data: bytes, codec: str) -> str | None:
 
 
 def _is_narrow(data: bytes) -> bool:
-    """Whether 7-bit bytes are no UTF-16 or UTF-32, whatever is declared: those have zeros or other controls."""
-    return len(data) > 1 and not data.translate(None, _WRITTEN)
+    """Whether bytes are no UTF-16 or UTF-32, whatever is declared: those have zeros, other controls or few letters."""
+    other = data.translate(None, _LETTERS)
+    return len(data) >= 8 and len(other) * 5 < len(data) * 2 and _CONTROLS.search(other) is None
 
 
 def _byte_order(data: bytes, codec: str) -> str:
@@ -292,7 +298,8 @@ def _escaped(data: bytes) -> str | None:
         text = _strict(data, codec)
         if text is not None:
             return text
-    return None
+    text = str(data, "iso2022_jp", "replace")  # perhaps it was cut
+    return text if not text.isascii() and text.count("\ufffd") <= 1 + len(text) // 20 else None
 
 
 def _undeclared(data: bytes, charset: str, defects: Defects, hints: Iterable[str], named: str) -> str:

@@ -32,18 +32,18 @@ _MONTH_NAMES: Final = {
     name: number
     for number, names in enumerate(
         (
-            "jan ene gen ian sty led oca tammi янв січ ιαν",
-            "feb fev fevr únor uno lut sub helmi фев лют φεβ",
-            "mar mrz maer mrt brez bre maalis мар бер μαρ",
-            "apr avr abr kwi dub nis huhti апр кві απρ",
-            "may mai maj mei mag kve touko мая маи тра μαι",
-            "jun juin giu iun cze cerv cvn haz kesa июн чер ιουν",
-            "jul juil lug iul lip cervenec cervence cvc tem heina июл лип ιουλ",
+            "jan ene gen ian sty led oca tam янв січ ιαν",
+            "feb fev fevr únor uno lut sub hel фев лют φεβ",
+            "mar mrz maer mrt brez bre maa мар бер μαρ",
+            "apr avr abr kwi dub nis huh апр кві απρ",
+            "may mai maj mei mag kve tou мая маи тра μαι",
+            "jun juin giu iun cze cerv cvn haz kes июн чер ιουν",
+            "jul juil lug iul lip cervenec cervence cvc tem hei июл лип ιουλ",
             "aug aou ago sie srp agu elo авг сер αυγ",
-            "sep set szept wrz zar eyl syys сен вер σεπ",
-            "oct okt ott out paz rij eki loka окт жов οκτ",
+            "sep set szept wrz zar eyl syy сен вер σεπ",
+            "oct okt ott out paz rij eki lok окт жов οκτ",
             "nov noi lis kas marras ноя лис νοε",
-            "dec dez des dic gru pro ara joulu дек гру δεκ",
+            "dec dez des dic gru pro ara jou дек гру δεκ",
         ),
         1,
     )
@@ -220,6 +220,8 @@ class _Reading:
                 head, rest = head[: offset.start()] + " " + head[offset.end() :], offset[0]
             else:
                 rest = " ".join(word for word in _WORD.findall(head) if word in _ZONES)
+        if _unknown_behind_month(head):
+            self._doubt = True  # perhaps the month, and what was taken for one a weekday
         numbers = _NUMBER.findall(head)
         if len(numbers) == 1:  # asctime: the year comes last
             years = [year for year in _NUMBER.finditer(rest) if len(year[0]) == 4 and not _signed(rest, year.start())]
@@ -300,11 +302,24 @@ def _full_year(digits: str) -> int:
 
 def _month(text: str) -> int | None:
     for word in reversed(_WORD.findall(text)):  # weekdays come first: `mar` is Tuesday, too
-        for length in range(min(len(word), _LONGEST_NAME), 2, -1):
-            month = _MONTH_NAMES.get(word[:length])
-            if month is not None:
-                return month
+        if (month := _month_of(word)) is not None:
+            return month
     return None
+
+
+def _month_of(word: str) -> int | None:
+    for length in range(min(len(word), _LONGEST_NAME), 2, -1):
+        month = _MONTH_NAMES.get(word[:length])
+        if month is not None:
+            return month
+    return None
+
+
+def _unknown_behind_month(head: str) -> bool:
+    words = _WORD.findall(head)
+    while words and len(words[-1]) < 3:
+        words.pop()
+    return bool(words) and words[-1] not in _ZONES and _month_of(words[-1]) is None
 
 
 def _without_comments(value: str) -> tuple[str, str]:

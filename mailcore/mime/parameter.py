@@ -15,7 +15,7 @@ from mailcore.mime.encodedword import decode_words
 
 _MAX_LENGTH: Final = 1 << 16
 
-_MAIN: Final = re.compile(r"[^;\s]*+")
+_MAIN: Final = re.compile(r"[^;,\s]*+")
 # A parameter begins at the start of a token; what precedes it need not be a semicolon. Values: quoted (perhaps never
 # closed), an unquoted encoded word, or anything up to the next semicolon.
 _PARAMETER: Final = re.compile(
@@ -23,7 +23,7 @@ _PARAMETER: Final = re.compile(
     re.DOTALL,
 )
 _QUOTE_END: Final = re.compile(r'"\s*+(?:;|\Z)')
-_SPACED_MAIN: Final = re.compile(r"([^\s;/]++)\s*+/\s*+([^\s;]++)")
+_SPACED_MAIN: Final = re.compile(r"([^\s;,/]++)\s*+/\s*+([^\s;,]++)")
 _COMMENT_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|\\.|[();]|[^"\\();]++|\\', re.DOTALL)
 # A name that is not quoted may hold blanks and parentheses: `report (1).pdf`.
 _UNQUOTED_NAME: Final = re.compile(r"\s*+(?:file)?name[*0-9]*+\s*+=\s*+[^\s\"]", re.IGNORECASE)

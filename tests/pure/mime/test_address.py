@@ -55,6 +55,8 @@ def test_lists_as_mailers_write_them(value: str, expected: list[tuple[str, str]]
         ('b@x.org, "Otto", Eva <eva@x.org>', [("", "b@x.org"), ("Otto, Eva", "eva@x.org")]),
         ('"Otto, Eva", <eva@x.org>', [("Otto, Eva", "eva@x.org")]),
         ("=?utf-8?q?Otto=C3=A9?=, Eva <eva@x.org>", [("Ottoé, Eva", "eva@x.org")]),
+        ("Otto (sales), Eva <eva@x.org>", [("Otto, Eva", "eva@x.org")]),
+        ("root (local), b@x.org", [("local", "root"), ("", "b@x.org")]),
         ("root; Eva <eva@x.org>", [("", "root"), ("Eva", "eva@x.org")]),
         ("root, postmaster", [("", "root"), ("", "postmaster")]),
         ("root, eva@x.org", [("", "root"), ("", "eva@x.org")]),

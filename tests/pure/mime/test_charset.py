@@ -200,6 +200,7 @@ def test_iso_2022_tells_itself(charset: str) -> None:
         read, defects = decoded(text.encode(codec), charset)
         assert read == text
         assert "undeclared-iso-2022" in defects
+    assert decoded(JAPANESE.encode("iso2022-jp")[:-4], charset)[0][:9] == JAPANESE[:9]  # cut
     assert decoded(b"\x1b[31mred\x1b[0m \x1b$", charset)[0] == "\x1b[31mred\x1b[0m \x1b$"
 
 
@@ -225,6 +226,8 @@ def test_raw_iso_2022_in_headers_is_read() -> None:
         ("utf-7", "koi8-r", "Материалы для встречи"),
         ("utf-8", "gb2312", "明天会议的资料请查收"),
         ("utf-8", "cp1251", "Материалы для встречи"),
+        ("utf-16", "utf-8", "Grüße aus München"),
+        ("utf-16le", "cp1252", "Grüße aus München"),
         ("utf-16", "ascii", "plain text"),
         ("utf-32", "ascii", "plain text, and more"),
     ],
@@ -289,6 +292,12 @@ def test_utf_16_is_told_by_its_mark_or_its_zeros() -> None:
     assert decoded(text.encode("utf-16-le"), "utf-16") == (text, [])
     assert decoded(b"\xff\xfe" + text.encode("utf-16-le"), "") == (text, [])
     assert decoded(b"\xef\xbb\xbf" + text.encode(), "iso-8859-1") == ("\ufeff" + text, [])
+
+
+@pytest.mark.parametrize("text", ["汉字", "尺寸", "漢字漢字漢字", "Привет", "会议通知请查收", "名前の読み方", "조선말"])
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_short_utf_16_is_not_taken_for_letters(text: str, codec: str) -> None:
+    assert decoded(text.encode(codec), codec) == (text, [])
 
 
 HTML = '<html><head><meta charset="{}"></head><p>{}</p></html>'

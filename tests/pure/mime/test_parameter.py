@@ -35,6 +35,7 @@ from mailcore.mime.parameter import parse_parameters
         ("a/b; filename*=utf-8''; filename==?utf-8?q?=C3=BC?=", "a/b", {"filename": "ü"}),
         ('a/b; filename*0=""; filename="x.jpg"', "a/b", {"filename": "x.jpg"}),
         ('a/b; boundary="=?utf-8?q?x?="; name="=?utf-8?q?x?="', "a/b", {"boundary": "=?utf-8?q?x?=", "name": "x"}),
+        ("text/plain, charset=utf-8", "text/plain", {"charset": "utf-8"}),
         ("a/b; boundary='B'", "a/b", {"boundary": "'B'"}),
         ("a/b; name=first; name=second", "a/b", {"name": "first"}),
         ("a/b; name==?utf-8?q?caf=C3=A9?=", "a/b", {"name": "café"}),
