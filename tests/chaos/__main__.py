@@ -12,6 +12,7 @@ import argparse
 import imaplib
 import random
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -120,7 +121,7 @@ class Run:
 
     def wait_quiet(self) -> tuple[Comparison, float]:
         """What still differs when nothing does, or after a long time; and the seconds that it took."""
-        began = time.monotonic()
+        began, before = time.monotonic(), ""
         while True:
             try:
                 found = compare(self.observation.take())
@@ -132,6 +133,9 @@ class Run:
             took = time.monotonic() - began
             if not found.faults or took > self.quiet_within:
                 return found, took
+            if (kind := found.faults[0].partition(":")[0]) != before:
+                self.say(f"waiting for what differs: {found.faults[0]}")
+                before = kind
             time.sleep(1)
 
     def summary(self, found: Comparison) -> int:
@@ -216,6 +220,7 @@ def main() -> int:
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1_000_000)
     disks.available()  # may start us anew
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with us
     home = Path(tempfile.mkdtemp(prefix="mz-chaos-", dir="/tmp"))
     code = 1
     try:

@@ -81,9 +81,11 @@ class Faults:
         process = self._process(role)
         with contextlib.suppress(psutil.NoSuchProcess):
             process.suspend()
-        yield
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.resume()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def _up(self, dice: random.Random, how: str) -> Fault:
         return Fault(f"{how} mozzart up", dice.choice((0.0, dice.uniform(0, 3))), lambda: self._down(how))

@@ -43,9 +43,10 @@ class People:
             "move": (3, self.move),
             "flag": (3, self.flag),
             "expunge": (3, self.expunge),
-            "create": (1, self.create),
+            "create": (2, self.create),
             "rename": (1, self.rename),
             "delete": (1, self.delete),
+            "renumber": (1, self.renumber),
         }
 
     def act(self, dice: random.Random, names: list[str]) -> str:
@@ -109,6 +110,11 @@ class People:
         count = len(self.mailboxes.uids[mailbox])
         self.mailboxes.delete(mailbox)
         return f"delete {mailbox} with {count}"
+
+    def renumber(self, dice: random.Random) -> str:
+        mailbox = dice.choice(self._names)
+        self.mailboxes.renumber(mailbox)
+        return f"renumber {mailbox}"
 
     @property
     def _names(self) -> list[str]:

@@ -14,9 +14,11 @@ from typing import Any, Final
 
 import nats
 from nats.errors import TimeoutError as NatsTimeout
+from nats.js.api import ConsumerConfig
 
 _STREAMS: Final = ("MAIL", "MAIL_EVENTS")
 _DURABLE: Final = "chaos"
+_ACK_WAIT: Final = 3.0  # seconds until it hears again what it had when NATS was killed
 
 
 @dataclass
@@ -82,7 +84,9 @@ class Subscriber:
             self.url.read_text().strip(), allow_reconnect=False, connect_timeout=2, error_cb=_nobody_asked
         )
         try:
-            pull = await client.jetstream(timeout=3).pull_subscribe("mail.>", durable=_DURABLE, stream=stream)
+            pull = await client.jetstream(timeout=3).pull_subscribe(
+                "mail.>", durable=_DURABLE, stream=stream, config=ConsumerConfig(ack_wait=_ACK_WAIT)
+            )
             while not self._stop.is_set():
                 with suppress(NatsTimeout):
                     for message in await pull.fetch(200, timeout=0.5):

@@ -58,6 +58,12 @@ class Mailboxes:
         self._ok("delete", quoted(mailbox))
         del self.uids[mailbox]
 
+    def renumber(self, mailbox: str) -> None:
+        """A new UIDVALIDITY (RFC 9051 §2.3.1.1), which no other mailbox has, with the same messages."""
+        self.leave()
+        new = self.dovecot.uidvalidity(mailbox) + 100_000
+        self.dovecot.doveadm("mailbox", "update", "--uid-validity", str(new), mailbox)
+
     def leave(self) -> None:
         """Without a connection; what comes next makes one."""
         connection, self._connection = self._connection, None
