@@ -35,7 +35,20 @@ async def open_loop() -> AsyncIterator[asyncio.AbstractEventLoop]:
     async with trio_asyncio.open_loop() as loop:
         loop.set_exception_handler(_log_stray)
         loop._main_loop_one = partial(_run_ready, loop._main_loop_one)
+        loop.trio_as_future = partial(_as_future, loop.trio_as_future)
         yield loop
+
+
+def _as_future(begin: Callable[..., asyncio.Future[T]], *args: Any) -> asyncio.Future[T]:
+    """trio-asyncio gives the future a `cancel` which holds that future, so what a thread has read (all of a large mail,
+    part by part) would stay in memory until the collector looks at what is old, which is hours."""
+    future = begin(*args)
+    future.add_done_callback(_untie)
+    return future
+
+
+def _untie(future: asyncio.Future[Any]) -> None:
+    del future.cancel  # that of its class is left
 
 
 async def _run_ready(run_one: Callable[..., Awaitable[None]], no_wait: bool = False) -> None:

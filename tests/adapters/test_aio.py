@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 import trio
@@ -45,3 +47,25 @@ async def test_callbacks_that_are_ready_run_together_and_leave_trio_its_turns() 
     assert ran == list(range(1000))
     assert steps.count < 300, "not one step for each callback"
     assert len(seen) > 1000 // AT_ONCE // 3, "trio orders its tasks by chance"
+
+
+class _Read:
+    """What a thread has read."""
+
+
+async def test_what_a_thread_has_read_is_freed_at_once_and_not_when_the_collector_comes() -> None:
+    left: list[weakref.ref[_Read]] = []
+
+    async def read() -> None:
+        for _ in range(3):
+            left.append(weakref.ref(await asyncio.to_thread(_Read)))
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    gc.disable()
+    try:
+        async with bridge.open_loop():
+            await aio(read)
+            assert [one() for one in left] == [None, None, None]
+    finally:
+        gc.enable()
