@@ -15,6 +15,10 @@ from mailcore.mime.encodedword import decode_words
 
 _MAX_LENGTH: Final = 1 << 16
 
+# Most there are: one parameter, of which nothing must be decoded.
+_USUAL: Final = re.compile(
+    r"""([\w.+-]++(?:/[\w.+-]++)?);\s*+([A-Za-z-]++)=(?:"([^"\\?]*+)"|([^\s;"()\\?]++))""", re.ASCII
+)
 _MAIN: Final = re.compile(r"[^;,\s]*+")
 # A parameter begins at the start of a token; what precedes it need not be a semicolon. Values: quoted (perhaps never
 # closed), an unquoted encoded word, or anything up to the next semicolon.
@@ -35,6 +39,11 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 def parse_parameters(value: str, defects: Defects) -> tuple[str, dict[str, str]]:
     """(main value in lower case, parameters by lower-case name, decoded). The first of two of one name counts; the
     extended form of RFC 2231 counts before the plain one. Defect: `bad-parameter`."""
+    usual = _USUAL.fullmatch(value) if len(value) <= _MAX_LENGTH else None
+    if usual is not None and defects.parameters > 0:
+        defects.parameters -= 1
+        main, name, quoted, token = usual.groups()
+        return main.lower(), {name.lower(): token if quoted is None else quoted}
     if len(value) > _MAX_LENGTH:
         defects.add("header-too-large")
         value = value[:_MAX_LENGTH]

@@ -1,11 +1,14 @@
 """Content-Type and Content-Disposition values."""
 
+import re
 from email.message import EmailMessage
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailcore.mime import parameter
 from mailcore.mime.defects import Defects
 from mailcore.mime.parameter import parse_parameters
 
@@ -72,3 +75,16 @@ def test_anything_becomes_parameters(value: str) -> None:
     main, parameters = parse_parameters(value, Defects())
     assert isinstance(main, str)
     assert all(isinstance(text, str) for text in parameters.values())
+
+
+@given(
+    st.from_regex(r"[a-z/.+-]{1,8}", fullmatch=True),
+    st.sampled_from(["charset", "boundary", "name", "Filename", "x-y"]),
+    st.text("ab1='\"\\?;()/ _-ü", max_size=12),
+    st.booleans(),
+)
+def test_the_short_way_leads_where_the_long_one_does(main: str, name: str, value: str, quoted: bool) -> None:
+    written = f'{main}; {name}="{value}"' if quoted else f"{main}; {name}={value}"
+    with patch.object(parameter, "_USUAL", re.compile("(?!)")):
+        long = parse_parameters(written, Defects())
+    assert parse_parameters(written, Defects()) == long
