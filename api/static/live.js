@@ -35,7 +35,7 @@ function words(event) {
     case "new": case "backfill": case "copy":
       return `UID ${event.uid}, ${bytes(event.size)}, found by ${event.found_by}`;
     case "stored":
-      return `UID ${event.uid}, ${bytes(event.size)}` + (event.attachments ? `, ${event.attachments} attachment${event.attachments > 1 ? "s" : ""}` : "")
+      return `${event.from_name || event.from_email || "nobody"}: ${event.subject || "(no subject)"} · UID ${event.uid}, ${bytes(event.size)}` + (event.attachments ? `, ${event.attachments} attachment${event.attachments > 1 ? "s" : ""}` : "")
         + (event.rebound_from ? `, was UID ${event.rebound_from.uid} of ${event.rebound_from.uidvalidity}` : "")
         + (event.defects?.length ? `, ${event.defects.join(", ")}` : "");
     case "flags":
@@ -102,6 +102,9 @@ function show(event) {
 }
 
 function tell(text, tone) {
+  quiet.querySelector(".empty-title").textContent = tone === "good" ? "All quiet." : "Not connected.";
+  quiet.lastElementChild.textContent = tone === "good" ? "New mail appears here a few milliseconds after the server has it."
+    : "Nothing appears here until the badge above says “live”.";
   connection.textContent = text;
   connection.className = `badge dot ${tone}${tone === "good" ? " live" : ""}`;
 }
