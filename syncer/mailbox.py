@@ -328,6 +328,7 @@ class MailboxTasks:
             paused_until=paused.until_at if paused else held,
             refused=tuple(self._refusals(SHOWN)),
             refused_count=len(machine.uids.refused),
+            dead_count=len(machine.uids.dead),
         )
 
 

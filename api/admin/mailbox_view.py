@@ -66,6 +66,11 @@ class MailboxView:
         return sum(one.trouble.count for one in self.troubles)
 
     @property
+    def dead(self) -> int:
+        """Dead letters."""
+        return self.state.live.dead_count if self.state.live else 0
+
+    @property
     def in_flight(self) -> int:
         return self.state.live.in_flight if self.state.live else 0
 
@@ -77,10 +82,10 @@ class MailboxView:
 
     @property
     def difference(self) -> int:
-        """What the server has and nobody has in hand: not stored, not on its way, not refused."""
+        """What the server has and nobody has in hand: not stored, not on its way, neither refused nor dead."""
         if self.row is None or self.just_pushed:
             return 0
-        return max(0, self.row.message_count - self.stored - self.in_flight - self.refused)
+        return max(0, self.row.message_count - self.stored - self.in_flight - self.refused - self.dead)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,12 @@ def time_ago(moment: datetime | None) -> Markup:
     )
 
 
+def time_for(moment: datetime) -> Markup:
+    """`<time>` that says for how long it has been so: for 19 s; the page's script lets it grow longer."""
+    words = f"for {ago(moment, datetime.now(UTC)).removesuffix(' ago')}".replace("for just now", "just now")
+    return Markup('<time datetime="{}" data-for title="{}">{}</time>').format(_iso(moment), utc(moment), words)
+
+
 def time_at(moment: datetime | None, style: str = "") -> Markup:
     """`<time>` in UTC; the page's script says it in the reader's own zone, `short` or `exact` if told so."""
     if moment is None:
@@ -107,6 +113,7 @@ FILTERS: Final = {
     "counted": counted,
     "took": took,
     "time_ago": time_ago,
+    "time_for": time_for,
     "time_at": time_at,
     "time_until": time_until,
 }

@@ -41,12 +41,14 @@ _SAID: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """`words` are foreign text, `advice` is ours. `until` is when it is tried again by itself."""
+    """`words` are foreign text, `advice` is ours. `since` is for how long it has been so, `at` when it
+    was found, `until` when it is tried again by itself."""
 
     what: str
     words: str = ""
     tone: Literal["bad", "warn"] = "bad"
     since: datetime | None = None
+    at: datetime | None = None
     until: datetime | None = None
     advice: Markup = _NOTHING
 
@@ -116,9 +118,11 @@ def _of_trouble(name: str, trouble: Trouble) -> Wrong:
     if trouble.kind is Kind.REFUSED:
         count = counted(trouble.count, "message is", "messages are")
         words = trouble.messages[0].reason if trouble.messages else ""
-        return Wrong(f"{name}: {count} refused", words, "warn", trouble.since, trouble.until, _LINK_STATES)
+        return Wrong(f"{name}: {count} refused", words, "warn", trouble.since, until=trouble.until, advice=_LINK_STATES)
     tone: Literal["bad", "warn"] = "bad" if trouble.kind in (Kind.FAILING, Kind.FAILED) else "warn"
-    return Wrong(f"{name} {_SAID[trouble.kind]}", trouble.words, tone, trouble.since, trouble.until, _LINK_STATES)
+    return Wrong(
+        f"{name} {_SAID[trouble.kind]}", trouble.words, tone, trouble.since, until=trouble.until, advice=_LINK_STATES
+    )
 
 
 def _of_space(free: Mapping[str, int]) -> Iterator[Wrong]:
@@ -143,10 +147,12 @@ def _of_reports(look: Look, now: datetime) -> Iterator[Wrong]:
         what = "The last verification did not compare everything"
         if last.status == "differs":
             what = f"The last verification found {counted(differing, 'difference')}"
-        yield Wrong(what, last.error, "warn", last.ended_at, advice=_LINK_VERIFY)
+        yield Wrong(what, last.error, "warn", at=last.ended_at, advice=_LINK_VERIFY)
     due = look.verify_interval * _LATE
     if due and last is not None and last.ended_at is not None and now - last.ended_at > timedelta(seconds=due):
-        yield Wrong("No verification has ended since", "", "warn", last.ended_at, advice=_LINK_VERIFY)
+        yield Wrong(
+            "The next verification is late; the last one ended", "", "warn", at=last.ended_at, advice=_LINK_VERIFY
+        )
 
 
 async def _mailboxes(dependencies: Dependencies) -> Sequence[KnownMailbox | NewMailbox]:

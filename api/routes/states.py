@@ -25,7 +25,7 @@ _ANSWER_WITHIN: Final = 1.0
 
 class Live(Answer):
     """What the syncer sees of a mailbox at this moment. Nothing is asked of the server before `paused_until`. `refused`
-    are the first 20 of `refused_count`."""
+    are the first 20 of `refused_count`; `dead_count` are dead letters."""
 
     connection: str
     since: AwareDatetime
@@ -36,6 +36,7 @@ class Live(Answer):
     paused_until: AwareDatetime | None
     refused: list[RefusedMessage]
     refused_count: int
+    dead_count: int
 
 
 class NewMailbox(Answer):

@@ -28,8 +28,9 @@ const FORMATS = {
 };
 
 function tellTimes(root) {
-  for (const one of root.querySelectorAll("time[data-ago]")) {
-    const text = ago(Date.parse(one.dateTime));
+  for (const one of root.querySelectorAll("time[data-ago], time[data-for]")) {
+    const past = ago(Date.parse(one.dateTime));
+    const text = "for" in one.dataset && past.endsWith(" ago") ? `for ${past.slice(0, -4)}` : past;
     if (one.textContent !== text) one.textContent = text;
   }
   for (const one of root.querySelectorAll("time[data-local]:not([data-told])")) {

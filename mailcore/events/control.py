@@ -86,7 +86,7 @@ class MailboxLive(_Model):
     connection ("idling", "connecting", "backing off", "notified", "polling", …).
 
     Nothing is asked of the server before `paused_until`; `error` has the reason. `refused` are the first 20 of
-    `refused_count`."""
+    `refused_count`; `dead_count` are dead letters."""
 
     account: str
     mailbox: str
@@ -99,6 +99,7 @@ class MailboxLive(_Model):
     paused_until: AwareDatetime | None = None
     refused: tuple[RefusedMessage, ...] = ()
     refused_count: Count = 0
+    dead_count: Count = 0
 
 
 class MailboxStates(_Model):

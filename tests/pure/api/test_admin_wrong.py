@@ -21,7 +21,7 @@ REPORT = VerifyReport(1, AGO, "verifier", False, "equal", NOW)
 
 def mailbox(name: str = "INBOX", **live: Any) -> NewMailbox:
     facts: dict[str, Any] = {"connection": "idling", "since": AGO, "in_flight": 0, "in_flight_bytes": 0, "error": ""}
-    facts |= {"failing_since": None, "paused_until": None, "refused": [], "refused_count": 0}
+    facts |= {"failing_since": None, "paused_until": None, "refused": [], "refused_count": 0, "dead_count": 0}
     return NewMailbox(account="anna", mailbox=name, live=Live(**{**facts, **live}))
 
 
@@ -60,7 +60,7 @@ SITUATIONS: dict[str, tuple[Look, str, str]] = {
     ),
     "late": (
         replace(WELL, reports=[replace(REPORT, ended_at=NOW - timedelta(hours=4))], verify_interval=3600.0),
-        "No verification has ended since",
+        "The next verification is late; the last one ended",
         "warn",
     ),
     "pruning": (replace(WELL, asks=("stopped: 8 of 8",)), "Pruning waits for you", "warn"),
