@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.quantity import size
+from mailcore.html.plaintext import readable
 from mailcore.imap.flag import in_words
 from mailcore.store.page import AttachmentDetail, MessageDetail, MessageSummary
 from mailcore.visible import lines, one_line
@@ -84,7 +85,10 @@ def show(console: Console, message: MessageDetail) -> None:
     if message.body_text.strip():
         write(message.body_text)
     elif message.body_html:
-        say(console, f"There is no text, but HTML: mozzart messages show {one.id} --part html", style="dim")
+        say(
+            console, f"What can be read of its HTML; all of it: mozzart messages show {one.id} --part html", style="dim"
+        )
+        write(readable(message.body_html))
 
 
 def _marks(one: MessageSummary) -> str:

@@ -176,3 +176,13 @@ def test_a_file_that_is_gone_is_named(full: Mozzart, tmp_path: Path) -> None:
     assert Path(row["file"]).name in ran.stderr
     assert "mozzart verify" in ran.stderr
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_mail_of_html_alone_is_shown_as_text(full: Mozzart) -> None:
+    html = "<style>p {}</style><p>Hello <b>Anna</b>,</p><p>bye&nbsp;now</p><script>x</script>"
+    full.execute(f"UPDATE mailbox_app_mailmessage SET body_text = '', body_html = '{html}' WHERE uid = 1")
+    (one,) = [one for one in found(full, "--limit", "99") if one["uid"] == 1]
+    shown = full.run("messages", "show", str(one["id"]))
+    assert shown.returncode == 0
+    assert shown.stdout.endswith("Hello Anna,\n\nbye\u00a0now\n")
+    assert "--part html" in shown.stdout
