@@ -33,8 +33,10 @@ class MessagesQuery(Query):
     has_attachments: Flag | None = Field(None, description="Only messages with attachments, or without.")
     q: Text = Field(
         "",
-        description='Words in subject, sender, recipients and text; all must be found. `"side by side"`, `begin*`; '
-        "case and accents do not matter.",
+        description='Words in subject, sender, recipients and text; all must be found. `"side by side"`, `begin*`, '
+        "`-without`; case and accents do not matter. Among them `from:`, `to:`, `subject:`, `has:attachment`, "
+        "`is:unread`, `is:flagged`, `is:answered`, `before:`, `after:` (2026-01-31, 2026-01 or 2026, UTC), `in:` (a "
+        "mailbox), `account:`, each also after a `-`. Nothing is an error: what is none of these is words.",
     )
     expunged: Flag | None = Field(None, description="Only messages that the server no longer has, or still has.")
     seen: Flag | None = Field(None, description="Only messages that are read (`\\Seen`), or unread.")

@@ -16,7 +16,8 @@ def messages() -> None:
     """What is stored: search it, show one message, save its attachments."""
 
 
-@messages.command()
+# `-word` is no option.
+@messages.command(context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1)
 @click.option("--account", help="Only this account.")
 @click.option("--mailbox", help="Only this mailbox.")
@@ -47,11 +48,15 @@ def search(
 ) -> int:
     """List messages, the newest first.
 
-    All WORDS must be in the subject, the sender, the recipients or the text; those of one "quoted argument" must stand
-    side by side, and begin* may go on.
+    All WORDS must be in the subject, the sender, the recipients or the text, and those after a - must not; those of
+    one "quoted argument" must stand side by side, and begin* may go on. from:, to:, subject:, has:attachment,
+    is:unread, before:, after:, in: and account: may stand among them.
     """
+    if options := [word for word in words if word.startswith("--")]:
+        raise click.NoSuchOption(options[0], ctx=click.get_current_context())
     from cli.messages.run import search as run
     from mailcore.store.page import MessageFilter
+    from mailcore.store.query import together
 
     wanted = MessageFilter(
         account=account,
@@ -60,8 +65,7 @@ def search(
         since=since,
         until=until,
         has_attachments=attachments,
-        # What the shell kept together belongs together.
-        query=" ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words),
+        query=" ".join(map(together, words)),
         expunged=expunged,
         seen=seen,
         flagged=flagged,

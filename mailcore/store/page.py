@@ -10,9 +10,9 @@ from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """All that is set must hold. `since` is inclusive, `until` exclusive, both of the time of receipt; `query` and
-    `sender` are words (mailcore/store/words.py), `sender` in the sender's name and address alone; `expunged` is whether
-    the server no longer has the message; `seen`, `flagged` and `answered` are its flags."""
+    """All that is set must hold. `since` is inclusive, `until` exclusive, both of the time of receipt; `query` is what
+    was typed (mailcore/store/query.py), `sender` are words in the sender's name and address; `expunged` is whether the
+    server no longer has the message; `seen`, `flagged` and `answered` are its flags."""
 
     account: str | None = None
     mailbox: str | None = None

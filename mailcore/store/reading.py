@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,8 +20,8 @@ from mailcore.store.page import (
     MessageSummary,
     StoredAt,
 )
+from mailcore.store.query import Search, Term, understand
 from mailcore.store.schema import UtcDateTime, attachments, mailboxes, messages
-from mailcore.store.words import phrases
 
 _summary: Final = (
     messages.c.id,
@@ -64,39 +65,46 @@ _with_mailbox: Final = messages.join(mailboxes, mailboxes.c.id == messages.c.mai
 
 
 def page(connection: Connection, wanted: MessageFilter, cursor: Cursor | None, limit: int) -> MessagePage:
-    texts, senders = phrases(wanted.query), phrases(wanted.sender)
-    if (wanted.query.strip() and not texts) or (wanted.sender.strip() and not senders):
-        return MessagePage((), None)  # nothing that was typed can be in a message
-    boxes = _mailbox_ids(connection, wanted)
+    asked = understand(wanted)
+    boxes = [] if asked.impossible else _mailbox_ids(connection, asked)
     if boxes == []:
         return MessagePage((), None)
     build = _on_sqlite if connection.dialect.name == "sqlite" else _on_postgres
-    found = connection.execute(build(wanted, boxes, cursor).limit(limit + 1)).all()
+    found = connection.execute(build(asked.filter, asked.terms, boxes, cursor).limit(limit + 1)).all()
     summaries = tuple(_read_summary(row) for row in found[:limit])
     last = summaries[-1] if len(found) > limit else None
     return MessagePage(summaries, Cursor(last.received_at, last.id) if last else None)
 
 
-def _mailbox_ids(connection: Connection, wanted: MessageFilter) -> list[int] | None:
+def _mailbox_ids(connection: Connection, asked: Search) -> list[int] | None:
     """None for all of them."""
-    if wanted.account is None and wanted.mailbox is None:
+    account, mailbox = asked.filter.account, asked.filter.mailbox
+    if account is None and mailbox is None and not asked.accounts and not asked.mailboxes:
         return None
     rows = connection.execute(select(mailboxes.c.id, mailboxes.c.account, mailboxes.c.mailbox)).all()
-    chosen = [row.id for row in rows if wanted.account in (None, row.account) and wanted.mailbox in (None, row.mailbox)]
+    chosen = [
+        row.id
+        for row in rows
+        if account in (None, row.account)
+        and mailbox in (None, row.mailbox)
+        and all(each.admits(row.account) for each in asked.accounts)
+        and all(each.admits(row.mailbox) for each in asked.mailboxes)
+    ]
     return None if len(chosen) == len(rows) else chosen
 
 
-def _on_sqlite(wanted: MessageFilter, boxes: list[int] | None, cursor: Cursor | None) -> Select[Any]:
-    texts, senders = phrases(wanted.query), phrases(wanted.sender)
+def _on_sqlite(
+    wanted: MessageFilter, terms: Sequence[Term], boxes: list[int] | None, cursor: Cursor | None
+) -> Select[Any]:
     many = boxes if boxes is not None and len(boxes) > 1 else None
-    if not (texts or senders or many or wanted.has_attachments is not None):
+    if not (terms or many or wanted.has_attachments is not None):
         return _newest(wanted, boxes, cursor)
     index = search.on_sqlite
     # Which of the two tables leads is not left to the planner: the index gives the order.
     query = (
         select(*_summary)
         .select_from(index.join(_with_mailbox, messages.c.id == search.sqlite_message_id))
-        .where(search.matches_on_sqlite(texts, senders, boxes, wanted.has_attachments))
+        .where(search.matches_on_sqlite(terms, boxes, wanted.has_attachments))
         .order_by(index.c.rowid.desc())
     )
     if wanted.since is not None:
@@ -110,13 +118,14 @@ def _on_sqlite(wanted: MessageFilter, boxes: list[int] | None, cursor: Cursor | 
     return _shown(query, wanted)
 
 
-def _on_postgres(wanted: MessageFilter, boxes: list[int] | None, cursor: Cursor | None) -> Select[Any]:
-    texts, senders = phrases(wanted.query), phrases(wanted.sender)
+def _on_postgres(
+    wanted: MessageFilter, terms: Sequence[Term], boxes: list[int] | None, cursor: Cursor | None
+) -> Select[Any]:
     query = _newest(wanted, boxes, cursor)
     if wanted.has_attachments is not None:
         query = query.where(messages.c.has_attachments.is_(wanted.has_attachments))
-    if texts or senders:
-        query = query.where(search.matches_on_postgres(texts, senders))
+    if terms:
+        query = query.where(search.matches_on_postgres(terms))
     return query
 
 

@@ -1,4 +1,4 @@
-"""What a person types into a search field → phrases. Pure, and whatever is typed is a query."""
+"""Words that stand side by side, as both databases have them. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Final
 _PARTS: Final = re.compile(r'"([^"]*)(?:"|$)|([^\s"]+)')
 # Words as SQLite's unicode61 has them: letters, digits, and the accents that it drops.
 _WORDS: Final = re.compile(r"(?:[^\W_]|[\u0300-\u036f])+")
-_MOST: Final = 32
+# Of what is asked for at once.
+MOST: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,14 @@ class Phrase:
     prefix: bool = False
 
 
-def phrases(query: str) -> tuple[Phrase, ...]:
-    """`words that "stand together" begin*`: all must be found. At most 32; () when nothing in `query` is a word."""
-    found = []
-    for quoted, plain in _PARTS.findall(unicodedata.normalize("NFC", query)):
-        words = tuple(_WORDS.findall(quoted or plain))
-        if words:
-            found.append(Phrase(words, prefix=plain.endswith("*")))
-    return tuple(found[:_MOST])
+def phrase(text: str, *, begins: bool = False) -> Phrase | None:
+    """All words of it; None when nothing in it is one."""
+    words = tuple(_WORDS.findall(unicodedata.normalize("NFC", text)))
+    return Phrase(words, prefix=begins) if words else None
+
+
+def phrases(typed: str) -> tuple[Phrase, ...]:
+    """`words that "stand together" begin*`. At most 32; () when nothing in it is a word."""
+    parts = [(quoted, plain) for quoted, plain in _PARTS.findall(unicodedata.normalize("NFC", typed))]
+    found = [phrase(quoted or plain, begins=plain.endswith("*")) for quoted, plain in parts]
+    return tuple(each for each in found if each is not None)[:MOST]

@@ -69,6 +69,9 @@ def test_search_takes_words_phrases_and_filters(full: Mozzart) -> None:
     assert len(found(full, "annual", "BUDGET")) == 1
     assert len(found(full, "budget: 7")) == 1, "one argument: side by side"
     assert found(full, "board annual") == []
+    assert found(full, "annual", "-budget") == []
+    assert len(found(full, "annual", "-xylophone9", "subject:ann", "from:Groß", "has:attachment")) == 1
+    assert "--acount" in full.run("messages", "search", "annual", "--acount", "default").stderr
     assert len(found(full, "ann*", "--from", "groß")) == 1
     assert len(found(full, "--attachments")) == 1
     assert len(found(full, "--no-attachments", "--limit", "99")) == 30

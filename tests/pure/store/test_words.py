@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import sqlite
 
 from mailcore.store import search
+from mailcore.store.query import Place, Term
 from mailcore.store.words import Phrase, phrases
 
 
@@ -35,17 +36,14 @@ def test_words_phrases_and_beginnings_are_told_apart(typed: str, found: tuple[Ph
 
 @given(st.text(max_size=60) | st.text(alphabet='ab"*:(){}^-+ ANDORT\x00\ud800', max_size=30))
 def test_whatever_is_typed_is_a_query_that_sqlite_takes(typed: str) -> None:
-    wanted = phrases(typed)
-    if not wanted:
-        return
+    wanted = [Term(each, place, excluded) for each in phrases(typed) for place in Place for excluded in (False, True)]
     connection = sqlite3.connect(":memory:")
-    connection.execute(f"CREATE VIRTUAL TABLE {search.NAME} USING fts5(subject, sender, facets)")
-    condition = search.matches_on_sqlite(wanted, wanted, [1, 2], True)
-    compiled = select(search.on_sqlite.c.rowid).where(condition).compile(dialect=sqlite.dialect(paramstyle="qmark"))
-    assert (
-        connection.execute(str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]).fetchall()
-        == []
-    )
+    connection.execute(f"CREATE VIRTUAL TABLE {search.NAME} USING fts5(subject, sender, recipients, body, facets)")
+    for terms in (wanted, [each for each in wanted if each.excluded]):
+        condition = search.matches_on_sqlite(terms, [1, 2], True)
+        compiled = select(search.on_sqlite.c.rowid).where(condition).compile(dialect=sqlite.dialect(paramstyle="qmark"))
+        values = [compiled.params[name] for name in compiled.positiontup or ()]
+        assert connection.execute(str(compiled), values).fetchall() == []
     connection.close()
 
 
