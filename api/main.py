@@ -27,11 +27,14 @@ from api.http.connections import CONNECTIONS, Connections, Limits, most
 from api.http.listening import listen
 from api.http.patience import patient
 from api.http.problem import problems
+from api.http.slash import right_path
 from api.routes import (
+    accounts,
     attachments,
     dead_letters,
     events,
     health,
+    mailboxes,
     messages,
     openapi,
     runs,
@@ -95,6 +98,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
             error_pages,
             only_allowed_hosts(settings.allowed_hosts),
             only_known(token, access),
+            right_path,
         ],
         client_max_size=_LARGEST_BODY,
     )
@@ -103,6 +107,8 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
     for module in (
         sync,
         states,
+        accounts,
+        mailboxes,
         messages,
         attachments,
         runs,

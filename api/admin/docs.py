@@ -22,6 +22,13 @@ routes = web.RouteTableDef()
 _PROBLEM_JSON: Final = "application/problem+json"
 
 
+@routes.get("/api/")
+@page
+async def beginning(request: web.Request) -> web.StreamResponse:
+    """Of the api: whoever looks around is led to its description."""
+    raise web.HTTPSeeOther("/api/docs/")
+
+
 @routes.get("/api/docs/")
 @page
 async def docs(request: web.Request) -> web.StreamResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import structlog
 from aiohttp import web
@@ -16,7 +16,7 @@ from api.http.download import MEDIA_TYPE, send_file, to_save
 from api.http.paging import take
 from api.http.problem import Problem
 from api.schema.operation import Content, operation
-from api.schema.values import Answer, Query, RowId
+from api.schema.values import WHOLE, Answer, PageSize, Query, RowId
 from mailcore.bus import MAIL_DEAD, BodyMissing, DeadLetterMissing
 from mailcore.errors import BusError, EventError, Retry
 from mailcore.events.dead_letter import DeadLetter
@@ -29,8 +29,8 @@ _BODY_WITHIN: Final = 60.0
 
 
 class DeadLettersQuery(Query):
-    after: int = Field(0, ge=0, le=2**63 - 1, description="`next` of the page before.")
-    limit: int = Field(50, ge=1, le=200, description="The most letters of a page.")
+    after: Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE] = Field(0, description="`next` of the page before.")
+    limit: PageSize = Field(50, description="The most letters of a page.")
 
 
 class DeadLetterPath(Query):

@@ -19,7 +19,7 @@ from api.guard import session
 from api.http.problem import Problem
 from api.routes.sse import ID_PATTERN, TYPES, Position, encode, facts
 from api.schema.operation import Content, operation
-from api.schema.values import Query, Text, Timestamp
+from api.schema.values import WHOLE, Query, Text, Timestamp
 from mailcore.bus import MAIL, MAIL_EVENTS, Bus, Delivery
 from mailcore.errors import BusError
 from mailcore.events.subject import PREFIX, encode_token
@@ -41,7 +41,7 @@ class EventsQuery(Query):
     type: Annotated[str, Field(pattern=f"^({_ONE_TYPE}(,{_ONE_TYPE})*)?$", max_length=200)] = Field(
         "", description="Only events of these types, with commas between."
     )
-    since: Literal["", "all"] | Annotated[int, Field(ge=1, le=10_000)] | Timestamp = Field(
+    since: Literal["", "all"] | Annotated[int, Field(ge=1, le=10_000), WHOLE] | Timestamp = Field(
         "",
         union_mode="left_to_right",
         description="Begin with the past: `all` that is kept, that many last events of each stream, or from a time on.",

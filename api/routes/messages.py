@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 from pydantic import AwareDatetime, Field
@@ -13,7 +13,7 @@ from api.dependencies import DEPENDENCIES
 from api.http.paging import cursor_of, encode_cursor
 from api.http.problem import Problem
 from api.schema.operation import operation
-from api.schema.values import Answer, Day, Flag, Query, RowId, Text, Timestamp
+from api.schema.values import Answer, Day, Flag, PageSize, Query, RowId, Text, Timestamp
 from mailcore.errors import StoreError
 from mailcore.store import AttachmentDetail, MessageDetail, MessageFilter, MessageSummary
 
@@ -42,7 +42,16 @@ class MessagesQuery(Query):
     seen: Flag | None = Field(None, description="Only messages that are read (`\\Seen`), or unread.")
     flagged: Flag | None = Field(None, description="Only messages that are flagged (`\\Flagged`), or not.")
     answered: Flag | None = Field(None, description="Only messages that are answered (`\\Answered`), or not.")
-    limit: int = Field(50, ge=1, le=200, description="The most messages of a page.")
+    to: Text = Field("", description="Words of the recipients' names or addresses (To and Cc).")
+    subject: Text = Field("", description="Words of the subject.")
+    message_id: Text = Field("", description="Only messages with this Message-ID, with or without its angle brackets.")
+    stored_since: Timestamp | Day | None = Field(
+        None, union_mode="left_to_right", description="Stored then or later; a date begins at midnight UTC."
+    )
+    order: Literal["asc", "desc"] = Field("desc", description="By the time of receipt: oldest or newest first.")
+    total: Flag = Field(False, description="Count all that match, too.")
+    snippet: Flag = Field(False, description="With a line of each text.")
+    limit: PageSize = Field(50, description="The most messages of a page.")
     cursor: Text = Field("", description="`next` of the page before; the filters stay the same.")
 
 
@@ -74,11 +83,20 @@ class Summary(Answer):
     has_attachments: bool
 
 
-class Messages(Answer):
-    """The newest first. `next` is the cursor of the next page, null on the last."""
+class Listed(Summary):
+    """`attachment_names` are the senders' names of the first 20 that do not stand in the text, each cut at 200
+    characters. `snippet` is the beginning of the text in one line, null unless asked for."""
 
-    messages: list[Summary]
+    attachment_names: list[str]
+    snippet: str | None
+
+
+class Messages(Answer):
+    """`next` is the cursor of the next page, null on the last. `total` counts all that match, null unless asked for."""
+
+    messages: list[Listed]
     next: str | None
+    total: int | None
 
 
 class HeaderField(Answer):
@@ -131,7 +149,7 @@ class Message(Summary):
 @operation(
     "messages",
     "List and search messages",
-    description="The newest first, by the time of receipt. A page costs the same wherever it is.",
+    description="By the time of receipt, the newest first unless told otherwise. A page costs the same wherever it is.",
     answers={200: Messages},
     problems={503: "The database does not answer."},
 )
@@ -148,14 +166,23 @@ async def messages(request: web.Request, query: MessagesQuery) -> Messages:
         seen=query.seen,
         flagged=query.flagged,
         answered=query.answered,
+        message_id=query.message_id,
+        recipients=query.to,
+        subject=query.subject,
+        stored_since=_timestamp("stored_since", query.stored_since),
     )
+    store, cursor = request.app[DEPENDENCIES].store, cursor_of(query.cursor)
     try:
-        page = await request.app[DEPENDENCIES].store.list_messages(wanted, cursor_of(query.cursor), query.limit)
+        page = await store.list_messages(
+            wanted, cursor, query.limit, oldest_first=query.order == "asc", snippets=query.snippet
+        )
+        total = await store.total(wanted) if query.total else None
     except StoreError as error:
         raise Problem(503, f"The database does not answer: {error}") from None
     return Messages(
-        messages=[Summary(**_facts(each)) for each in page.messages],
+        messages=[Listed(**_facts(each) | {"attachment_names": list(each.attachment_names)}) for each in page.messages],
         next=encode_cursor(page.next) if page.next else None,
+        total=total,
     )
 
 

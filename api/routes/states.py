@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, ValidationError
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.http.problem import Problem
 from api.schema.operation import operation
-from api.schema.values import Answer
+from api.schema.values import Answer, Name
 from mailcore.errors import BusError, StoreError
 from mailcore.events import control
 from mailcore.events.control import MailboxLive, MailboxStates, RefusedMessage
@@ -42,8 +42,8 @@ class Live(Answer):
 class NewMailbox(Answer):
     """One that the syncer holds and of which the database has no row yet."""
 
-    account: str
-    mailbox: str
+    account: Name
+    mailbox: Name
     live: Live
 
 
@@ -52,8 +52,8 @@ class KnownMailbox(Answer):
     messages follow the server's."""
 
     id: int
-    account: str
-    mailbox: str
+    account: Name
+    mailbox: Name
     uidvalidity: int | None
     uidnext: int | None
     highestmodseq: int | None

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.http.problem import Problem
 from api.schema.operation import as_json, operation
-from api.schema.values import Answer, Query
+from api.schema.values import NUMBER, Answer, Query
 from mailcore.errors import BusError
 from mailcore.events import control
 from mailcore.events.control import Refusal, SyncResult, SyncRun, SyncStart
@@ -26,7 +26,7 @@ _REFUSED: Final = {"unknown-mailbox": 404, "unknown-run": 404, "not-configured":
 
 
 class Wait(Query):
-    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT)] = Field(0, description="Seconds to wait for the end.")
+    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT), NUMBER] = Field(0, description="Seconds to wait for the end.")
 
 
 class MailboxName(Answer):

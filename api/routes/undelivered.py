@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import structlog
 from aiohttp import web
@@ -14,7 +14,7 @@ from api.dependencies import DEPENDENCIES
 from api.http.paging import take
 from api.http.problem import Problem
 from api.schema.operation import operation
-from api.schema.values import Answer, Query, RowId
+from api.schema.values import WHOLE, Answer, PageSize, Query, RowId
 from mailcore import undelivered
 from mailcore.errors import BusError
 from mailcore.events.undelivered import Undelivered
@@ -27,8 +27,8 @@ _ANSWER_WITHIN: Final = 5.0
 
 
 class UndeliveredQuery(Query):
-    after: int = Field(0, ge=0, le=2**63 - 2, description="`next` of the page before.")
-    limit: int = Field(50, ge=1, le=200, description="The most events of a page.")
+    after: Annotated[int, Field(ge=0, le=2**63 - 2), WHOLE] = Field(0, description="`next` of the page before.")
+    limit: PageSize = Field(50, description="The most events of a page.")
 
 
 class UndeliveredPath(Query):

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from api.dependencies import DEPENDENCIES
 from api.http.problem import Problem
 from api.schema.operation import operation
-from api.schema.values import Answer, Query, RowId
+from api.schema.values import Answer, PageSize, Query, RowId
 from mailcore.difference import Category
 from mailcore.errors import StoreError
 from mailcore.store import VerifyReport
@@ -20,7 +20,7 @@ routes = web.RouteTableDef()
 
 class VerifyQuery(Query):
     before: RowId | None = Field(None, description="`next` of the page before.")
-    limit: int = Field(50, ge=1, le=200, description="The most reports of a page.")
+    limit: PageSize = Field(50, description="The most reports of a page.")
 
 
 class VerifyPath(Query):

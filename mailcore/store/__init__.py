@@ -3,6 +3,7 @@
 from mailcore.store.page import (
     AttachmentDetail,
     Cursor,
+    ListedMessage,
     MessageDetail,
     MessageFilter,
     MessagePage,
@@ -30,6 +31,7 @@ __all__ = [
     "AttachmentDetail",
     "AttachmentRow",
     "Cursor",
+    "ListedMessage",
     "Location",
     "MailboxColumns",
     "MailboxState",

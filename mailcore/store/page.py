@@ -10,9 +10,11 @@ from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """All that is set must hold. `since` is inclusive, `until` exclusive, both of the time of receipt; `query` is what
-    was typed (mailcore/store/query.py), `sender` are words in the sender's name and address; `expunged` is whether the
-    server no longer has the message; `seen`, `flagged` and `answered` are its flags."""
+    """All that is set must hold. `since` is inclusive, `until` exclusive, both of the time of receipt; `stored_since`
+    is inclusive. `query` is what was typed (mailcore/store/query.py); `sender`, `recipients` and `subject` are words in
+    the sender's name and address, in To and Cc, and in the subject. `message_id` is a whole Message-ID, with or without
+    its angle brackets; `expunged` is whether the server no longer has the message; `seen`, `flagged` and `answered` are
+    its flags."""
 
     account: str | None = None
     mailbox: str | None = None
@@ -25,6 +27,10 @@ class MessageFilter:
     seen: bool | None = None
     flagged: bool | None = None
     answered: bool | None = None
+    message_id: str = ""
+    recipients: str = ""
+    subject: str = ""
+    stored_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +78,19 @@ class MessageSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class MessagePage:
-    """The newest first; `next` is None on the last page."""
+class ListedMessage(MessageSummary):
+    """With the names of the first 20 attachments that do not stand in its text, each cut at 200 characters, and, where
+    snippets were asked for, the beginning of its text in one line."""
 
-    messages: tuple[MessageSummary, ...]
+    attachment_names: tuple[str, ...]
+    snippet: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """In the order asked for; `next` is None on the last page."""
+
+    messages: tuple[ListedMessage, ...]
     next: Cursor | None
 
 

@@ -43,6 +43,7 @@ _PLACES: Final = {
     "cc": Place.RECIPIENTS,
     "subject": Place.SUBJECT,
 }
+_FIELDS: Final = {"sender": Place.SENDER, "recipients": Place.RECIPIENTS, "subject": Place.SUBJECT}
 _FLAGS: Final = {
     "read": ("seen", True),
     "unread": ("seen", False),
@@ -77,7 +78,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What all of a filter means. `filter` has neither `query` nor `sender` left; `impossible`: no message is like
+    """What all of a filter means. `filter` has no words left; `impossible`: no message is like
     that, be it that the filter contradicts itself or that nothing which was typed can be in a message."""
 
     filter: MessageFilter
@@ -88,13 +89,15 @@ class Search:
 
 
 def understand(wanted: MessageFilter) -> Search:
-    """The words of `sender`, and `query` as it was typed, taken together with the other fields."""
-    senders = tuple(Term(each, Place.SENDER) for each in phrases(wanted.sender))
+    """The words of `sender`, `recipients` and `subject`, and `query` as it was typed, taken together with the other
+    fields."""
+    fields = [(getattr(wanted, name), place) for name, place in _FIELDS.items()]
+    of_fields = tuple(Term(each, place) for typed, place in fields for each in phrases(typed))
     terms: list[Term] = []
     accounts: list[Name] = []
     mailboxes: list[Name] = []
-    narrowed = replace(wanted, query="", sender="")
-    impossible = bool(wanted.sender.strip()) and not senders
+    narrowed = replace(wanted, query="", sender="", recipients="", subject="")
+    impossible = any(typed.strip() and not phrases(typed) for typed, _ in fields)
     parts = list(_PARTS.finditer(unicodedata.normalize("NFC", wanted.query).translate(_QUOTES)))[:MOST]
     understood = not parts
     for part in parts:
@@ -113,7 +116,7 @@ def understand(wanted: MessageFilter) -> Search:
                 continue
         understood = True
     return Search(
-        narrowed, (*terms, *senders), tuple(accounts), tuple(mailboxes), impossible=impossible or not understood
+        narrowed, (*terms, *of_fields), tuple(accounts), tuple(mailboxes), impossible=impossible or not understood
     )
 
 

@@ -1,19 +1,35 @@
-"""Statements that read messages for people and programs. A page costs two, however long it is."""
+"""Statements that read messages for people and programs. A page costs three, however long it is."""
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, literal, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    cast,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    tuple_,
+)
 
 from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
 from mailcore.store import search
 from mailcore.store.page import (
     AttachmentDetail,
     Cursor,
+    ListedMessage,
     MessageDetail,
     MessageFilter,
     MessagePage,
@@ -22,6 +38,7 @@ from mailcore.store.page import (
 )
 from mailcore.store.query import Search, Term, understand
 from mailcore.store.schema import UtcDateTime, attachments, mailboxes, messages
+from mailcore.store.snippet import LOOKED_AT, snippet
 
 _summary: Final = (
     messages.c.id,
@@ -60,20 +77,95 @@ _details: Final = (
     messages.c.stream_seq,
     messages.c.origin,
 )
+_beginning: Final = func.substr(func.coalesce(messages.c.search_text, messages.c.body_text), 1, LOOKED_AT)
+_MOST_NAMES: Final = 20
+_FEW: Final = 5_000
+_LONGEST_NAME: Final = 200
+
 _kept: Final = messages.c.pruned_at.is_(None)
 _with_mailbox: Final = messages.join(mailboxes, mailboxes.c.id == messages.c.mailbox_id)
 
 
-def page(connection: Connection, wanted: MessageFilter, cursor: Cursor | None, limit: int) -> MessagePage:
+def page(
+    connection: Connection,
+    wanted: MessageFilter,
+    cursor: Cursor | None,
+    limit: int,
+    oldest_first: bool,
+    snippets: bool,
+) -> MessagePage:
+    columns = (*_summary, (_beginning if snippets else null()).label("beginning"))
+    matching = _matching(connection, wanted, columns)
+    if matching is None:
+        return MessagePage((), None)
+    found = connection.execute(matching.page(cursor, oldest_first).limit(limit + 1)).all()
+    shown = found[:limit]
+    names = _attachment_names(connection, [row.id for row in shown if row.has_attachments])
+    listed = tuple(
+        ListedMessage(
+            **_facts(row),
+            attachment_names=tuple(names[row.id]),
+            snippet=snippet(row.beginning) if snippets else None,
+        )
+        for row in shown
+    )
+    last = listed[-1] if len(found) > limit else None
+    return MessagePage(listed, Cursor(last.received_at, last.id) if last else None)
+
+
+def total(connection: Connection, wanted: MessageFilter) -> int:
+    matching = _matching(connection, wanted, (func.count(),))
+    return 0 if matching is None else connection.execute(matching.query).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class _Matching:
+    """What is wanted, and what tells its order: the rowid of SQLite's search index, or the rows themselves."""
+
+    query: Select[Any]
+    by_index: bool
+
+    def page(self, cursor: Cursor | None, oldest_first: bool) -> Select[Any]:
+        row = messages.c.received_at, messages.c.id
+        key = (search.on_sqlite.c.rowid,) if self.by_index else row
+        query = self.query.order_by(*(one.asc() if oldest_first else one.desc() for one in key))
+        if cursor is None:
+            return query
+        here: ColumnElement[Any] = tuple_(*row)
+        last: ColumnElement[Any] = tuple_(literal(cursor.received_at, UtcDateTime), literal(cursor.id))
+        if self.by_index:
+            here, last = search.on_sqlite.c.rowid, literal(search.rowid(cursor.received_at, cursor.id))
+        return query.where(here > last if oldest_first else here < last)
+
+
+def _matching(connection: Connection, wanted: MessageFilter, columns: Sequence[Any]) -> _Matching | None:
+    """None when it is known already that there is none."""
     asked = understand(wanted)
     boxes = [] if asked.impossible else _mailbox_ids(connection, asked)
     if boxes == []:
-        return MessagePage((), None)
-    build = _on_sqlite if connection.dialect.name == "sqlite" else _on_postgres
-    found = connection.execute(build(asked.filter, asked.terms, boxes, cursor).limit(limit + 1)).all()
-    summaries = tuple(_read_summary(row) for row in found[:limit])
-    last = summaries[-1] if len(found) > limit else None
-    return MessagePage(summaries, Cursor(last.received_at, last.id) if last else None)
+        return None
+    wanted = asked.filter
+    if connection.dialect.name == "sqlite":
+        many = boxes if boxes is not None and len(boxes) > 1 else None
+        if asked.terms or many or wanted.has_attachments is not None:
+            return _Matching(_by_index(wanted, asked.terms, boxes, columns), by_index=True)
+        query = _by_row(wanted, boxes, columns)
+        if wanted.stored_since is not None and _few_since(connection, wanted.stored_since):
+            # SQLite takes the index that has the order for the best one, and walks all that was received.
+            query = query.where(func.likelihood(messages.c.stored_at >= wanted.stored_since, literal_column("0.0001")))
+        return _Matching(query, by_index=False)
+    query = _by_row(wanted, boxes, columns)
+    if wanted.has_attachments is not None:
+        query = query.where(messages.c.has_attachments.is_(wanted.has_attachments))
+    if asked.terms:
+        query = query.where(search.matches_on_postgres(asked.terms))
+    return _Matching(query, by_index=False)
+
+
+def _few_since(connection: Connection, since: datetime) -> bool:
+    """Whether so few were stored since then that sorting them is nothing."""
+    some = select(messages.c.id).where(messages.c.stored_at >= since, _kept).limit(_FEW + 1).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one() <= _FEW
 
 
 def _mailbox_ids(connection: Connection, asked: Search) -> list[int] | None:
@@ -93,19 +185,15 @@ def _mailbox_ids(connection: Connection, asked: Search) -> list[int] | None:
     return None if len(chosen) == len(rows) else chosen
 
 
-def _on_sqlite(
-    wanted: MessageFilter, terms: Sequence[Term], boxes: list[int] | None, cursor: Cursor | None
+def _by_index(
+    wanted: MessageFilter, terms: Sequence[Term], boxes: list[int] | None, columns: Sequence[Any]
 ) -> Select[Any]:
-    many = boxes if boxes is not None and len(boxes) > 1 else None
-    if not (terms or many or wanted.has_attachments is not None):
-        return _newest(wanted, boxes, cursor)
+    """On SQLite. Which of the two tables leads is not left to the planner: the index gives the order."""
     index = search.on_sqlite
-    # Which of the two tables leads is not left to the planner: the index gives the order.
     query = (
-        select(*_summary)
+        select(*columns)
         .select_from(index.join(_with_mailbox, messages.c.id == search.sqlite_message_id))
         .where(search.matches_on_sqlite(terms, boxes, wanted.has_attachments))
-        .order_by(index.c.rowid.desc())
     )
     if wanted.since is not None:
         query = query.where(index.c.rowid >= search.rowid(wanted.since, 0), messages.c.received_at >= wanted.since)
@@ -113,38 +201,26 @@ def _on_sqlite(
         # The index knows seconds: what lies in the last one is told apart by the row.
         end = search.rowid(wanted.until, (1 << search.ID_BITS) - 1)
         query = query.where(index.c.rowid <= end, messages.c.received_at < wanted.until)
-    if cursor is not None:
-        query = query.where(index.c.rowid < search.rowid(cursor.received_at, cursor.id))
     return _shown(query, wanted)
 
 
-def _on_postgres(
-    wanted: MessageFilter, terms: Sequence[Term], boxes: list[int] | None, cursor: Cursor | None
-) -> Select[Any]:
-    query = _newest(wanted, boxes, cursor)
-    if wanted.has_attachments is not None:
-        query = query.where(messages.c.has_attachments.is_(wanted.has_attachments))
-    if terms:
-        query = query.where(search.matches_on_postgres(terms))
-    return query
-
-
-def _newest(wanted: MessageFilter, boxes: list[int] | None, cursor: Cursor | None) -> Select[Any]:
-    query = select(*_summary).select_from(_with_mailbox).order_by(messages.c.received_at.desc(), messages.c.id.desc())
+def _by_row(wanted: MessageFilter, boxes: list[int] | None, columns: Sequence[Any]) -> Select[Any]:
+    query = select(*columns).select_from(_with_mailbox)
     if boxes is not None:
         query = query.where(messages.c.mailbox_id.in_(boxes))
     if wanted.since is not None:
         query = query.where(messages.c.received_at >= wanted.since)
     if wanted.until is not None:
         query = query.where(messages.c.received_at < wanted.until)
-    if cursor is not None:
-        behind = tuple_(literal(cursor.received_at, UtcDateTime), literal(cursor.id))
-        query = query.where(tuple_(messages.c.received_at, messages.c.id) < behind)
     return _shown(query, wanted)
 
 
 def _shown(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
     """What holds something yet, and of that what is present or gone, as wanted."""
+    if wanted.message_id:
+        query = query.where(messages.c.message_id.in_((wanted.message_id, f"<{wanted.message_id}>")))
+    if wanted.stored_since is not None:
+        query = query.where(messages.c.stored_at >= wanted.stored_since)
     if wanted.expunged is not None:
         gone = messages.c.expunged_at
         query = query.where(gone.is_not(None) if wanted.expunged else gone.is_(None))
@@ -153,6 +229,27 @@ def _shown(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
             query = query.where(has_flag(name) if set_ else ~has_flag(name))
     # Last, as SQLite looks at conditions in this order: to find a column at the end of a row it reads a long header.
     return query.where(_kept)
+
+
+def _attachment_names(connection: Connection, message_ids: Sequence[int]) -> defaultdict[int, list[str]]:
+    """By message, the first of those that do not stand in its text."""
+    names: defaultdict[int, list[str]] = defaultdict(list)
+    if not message_ids:
+        return names
+    place = func.row_number().over(partition_by=attachments.c.message_id, order_by=attachments.c.id)
+    parts = (
+        select(
+            attachments.c.message_id,
+            func.substr(attachments.c.filename, 1, _LONGEST_NAME).label("name"),
+            place.label("place"),
+        )
+        .where(attachments.c.message_id.in_(message_ids), attachments.c.inline.is_(False))
+        .subquery()
+    )
+    query = select(parts.c.message_id, parts.c.name).where(parts.c.place <= _MOST_NAMES)
+    for message_id, name in connection.execute(query.order_by(parts.c.message_id, parts.c.place)):
+        names[message_id].append(name)
+    return names
 
 
 def has_flag(name: str) -> ColumnElement[bool]:
@@ -175,7 +272,9 @@ def message(connection: Connection, message_id: int) -> MessageDetail | None:
         more[name] = tuple(more[name])
     more["headers"] = tuple((name, value) for name, value in more["headers"])
     return MessageDetail(
-        summary=_read_summary(row), attachments=tuple(AttachmentDetail(**part._mapping) for part in parts), **more
+        summary=MessageSummary(**_facts(row)),
+        attachments=tuple(AttachmentDetail(**part._mapping) for part in parts),
+        **more,
     )
 
 
@@ -194,6 +293,7 @@ def stored_since(connection: Connection, since: datetime, limit: int) -> list[St
     return [StoredAt(*row) for row in connection.execute(query)]
 
 
-def _read_summary(row: Row[Any]) -> MessageSummary:
+def _facts(row: Row[Any]) -> dict[str, Any]:
+    """The columns of `_summary`."""
     values = {column.name: getattr(row, column.name) for column in _summary}
-    return MessageSummary(**{**values, "to_emails": tuple(row.to_emails), "flags": tuple(row.flags)})
+    return {**values, "to_emails": tuple(row.to_emails), "flags": tuple(row.flags)}

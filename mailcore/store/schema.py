@@ -199,6 +199,14 @@ Index(
     sqlite_where=messages.c.pruned_at.is_(None),
     postgresql_where=messages.c.pruned_at.is_(None),
 )
+# A hash, as a B-tree of PostgreSQL refuses what is longer than a third of its page.
+Index(
+    "mailbox_app_mailmessage_message_id_idx",
+    messages.c.message_id,
+    postgresql_using="hash",
+    sqlite_where=messages.c.pruned_at.is_(None),
+    postgresql_where=messages.c.pruned_at.is_(None),
+)
 
 attachments: Final = Table(
     "mailbox_app_mailattachment",

@@ -185,9 +185,21 @@ class Store:
         """The newest first, without their findings; those with a smaller id than `before` alone."""
         return await self._read("reading verify reports", reports.newest, limit, before)
 
-    async def list_messages(self, wanted: MessageFilter, cursor: Cursor | None = None, limit: int = 50) -> MessagePage:
-        """Up to `limit` messages behind `cursor` (the `next` of the page before), newest first."""
-        return await self._read("listing messages", reading.page, wanted, cursor, limit)
+    async def list_messages(
+        self,
+        wanted: MessageFilter,
+        cursor: Cursor | None = None,
+        limit: int = 50,
+        *,
+        oldest_first: bool = False,
+        snippets: bool = False,
+    ) -> MessagePage:
+        """Up to `limit` messages behind `cursor` (the `next` of the page before), by the time of receipt."""
+        return await self._read("listing messages", reading.page, wanted, cursor, limit, oldest_first, snippets)
+
+    async def total(self, wanted: MessageFilter) -> int:
+        """How many messages match."""
+        return await self._read("counting messages", reading.total, wanted)
 
     async def message(self, message_id: int) -> MessageDetail | None:
         """All of one, by its row id."""

@@ -20,7 +20,7 @@ from mailcore.settings import Settings
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
 # For people: what they see there is told elsewhere, and it is no contract.
-PAGES = re.compile(r"/|/static/.*|/admin(/.*)?|/api/docs/|/favicon\.ico")
+PAGES = re.compile(r"/|/static/.*|/admin(/.*)?|/api/|/api/docs/|/favicon\.ico")
 
 
 @pytest_asyncio.fixture

@@ -24,7 +24,7 @@ from mailcore import undelivered
 from mailcore.bus import Bus
 from mailcore.errors import StoreError
 from mailcore.events import control
-from mailcore.events.control import MailboxResult, Refusal, SyncResult, SyncRun
+from mailcore.events.control import MailboxLive, MailboxResult, MailboxStates, Refusal, SyncResult, SyncRun
 from mailcore.events.identity import MailboxKey
 from mailcore.events.undelivered import (
     REDELIVER,
@@ -49,12 +49,13 @@ class Api:
         self.dependencies = dependencies
         self.headers: Mapping[str, str] = {}
 
-    async def raw(self, method: str, path: str, **headers: str) -> tuple[int, bytes]:
+    async def raw(self, method: str, path: str, *, redirects: bool = True, **headers: str) -> tuple[int, bytes]:
         sent = {
             "Authorization": f"Bearer {TOKEN}",
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        async with self._session.request(method, URL(self._url + path, encoded=True), headers=sent) as answer:
+        url = URL(self._url + path, encoded=True)
+        async with self._session.request(method, url, headers=sent, allow_redirects=redirects) as answer:
             self.headers = answer.headers
             return answer.status, await answer.read()
 
@@ -128,17 +129,21 @@ async def test_a_list_is_walked_from_page_to_page(api: Api, store: Store, mailbo
         "flags": [],
         "flags_at": None,
         "has_attachments": True,
+        "attachment_names": ["größe.pdf"],
+        "snippet": None,
     }
+    assert first["total"] is None
 
 
 @pytest.mark.asyncio
 async def test_filters_and_search_are_parameters(api: Api, store: Store, mailbox_id: int) -> None:
     other = (await store.save_mailbox(MailboxKey("work", "Entwürfe \ud800"), uidvalidity=1)).id
     day = timedelta(days=1)
+    facts = {"to_emails": ("carl@example.org",), "message_id": "<a@example.org>"}
     await store.insert_messages(
         [
             message_row(mailbox_id, 1, received_at=NOW, from_email="anna@example.org", attachments=()),
-            message_row(mailbox_id, 2, received_at=NOW + day, body_text="Fotos vom Umbau"),
+            message_row(mailbox_id, 2, received_at=NOW + day, body_text="Fotos vom Umbau", **facts),
             message_row(other, 3, received_at=NOW + 2 * day),
         ]
     )
@@ -154,6 +159,13 @@ async def test_filters_and_search_are_parameters(api: Api, store: Store, mailbox
     assert await api.uids("?seen=false&flagged=false&answered=false") == await api.uids("")
     assert await api.uids("?expunged=true") == []
     assert await api.uids("?q=%22vom%20umbau%22%20fot*") == [2]
+    assert await api.uids("?to=carl") == await api.uids("?message_id=a%40example.org") == [2]
+    assert await api.uids("?subject=gru%C3%9Fe") == [3, 2, 1]
+    assert await api.uids("?stored_since=2024-05-07") == []
+    assert await api.uids("?order=asc") == [1, 2, 3]
+    first = await api.get("/api/messages/?order=asc&limit=2&total=true&snippet=true&subject=gru%C3%9Fe")
+    assert (first["total"], [one["snippet"] for one in first["messages"]]) == (3, ["", "Fotos vom Umbau"])
+    assert await api.uids(f"?order=asc&limit=2&cursor={first['next']}&subject=gru%C3%9Fe") == [3]
 
 
 @pytest.mark.asyncio
@@ -163,6 +175,12 @@ async def test_filters_and_search_are_parameters(api: Api, store: Store, mailbox
         "limit=0",
         "limit=201",
         "limit=x",
+        "limit=1_0",
+        "limit=%2B5",
+        "limit=%2050",
+        "order=newest",
+        "total=1",
+        "stored_since=today",
         "cursor=x",
         "cursor=AAAAAAAAAAAAAAAAAAAAAA",
         "since=yesterday",
@@ -184,6 +202,83 @@ async def test_a_wrong_parameter_is_named(api: Api, query: str) -> None:
 @pytest.mark.parametrize("query", ["since=0001-01-01", "until=9999-12-31", "q=%ED%A0%80", "account=%ED%A0%80", "q=%FF"])
 async def test_an_odd_parameter_is_no_fault(api: Api, query: str) -> None:
     assert (await api.get(f"/api/messages/?{query}"))["messages"] == []
+
+
+@pytest.mark.asyncio
+async def test_accounts_and_mailboxes_are_lists(api: Api, bus: Bus, store: Store, mailbox_id: int) -> None:
+    await store.save_mailbox(MailboxKey("work", "Entwürfe \ud800"), message_count=5, stored_count=3)
+    await store.save_mailbox(MailboxKey("work", "Gone"), deleted_at=NOW)
+    (inbox,) = (await api.get("/api/mailboxes/?account=default"))["mailboxes"]
+    assert inbox == {
+        "id": mailbox_id,
+        "account": "default",
+        "mailbox": "INBOX",
+        "message_count": 0,
+        "stored_count": 0,
+        "last_sync_at": None,
+        "last_sync_status": "",
+        "deleted_at": None,
+    }
+    listed = (await api.get("/api/mailboxes/"))["mailboxes"]
+    assert [(one["account"], one["mailbox"], one["deleted_at"] is None) for one in listed] == [
+        ("default", "INBOX", True),
+        ("work", "Entwürfe ?", True),
+        ("work", "Gone", False),
+    ]
+    assert await api.get("/api/mailboxes/?account=nobody") == {"mailboxes": []}
+    accounts = (await api.get("/api/accounts/"))["accounts"]
+    assert [(one["name"], one["mailboxes"], one["failing"]) for one in accounts] == [
+        ("default", 1, None),
+        ("work", 1, None),
+    ]
+    assert (accounts[1]["message_count"], accounts[1]["stored_count"]) == (5, 3)
+    assert len((await api.get("/api/mailbox/states/"))["mailboxes"]) == 2
+
+    def live(name: str, failing_since: datetime | None) -> MailboxLive:
+        return MailboxLive(
+            account="new",
+            mailbox=name,
+            connection="idling",
+            since=NOW,
+            in_flight=0,
+            in_flight_bytes=0,
+            error="",
+            failing_since=failing_since,
+        )
+
+    async def answer(_: bytes) -> bytes:
+        return MailboxStates(mailboxes=(live("a", None), live("b", NOW))).model_dump_json().encode()
+
+    await bus.respond(control.STATES, answer)
+    by_name = {one["name"]: one for one in (await api.get("/api/accounts/"))["accounts"]}
+    assert (by_name["new"]["mailboxes"], by_name["new"]["failing"], by_name["default"]["failing"]) == (2, 1, None)
+
+
+@pytest.mark.asyncio
+async def test_a_slash_too_few_or_too_many_leads_to_the_right_path(api: Api) -> None:
+    for path, right in (
+        ("/api/messages?q=a%20b&limit=1", "/api/messages/?q=a%20b&limit=1"),
+        ("/api/messages/1", "/api/messages/1/"),
+        ("/api/openapi.json/", "/api/openapi.json"),
+        ("/healthz/", "/healthz"),
+        ("/api/docs", "/api/docs/"),
+        ("/admin/messages", "/admin/messages/"),
+        ("/api", "/api/"),
+    ):
+        for method in ("GET", "HEAD"):
+            status, _ = await api.raw(method, path, redirects=False)
+            assert (status, api.headers.get("Location")) == (308, right), path
+    await api.raw("GET", "/api/", redirects=False)
+    assert api.headers["Location"] == "/api/docs/", "the beginning leads to the description"
+
+
+@pytest.mark.asyncio
+async def test_what_would_change_something_is_not_redirected_but_told(api: Api) -> None:
+    problem = await api.get("/api/mailbox/sync", method="POST", status=404)
+    assert problem["detail"] == "There is nothing at /api/mailbox/sync; it is /api/mailbox/sync/."
+    for path in ("/api/nothing", "/api/nothing/", "//example.org/api/messages", "/api/mailbox/sync"):
+        await api.get(path, status=404)
+        assert "Location" not in api.headers
 
 
 @pytest.mark.asyncio
@@ -278,6 +373,11 @@ async def test_a_file_that_is_not_ours_is_not_sent(api: Api, store: Store, mailb
     [
         "/api/messages/4711/",
         "/api/messages/0/",
+        "/api/messages/1_0/",
+        "/api/messages/+1/",
+        "/api/messages/%2B1/",
+        "/api/messages/01/",
+        "/api/messages/%D9%A1/",
         "/api/messages/9223372036854775808/",
         "/api/messages/x/",
         "/api/attachments/4711/",
