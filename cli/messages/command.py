@@ -16,8 +16,8 @@ def messages() -> None:
     """What is stored: search it, show one message, save its attachments."""
 
 
-# `-word` is no option.
-@messages.command(context_settings={"ignore_unknown_options": True})
+# `-word` is no option, also where it has an h.
+@messages.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("words", nargs=-1)
 @click.option("--account", help="Only this account.")
 @click.option("--mailbox", help="Only this mailbox.")

@@ -80,9 +80,8 @@ def matches_on_postgres(terms: Sequence[Term]) -> ColumnElement[bool]:
 
 def _contains(term: Term) -> ColumnElement[bool]:
     wanted = _tsquery(term.phrase)
-    condition: ColumnElement[bool] = (
-        on_postgres.c.sender if term.place is Place.SENDER else on_postgres.c.document
-    ).op("@@")(wanted)
+    indexed = on_postgres.c.sender if term.place is Place.SENDER else on_postgres.c.document
+    condition: ColumnElement[bool] = indexed.bool_op("@@")(wanted)
     if term.place in _UNINDEXED:
         # The index says which messages have it anywhere; of these the row itself tells where.
         text = func.left(_fold(func.left(_UNINDEXED[term.place], _LONGEST_FIELD, type_=String)), _LONGEST_FIELD)
