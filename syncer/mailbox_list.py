@@ -69,6 +69,7 @@ class MailboxList:
         self._askers: list[Callable[[str], None]] = []
         self._deadline = 30.0
         self._counts = False  # the last answer had counters
+        self._following = False  # `take` is under way, and the network may let it wait
         self._counters: dict[str, Snapshot] = {}
         self._answer = trio.Event()  # of the LIST that begins next
 
@@ -82,8 +83,8 @@ class MailboxList:
         self._asked.set()
 
     async def counters(self, name: str) -> Snapshot | None:
-        """Of a LIST that begins from now on; None where it gives none."""
-        if not self._counts:
+        """Of a LIST that begins from now on; None where it gives none, or begins nobody knows when."""
+        if not self._counts or self._following:
             return None
         self._asked.set()
         await self._answer.wait()
@@ -156,7 +157,11 @@ class MailboxList:
             answer.set()
             for name, counters in self._counters.items():
                 self._counted(name, counters)
-            again = await self._take(Seen(mailboxes, listed.whole, delimiter, connection))
+            self._following = True
+            try:
+                again = await self._take(Seen(mailboxes, listed.whole, delimiter, connection))
+            finally:
+                self._following = False
             if again:
                 connection.kill()  # another one is to say the same
         return again
