@@ -37,6 +37,7 @@ from api.routes import (
     mailboxes,
     messages,
     openapi,
+    originals,
     runs,
     states,
     sync,
@@ -104,12 +105,14 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
     )
     app[DEPENDENCIES], app[ACCESS], app[SESSIONS] = dependencies, access, access.sessions
     app[events.READERS], app[CONNECTIONS] = set(), connections
+    app[originals.READING] = asyncio.Semaphore(originals.AT_ONCE)
     for module in (
         sync,
         states,
         accounts,
         mailboxes,
         messages,
+        originals,
         attachments,
         runs,
         dead_letters,

@@ -43,6 +43,7 @@ OF: Final[dict[str, tuple[int, ...]]] = {
     "verify": (OK, FAILED, UNAVAILABLE),
     "messages search": (OK, FAILED, UNAVAILABLE),
     "messages show": (OK, FAILED, UNAVAILABLE),
+    "messages raw": (OK, FAILED, UNAVAILABLE),
     "messages save": (OK, FAILED, UNAVAILABLE),
     "dead-letters list": (OK, UNAVAILABLE),
     "dead-letters show": (OK, FAILED, UNAVAILABLE),

@@ -1,4 +1,5 @@
-"""Answers to what others ask the syncer over NATS: start a sync run, tell its result, tell the live states."""
+"""Answers to what others ask the syncer over NATS: start a sync run, tell its result, tell the live states, give a part
+of a message."""
 
 from __future__ import annotations
 
@@ -11,13 +12,14 @@ from pydantic import BaseModel, ValidationError
 from mailcore.aio import trio_side
 from mailcore.bus import Bus
 from mailcore.events import control
-from mailcore.events.control import MailboxStates, Refusal, SyncResult, SyncStart
+from mailcore.events.control import MailboxStates, PartRequest, Refusal, SyncResult, SyncStart
 from mailcore.events.identity import MailboxKey
 from mailcore.imap.name import canonical
 from mailcore.settings import NOT_CONFIGURED
 from syncer.account import AccountTasks
 from syncer.accounts import Accounts
 from syncer.mailbox import MailboxTasks
+from syncer.original import part
 from syncer.runs import ManualRuns
 
 Request = TypeVar("Request", bound=BaseModel)
@@ -37,6 +39,7 @@ class Control:
         await self._bus.respond(control.START, self._start)
         await self._bus.respond(control.RESULT, self._result)
         await self._bus.respond(control.STATES, self._states)
+        await self._bus.respond(control.PART, self._part)
 
     async def _start(self, payload: bytes) -> bytes:
         request = _parse(SyncStart, payload)
@@ -67,6 +70,10 @@ class Control:
 
     async def _states(self, payload: bytes) -> bytes:
         return _bytes(MailboxStates(mailboxes=tuple(state for tasks in self._accounts for state in tasks.states())))
+
+    async def _part(self, payload: bytes) -> bytes:
+        request = _parse(PartRequest, payload)
+        return _bytes(request if isinstance(request, Refusal) else await trio_side(part, self._accounts, request))
 
 
 def _parse(model: type[Request], payload: bytes) -> Request | Refusal:

@@ -1,7 +1,7 @@
 """A file as an answer, as a rule one that a browser saves and never shows: RFC 6266 name, one byte range.
 
-What is saved is always `application/octet-stream`: what the sender calls it is a fact of the attachment, not a promise
-of ours.
+An attachment is always `application/octet-stream`: what the sender calls it is a fact of the attachment, not a promise
+of ours. A whole message is `message/rfc822`, which no browser shows.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
 def to_save(filename: str, fallback: str) -> dict[str, str]:
     """Headers of what is to be saved under this name. Pure."""
     return {"Content-Type": MEDIA_TYPE, "Content-Disposition": disposition(filename, fallback)}
+
+
+def as_mail(filename: str) -> dict[str, str]:
+    """Headers of a whole message that is to be saved under this name. Pure."""
+    return {"Content-Type": "message/rfc822", "Content-Disposition": disposition(filename, filename)}
 
 
 async def send_file(

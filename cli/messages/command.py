@@ -91,6 +91,19 @@ def show_message(message_id: int, part: str, as_json: bool) -> int:
     return run_asyncio(run(settings("messages", quiet=True), message_id, part=part, as_json=as_json))
 
 
+@messages.command(short_help="Write a message as the server gave it.")
+@click.argument("message_id", metavar="ID", type=click.IntRange(min=1))
+def raw(message_id: int) -> int:
+    """Write the message with this ID to standard output as the server gave it, byte by byte.
+
+    It comes from NATS while the stream has it, else the syncer fetches it again from the server; its SHA-256 is
+    checked.
+    """
+    from cli.messages.run import raw as run
+
+    return run_asyncio(run(settings("messages", quiet=True), message_id))
+
+
 @messages.command(short_help="Save the attachments of a message.")
 @click.argument("message_id", metavar="ID", type=click.IntRange(min=1))
 @click.option(

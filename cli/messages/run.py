@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -18,10 +20,12 @@ from rich.console import Console
 from cli import exit_code
 from cli.messages import screen
 from cli.quantity import counted, size
+from mailcore.bus import Bus
 from mailcore.descent import open_file
 from mailcore.errors import MozzartError
 from mailcore.events.message import stamp
 from mailcore.mime.safename import nameless, safe_filename
+from mailcore.original import write_original
 from mailcore.settings import Settings
 from mailcore.store import Store
 from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter
@@ -69,6 +73,26 @@ async def show(settings: Settings, message_id: int, *, part: str, as_json: bool)
     else:
         text = message.body_text if part == "text" else message.body_html
         screen.write(text)
+    return exit_code.OK
+
+
+async def raw(settings: Settings, message_id: int) -> int:
+    """The bytes to standard output, and nothing else. Raises MozzartError: there is no such message, or nobody has them
+    any more; StoreError, BusError."""
+    async with _opened(settings) as store:
+        message = await _message(store, message_id)
+    with tempfile.TemporaryDirectory(prefix="mozzart-") as directory:
+        path = Path(directory) / "message"
+        bus = await Bus.connect(settings.nats_url, name="messages", connect_timeout=5)
+        try:
+            await write_original(bus, message, path)
+        except OSError as error:
+            raise MozzartError(f"The message cannot be written to a temporary file: {error.strerror}.") from None
+        finally:
+            await bus.close()
+        with path.open("rb") as file:
+            await asyncio.to_thread(shutil.copyfileobj, file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
     return exit_code.OK
 
 

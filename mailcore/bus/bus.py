@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 from mailcore.bus.core.connection import Connection
 from mailcore.bus.core.requests import Answerer, Callback, Requests, Subscription
 from mailcore.bus.jetstream.api import JetStream
-from mailcore.bus.jetstream.bodies import Bodies
+from mailcore.bus.jetstream.bodies import Bodies, BodyMissing
 from mailcore.bus.jetstream.dead_letters import DeadLetters
 from mailcore.bus.jetstream.dedicated import Dedicated
 from mailcore.bus.jetstream.delivery import Delivery
@@ -164,6 +165,25 @@ class Bus:
     async def get_body(self, name: str, path: Path) -> None:
         """Write the object `name` into the file `path`. Raises BodyMissing (a BusError) when it is gone."""
         await self._bodies.get(name, path)
+
+    async def message_body(self, seq: int, path: Path) -> None:
+        """Write the bytes of the message whose event has this sequence in MAIL into the file `path`. Raises BodyMissing
+        (a BusError) when the stream has it no more, OSError."""
+        read = self._reader.read(MAIL, SUBJECTS[MAIL], after=seq - 1)
+        async with aclosing(read):
+            async for delivery in read:
+                if delivery.seq != seq:
+                    break
+                try:
+                    event = MessageEvent.decode(delivery.headers, delivery.data)
+                except EventError as error:
+                    raise BodyMissing(f"the event {seq} of {MAIL} is no message: {error}") from None
+                if event.object_name:
+                    await self._bodies.get(event.object_name, path)
+                else:
+                    await asyncio.to_thread(path.write_bytes, event.body)
+                return
+        raise BodyMissing(f"{MAIL} has no event {seq} any more")
 
     async def pull(self, durable: str) -> Pull:
         """Deliveries of the durable `store` (new mail, rebinds), `backfill` (with copies), `expunge` or `flags`."""

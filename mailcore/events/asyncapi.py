@@ -49,6 +49,7 @@ def document() -> dict[str, Any]:
 
     for name, subject, request, reply in (
         ("sync-start", control.START, "sync-start", "sync-run"),
+        ("sync-part", control.PART, "part-request", "message-part"),
         ("sync-result", control.RESULT, "sync-result", "sync-run"),
         ("sync-states", control.STATES, None, "mailbox-states"),
     ):

@@ -1,7 +1,9 @@
-"""Requests to the syncer over NATS (request/reply, JSON): start a sync run, ask for its result, ask for live states.
+"""Requests to the syncer over NATS (request/reply, JSON): start a sync run, ask for its result, ask for live states,
+ask for a part of a message.
 
 Subjects: `mozzart.sync.start` (SyncStart → SyncRun), `mozzart.sync.result` (SyncResult → SyncRun),
-`mozzart.sync.states` (empty → MailboxStates). A refused request is answered by a Refusal.
+`mozzart.sync.states` (empty → MailboxStates), `mozzart.sync.part` (PartRequest → MessagePart). A refused request is
+answered by a Refusal.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from mailcore.events.fields import Count, ErrorText, Number
 START: Final = "mozzart.sync.start"
 RESULT: Final = "mozzart.sync.result"
 STATES: Final = "mozzart.sync.states"
+PART: Final = "mozzart.sync.part"
 
 
 class _Model(BaseModel):
@@ -36,10 +39,30 @@ class SyncResult(_Model):
 
 
 class Refusal(_Model):
-    """`code`: `unknown-mailbox`, `unknown-run`, `not-configured`, `bad-request`."""
+    """`code`: `unknown-mailbox`, `unknown-run`, `not-configured`, `bad-request`, `message-gone` (the server has it no
+    more), `failed` (the server did not give it this time)."""
 
-    code: Literal["unknown-mailbox", "unknown-run", "not-configured", "bad-request"]
+    code: Literal["unknown-mailbox", "unknown-run", "not-configured", "bad-request", "message-gone", "failed"]
     message: ErrorText
+
+
+class PartRequest(_Model):
+    """`count` bytes of a message from `offset` on, as the server has them."""
+
+    account: str
+    mailbox: str
+    uidvalidity: Number
+    uid: Number
+    offset: Count = 0
+    count: Annotated[int, Field(ge=1, le=1 << 20)]
+
+
+class MessagePart(_Model):
+    """The bytes, in base64; fewer than were asked for at the message's end, none behind it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+
+    data: bytes
 
 
 class Totals(_Model):

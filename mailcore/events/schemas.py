@@ -31,6 +31,8 @@ CONTROL: Final[dict[str, type[BaseModel]]] = {
     "sync-result": control.SyncResult,
     "sync-run": control.SyncRun,
     "mailbox-states": control.MailboxStates,
+    "part-request": control.PartRequest,
+    "message-part": control.MessagePart,
     "refusal": control.Refusal,
 }
 

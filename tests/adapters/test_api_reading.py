@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,16 @@ from mailcore import undelivered
 from mailcore.bus import Bus
 from mailcore.errors import StoreError
 from mailcore.events import control
-from mailcore.events.control import MailboxLive, MailboxResult, MailboxStates, Refusal, SyncResult, SyncRun
+from mailcore.events.control import (
+    MailboxLive,
+    MailboxResult,
+    MailboxStates,
+    MessagePart,
+    PartRequest,
+    Refusal,
+    SyncResult,
+    SyncRun,
+)
 from mailcore.events.identity import MailboxKey
 from mailcore.events.undelivered import (
     REDELIVER,
@@ -315,6 +326,93 @@ async def test_a_message_comes_with_its_way_and_its_attachments(
     assert (part["filename"], part["content_type"], part["size"]) == ("größe.pdf", "text/html", 10)
     assert "file" not in part
     assert await api.raw("GET", part["url"]) == (200, b"0123456789")
+
+
+async def original(store: Store, mailbox_id: int, body: bytes, uid: int = 1, **columns: Any) -> str:
+    """Where the original of a message with this row is."""
+    sha256 = hashlib.sha256(body).hexdigest()
+    (row_id,) = await store.insert_messages([message_row(mailbox_id, uid, sha256=sha256, size=len(body), **columns)])
+    return f"/api/messages/{row_id}/raw"
+
+
+async def serve_parts(bus: Bus, body: bytes | Refusal) -> list[PartRequest]:
+    """A syncer that has the message, or refuses; what it is asked for."""
+    asked: list[PartRequest] = []
+
+    async def answer(payload: bytes) -> bytes:
+        asked.append(one := PartRequest.model_validate_json(payload))
+        found = body if isinstance(body, Refusal) else MessagePart(data=body[one.offset : one.offset + one.count])
+        return found.model_dump_json().encode()
+
+    await bus.respond(control.PART, answer)
+    return asked
+
+
+@pytest.mark.asyncio
+async def test_an_original_comes_from_the_stream_while_it_is_there(
+    api: Api, bus: Bus, store: Store, mailbox_id: int, tmp_path: Path
+) -> None:
+    event = message(1, b"Subject: x\r\n\r\n\xff\0 bytes")
+    large = b"Subject: y\r\n\r\n" + bytes(range(256)) * 10_000
+    (tmp_path / "large").write_bytes(large)
+    await bus.put_body("large", tmp_path / "large")
+    ack = await bus.publish(event)
+    other = await bus.publish(
+        replace(message(2), body=b"", object_name="large", size=len(large), sha256=hashlib.sha256(large).hexdigest())
+    )
+    path = await original(store, mailbox_id, event.body, 1, stream_seq=ack.seq)
+    await store.mark_expunged([(event.identity, NOW, 0)])
+    assert await api.raw("GET", path) == (200, event.body), "also when the server has it no more"
+    assert api.headers["Content-Type"] == "message/rfc822"
+    assert api.headers["Content-Disposition"].startswith("attachment; filename=")
+    assert api.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in api.headers["Content-Security-Policy"]
+    assert api.headers["ETag"] == f'"{event.sha256}"'
+    assert await api.raw("GET", path, Range="bytes=0-6") == (206, b"Subject")
+    path = await original(store, mailbox_id, large, 2, stream_seq=other.seq)
+    assert await api.raw("GET", path) == (200, large)
+
+
+@pytest.mark.asyncio
+async def test_an_original_that_the_stream_has_not_is_fetched_by_parts(
+    api: Api, bus: Bus, store: Store, mailbox_id: int
+) -> None:
+    body = bytes(range(256)) * 5_000
+    other = await bus.publish(message(3))
+    asked = await serve_parts(bus, body)
+    # The sequence may be that of another message, when the stream was made anew.
+    for uid, seq in ((1, None), (2, other.seq), (3, 999)):
+        asked.clear()
+        path = await original(store, mailbox_id, body, uid, stream_seq=seq)
+        assert await api.raw("GET", path) == (200, body)
+        assert {(one.account, one.mailbox, one.uidvalidity, one.uid) for one in asked} == {("default", "INBOX", 7, uid)}
+        assert [one.offset for one in asked] == [0, 512 << 10, 1024 << 10]
+
+
+@pytest.mark.asyncio
+async def test_an_original_that_nobody_has_is_gone_and_says_why(
+    api: Api, bus: Bus, store: Store, mailbox_id: int
+) -> None:
+    body = b"Subject: x\r\n\r\n"
+    silent = await api.get(await original(store, mailbox_id, body, 1), status=503)
+    assert silent["detail"].startswith("It cannot be had now: ")
+    path = await original(store, mailbox_id, body, 2)
+    await store.mark_expunged([(message(2).identity, NOW, 0)])
+    assert "found gone at 2024-05-06 07:08:09 UTC" in (await api.get(path, status=410))["detail"]
+    await serve_parts(bus, b"Subject: other\r\n\r\n")
+    differs = await api.get(await original(store, mailbox_id, body, 3), status=410)
+    assert "SHA-256 differs" in differs["detail"]
+    await api.get("/api/messages/4711/raw", status=404)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("code", "status"), [("message-gone", 410), ("unknown-mailbox", 410), ("failed", 503)])
+async def test_a_syncer_that_refuses_an_original_is_quoted(
+    api: Api, bus: Bus, store: Store, mailbox_id: int, code: Any, status: int
+) -> None:
+    await serve_parts(bus, Refusal(code=code, message="So it is."))
+    problem = await api.get(await original(store, mailbox_id, b"x"), status=status)
+    assert "So it is." in problem["detail"]
 
 
 @pytest.mark.asyncio

@@ -395,3 +395,26 @@ async def test_mail_that_comes_while_the_server_falls_asleep_is_not_left_to_the_
             await trio.sleep(0.75)
             second = dovecot.append(make_mail(100 + number).raw)
             await until(lambda uid=second: uid in seen.uids(), "soon", within=3)  # type: ignore[misc]  # bound now
+
+
+async def test_a_part_of_a_message_is_fetched_again_for_whoever_asks(settings: Settings, dovecot: Dovecot) -> None:
+    raw = make_mail(1, files=(100_000,)).raw
+    dovecot.append_many([raw])
+    async with syncing(settings) as seen:
+        await until(lambda: seen.uids() == [1], "the message is in the stream")
+        identity = seen.messages[0].identity
+
+        async def part(**asked: int) -> bytes:
+            facts = {"uidvalidity": identity.uidvalidity, "uid": 1, "count": 60_000} | asked
+            request = control.PartRequest(account="default", mailbox="INBOX", **facts)
+            return await ask(seen, control.PART, request.model_dump_json().encode())
+
+        found = [control.MessagePart.model_validate_json(await part(offset=at)).data for at in (0, 60_000, 120_000)]
+        assert b"".join(found) == raw[:180_000]
+        behind = control.MessagePart.model_validate_json(await part(offset=len(raw)))
+        assert behind.data == b""
+        for asked in ({"uid": 2}, {"uidvalidity": identity.uidvalidity + 1}):
+            assert Refusal.model_validate_json(await part(**asked)).code == "message-gone"
+        nobody = control.PartRequest(account="nobody", mailbox="INBOX", uidvalidity=1, uid=1, count=1)
+        answer = await ask(seen, control.PART, nobody.model_dump_json().encode())
+        assert Refusal.model_validate_json(answer).code == "unknown-mailbox"
