@@ -55,7 +55,8 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is known at one moment; None: nobody knows, and `faults` say why. `free`: bytes by place."""
+    """What is known at one moment; None: nobody knows, and `faults` say why. `free`: bytes by place, where less than a
+    tenth is left."""
 
     faults: Mapping[str, str]
     asks: Sequence[str] = ()
@@ -170,7 +171,9 @@ async def _free(dependencies: Dependencies) -> Mapping[str, int]:
     settings, free = dependencies.settings, {}
     for name, path in (("MEDIA_ROOT", settings.media_root), ("DATA_DIR", settings.data_dir)):
         with contextlib.suppress(OSError):  # not there, or not ours to see: whoever writes there says so
-            free[name] = (await asyncio.to_thread(shutil.disk_usage, path)).free
+            usage = await asyncio.to_thread(shutil.disk_usage, path)
+            if usage.free < usage.total // 10:  # a small disk is not a full one
+                free[name] = usage.free
     return free
 
 
