@@ -48,6 +48,7 @@ def _mounts() -> bool:
 def disk(size: int) -> Iterator[Disk]:
     """An empty one of so many bytes in a directory of its own."""
     if not _mounts():
+        # No part that could be installed, so not need_program: it is the machine's to allow, in CI as elsewhere.
         pytest.skip("no disk can be mounted here: not root, or a container without CAP_SYS_ADMIN")
     with (
         tempfile.TemporaryDirectory(prefix="mz-", dir="/tmp") as place,
