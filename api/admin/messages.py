@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from api.admin import pictures
+from api.admin.message_filter import Form
 from api.admin.portion import beginning, fields
+from api.admin.quantity import counted
 from api.admin.templates import render
 from api.dependencies import DEPENDENCIES
 from api.guard import security_headers
@@ -20,26 +23,16 @@ from api.http.problem import Problem
 from mailcore.errors import StoreError
 from mailcore.events.identity import Identity
 from mailcore.imap.flag import in_words
-from mailcore.store import MailboxState, MessageDetail, MessageFilter
+from mailcore.store import Cursor, MailboxState, MessageDetail, MessageSummary
 
 routes = web.RouteTableDef()
 
 LIST: Final = "/admin/messages/"
-_FILTERS: Final = (
-    "q",
-    "account",
-    "mailbox",
-    "from",
-    "since",
-    "until",
-    "attachments",
-    "expunged",
-    "seen",
-    "flagged",
-    "answered",
-)
 _ON_A_PAGE: Final = 50
-_LONGEST: Final = 1000
+# Counted so far, so that a list of millions is as quick as one of few: all of them are counted in an index alone.
+_COUNTED: Final = 10_000
+_COUNTED_OF_ALL: Final = 200_000
+_NEWS: Final = "100"
 _LARGEST_ID: Final = 2**63 - 1
 # Bytes of a page, together well below 1 MB with what else is on it.
 _LARGEST_TEXT: Final = 400_000
@@ -50,30 +43,46 @@ _ATTACHMENTS: Final = 100
 @routes.get(LIST)
 @page
 async def messages(request: web.Request) -> web.StreamResponse:
-    """Newest first, a page at a time."""
+    """Newest first, a page at a time: the one behind `cursor`, or before `newer`."""
     store = request.app[DEPENDENCIES].store
-    given = {name: request.query.get(name, "").strip()[:_LONGEST].replace("\0", "") for name in _FILTERS}
-    wanted, fault = _filter(given)
-    at = request.query.get("cursor", "")
+    form = Form.of(request.query)
+    wanted, most = form.wanted, _COUNTED if form.on else _COUNTED_OF_ALL
+    at, newer = request.query.get("cursor", ""), request.query.get("newer", "")
     try:
-        found = await store.list_messages(wanted, cursor_of(at), _ON_A_PAGE)
+        if newer:
+            found = await store.list_messages(wanted, cursor_of(newer), _ON_A_PAGE, oldest_first=True, snippets=True)
+            if found.next is None:
+                # Nothing is newer than these: the first page has them, and is full.
+                raise web.HTTPSeeOther(form.path(LIST))
+            shown = found.messages[::-1]
+        else:
+            found = await store.list_messages(wanted, cursor_of(at), _ON_A_PAGE, snippets=True)
+            shown = found.messages
+            if at and not shown:  # what was there is gone
+                raise web.HTTPSeeOther(form.path(LIST))
+        newest = (await store.list_messages(wanted, limit=1)).messages if at or newer else shown
+        is_all = not (at or newer or found.next)
+        total = len(shown) if is_all else await store.total(wanted, most + 1)
         mailboxes = await store.mailbox_states()
     except StoreError as error:
         raise Problem(503, f"The database does not answer: {error}") from None
-    kept = {name: value for name, value in given.items() if value}
-    following = {**kept, "cursor": encode_cursor(found.next)} if found.next else None
+    has_newer, has_older = bool(at or newer), bool(newer or found.next)
     return render(
         request,
         "admin/messages.html",
-        found=found.messages,
-        given=given,
-        fault=fault,
-        filtered=bool(kept),
-        further=bool(kept.keys() - {"q", "mailbox", "account"}),
+        found=shown,
+        total=f"more than {most:,} messages" if total > most else counted(total, "message"),
+        given=form.given,
+        fault=form.fault,
+        filtered=bool(form.on),
+        out_of_sight=form.out_of_sight(LIST),
         mailboxes=mailboxes,
-        chosen=_chosen(mailboxes, given),
-        first=LIST + ("?" + urlencode(kept) if kept else "") if at else "",
-        following=f"{LIST}?{urlencode(following)}" if following else "",
+        chosen=_chosen(mailboxes, form.given),
+        first=form.path(LIST),
+        newer=form.path(LIST, newer=encode_cursor(_place(shown[0]))) if shown and has_newer else "",
+        older=form.path(LIST, cursor=encode_cursor(_place(shown[-1]))) if shown and has_older else "",
+        here=form.path("", cursor=at, newer=newer),
+        news=form.api("/api/messages/", order="asc", limit=_NEWS, **_behind(newest)),
     )
 
 
@@ -146,37 +155,17 @@ async def _message(request: web.Request) -> MessageDetail:
     return found
 
 
-def _filter(given: dict[str, str]) -> tuple[MessageFilter, str]:
-    """The filter of the form's fields, and what is wrong with them in words."""
-    faults = []
-    days: dict[str, datetime | None] = {}
-    for name in ("since", "until"):
-        days[name] = None
-        if given[name]:
-            try:
-                day = date.fromisoformat(given[name]) + timedelta(days=name == "until")
-                days[name] = datetime(day.year, day.month, day.day, tzinfo=UTC)
-            except (ValueError, OverflowError):
-                faults.append(f"“{given[name][:40]}” is no date like 2026-11-22.")
-    wanted = MessageFilter(
-        account=given["account"] or None,
-        mailbox=given["mailbox"] or None,
-        sender=given["from"],
-        since=days["since"],
-        until=days["until"],
-        has_attachments={"yes": True, "no": False}.get(given["attachments"]),
-        query=given["q"],
-        expunged={"yes": True, "no": False}.get(given["expunged"]),
-        seen={"yes": True, "no": False}.get(given["seen"]),
-        flagged={"yes": True, "no": False}.get(given["flagged"]),
-        answered={"yes": True, "no": False}.get(given["answered"]),
-    )
-    return wanted, " ".join(faults)
-
-
 def _chosen(mailboxes: list[MailboxState], given: dict[str, str]) -> MailboxState | None:
     wanted = given["account"], given["mailbox"]
     return next((one for one in mailboxes if (one.account, one.mailbox) == wanted), None)
+
+
+def _place(one: MessageSummary) -> Cursor:
+    return Cursor(one.received_at, one.id)
+
+
+def _behind(newest: Sequence[MessageSummary]) -> dict[str, str]:
+    return {"cursor": encode_cursor(_place(newest[0]))} if newest else {}
 
 
 def _back(request: web.Request) -> str:

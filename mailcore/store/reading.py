@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     Row,
     Select,
     Text,
@@ -113,9 +114,13 @@ def page(
     return MessagePage(listed, Cursor(last.received_at, last.id) if last else None)
 
 
-def total(connection: Connection, wanted: MessageFilter) -> int:
-    matching = _matching(connection, wanted, (func.count(),))
-    return 0 if matching is None else connection.execute(matching.query).scalar_one()
+def total(connection: Connection, wanted: MessageFilter, most: int | None) -> int:
+    # Without a column of a row or of its mailbox: what an index tells alone is read from there.
+    matching = _matching(connection, wanted, (literal_column("1").label("one"),), messages)
+    if matching is None:
+        return 0
+    some = matching.query.limit(most).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,9 @@ class _Matching:
         return query.where(here > last if oldest_first else here < last)
 
 
-def _matching(connection: Connection, wanted: MessageFilter, columns: Sequence[Any]) -> _Matching | None:
+def _matching(
+    connection: Connection, wanted: MessageFilter, columns: Sequence[Any], rows: FromClause = _with_mailbox
+) -> _Matching | None:
     """None when it is known already that there is none."""
     asked = understand(wanted)
     boxes = [] if asked.impossible else _mailbox_ids(connection, asked)
@@ -148,13 +155,13 @@ def _matching(connection: Connection, wanted: MessageFilter, columns: Sequence[A
     if connection.dialect.name == "sqlite":
         many = boxes if boxes is not None and len(boxes) > 1 else None
         if asked.terms or many or wanted.has_attachments is not None:
-            return _Matching(_by_index(wanted, asked.terms, boxes, columns), by_index=True)
-        query = _by_row(wanted, boxes, columns)
+            return _Matching(_by_index(wanted, asked.terms, boxes, columns, rows), by_index=True)
+        query = _by_row(wanted, boxes, columns, rows)
         if wanted.stored_since is not None and _few_since(connection, wanted.stored_since):
             # SQLite takes the index that has the order for the best one, and walks all that was received.
             query = query.where(func.likelihood(messages.c.stored_at >= wanted.stored_since, literal_column("0.0001")))
         return _Matching(query, by_index=False)
-    query = _by_row(wanted, boxes, columns)
+    query = _by_row(wanted, boxes, columns, rows)
     if wanted.has_attachments is not None:
         query = query.where(messages.c.has_attachments.is_(wanted.has_attachments))
     if asked.terms:
@@ -186,13 +193,13 @@ def _mailbox_ids(connection: Connection, asked: Search) -> list[int] | None:
 
 
 def _by_index(
-    wanted: MessageFilter, terms: Sequence[Term], boxes: list[int] | None, columns: Sequence[Any]
+    wanted: MessageFilter, terms: Sequence[Term], boxes: list[int] | None, columns: Sequence[Any], rows: FromClause
 ) -> Select[Any]:
     """On SQLite. Which of the two tables leads is not left to the planner: the index gives the order."""
     index = search.on_sqlite
     query = (
         select(*columns)
-        .select_from(index.join(_with_mailbox, messages.c.id == search.sqlite_message_id))
+        .select_from(index.join(rows, messages.c.id == search.sqlite_message_id))
         .where(search.matches_on_sqlite(terms, boxes, wanted.has_attachments))
     )
     if wanted.since is not None:
@@ -204,8 +211,8 @@ def _by_index(
     return _shown(query, wanted)
 
 
-def _by_row(wanted: MessageFilter, boxes: list[int] | None, columns: Sequence[Any]) -> Select[Any]:
-    query = select(*columns).select_from(_with_mailbox)
+def _by_row(wanted: MessageFilter, boxes: list[int] | None, columns: Sequence[Any], rows: FromClause) -> Select[Any]:
+    query = select(*columns).select_from(rows)
     if boxes is not None:
         query = query.where(messages.c.mailbox_id.in_(boxes))
     if wanted.since is not None:

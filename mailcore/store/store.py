@@ -197,9 +197,9 @@ class Store:
         """Up to `limit` messages behind `cursor` (the `next` of the page before), by the time of receipt."""
         return await self._read("listing messages", reading.page, wanted, cursor, limit, oldest_first, snippets)
 
-    async def total(self, wanted: MessageFilter) -> int:
-        """How many messages match."""
-        return await self._read("counting messages", reading.total, wanted)
+    async def total(self, wanted: MessageFilter, most: int | None = None) -> int:
+        """How many messages match; with `most`, they are counted up to that many."""
+        return await self._read("counting messages", reading.total, wanted, most)
 
     async def message(self, message_id: int) -> MessageDetail | None:
         """All of one, by its row id."""

@@ -217,6 +217,109 @@ def test_read_flagged_and_answered_mail_looks_so_and_is_found_so(
     expect(facts.get_by_text("since")).to_be_visible()
 
 
+def letter(subject: str, *, minutes: int = 0, text: str = "Text.", head: str = "") -> bytes:
+    """One that was sent so many minutes before the next hour of a day long ago."""
+    date = f"Date: Mon, 06 May 2024 07:{59 - minutes:02}:00 +0000"
+    return f"From: Anna <anna@example.org>\r\nSubject: {subject}\r\n{date}\r\n{head}\r\n{text}\r\n".encode()
+
+
+def subjects(page: Page) -> list[str]:
+    return page.locator("a[data-row]").all_inner_texts()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "none"])
+def test_the_list_is_walked_both_ways_and_has_a_total_and_a_line_of_each_text(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart, scripts: bool
+) -> None:
+    word = f"walk{scripts}"
+    dovecot.append_many([letter(f"{word} {number}", text=f"> cited\r\nline {number}") for number in range(120)])
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    visitor = visit(java_script_enabled=scripts)
+    visitor.sign_in()
+    page = visitor.open(f"/admin/messages/?q={word}")
+    expect(page.locator("#total")).to_have_text("120 messages")
+    expect(page.locator(".snippet").first).to_have_text(re.compile("line [0-9]+"))
+    first = subjects(page)
+    walked = [first]
+    for _ in range(2):
+        page.get_by_role("link", name="Older").click()
+        walked.append(subjects(page))
+    assert [len(part) for part in walked] == [50, 50, 20]
+    assert len({subject for part in walked for subject in part}) == 120
+    expect(page.get_by_role("link", name="Older")).to_have_count(0)
+
+    page.get_by_role("link", name="Newer").click()
+    assert subjects(page) == walked[1]
+    page.get_by_role("link", name="Newer").click()
+    assert subjects(page) == first
+    assert page.url == f"{visitor.base}/admin/messages/?q={word}", "the first page is the one that everybody sees"
+    expect(page.get_by_role("link", name="Newer")).to_have_count(0)
+
+
+def test_attachments_are_counted_by_a_paperclip_and_named(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    dovecot.append_many([make_mail(number, seed=12, files=(100,) * (number - 700)).raw for number in (700, 701, 703)])
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    visitor = visit()
+    visitor.sign_in()
+    page = visitor.open("/admin/messages/?account=default")
+    for number, told in ((700, None), (701, "1 attachment"), (703, "3 attachments")):
+        clip = page.get_by_role("row").filter(has_text=f" {number}").locator(".files")
+        expect(clip).to_have_count(0 if told is None else 1)
+        if told:
+            expect(clip.get_by_text(told, exact=True)).to_have_count(1)
+            assert "703-0" in str(clip.get_attribute("title")) or number == 701
+
+
+def test_a_filter_is_seen_also_when_its_form_is_closed_and_goes_with_a_click(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    dovecot.append(letter("closed form"))
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    visitor = visit()
+    visitor.sign_in()
+    page = visitor.open("/admin/messages/?q=closed&from=nobody&seen=perhaps&colour=red&cursor=")
+    expect(page.get_by_text("No message has all of that.")).to_be_visible()
+    expect(page.get_by_role("list", name="Filters that are on").get_by_role("link")).to_have_count(1)
+    page.get_by_role("link", name="from nobody").click()
+    assert page.url == f"{visitor.base}/admin/messages/?q=closed"
+    assert subjects(page) == ["closed form"]
+    page.get_by_text("More filters").click()
+    page.locator("[name=seen]").select_option("no")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("link", name="unread")).to_be_visible()
+
+
+def test_new_mail_is_told_on_the_open_list_and_moves_nothing(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    dovecot.append_many([letter(f"news {number}") for number in range(60)])
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    visitor = visit()
+    visitor.sign_in()
+    for path in ("/admin/messages/?q=news", "/admin/messages/?q=news&seen=no"):
+        page = visitor.open(path)
+        title = page.title()
+        if "seen" in path:
+            page.get_by_role("link", name="Older").click()
+        row = page.locator("a[data-row]").last
+        row.scroll_into_view_if_needed()
+        before = subjects(page), row.bounding_box()
+        told = page.get_by_role("status").get_by_role("link")
+
+        dovecot.append_many([letter("other"), letter("news again"), letter("news and again")])
+        assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+
+        expect(told).to_have_text("2 new messages")
+        assert page.title() == f"(2) {title}"
+        assert (subjects(page), row.bounding_box()) == before
+        told.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("a[data-row]").first).to_have_text(re.compile("news (and )?again"))
+        expect(told).to_be_hidden()
+
+
 def test_a_hostile_message_is_read_and_nothing_of_it_runs_or_is_fetched(
     visit: Callable[..., Visitor], dovecot: Dovecot, tmp_path: Path
 ) -> None:

@@ -124,6 +124,15 @@ async def test_pages_of_either_order_stay_as_they_are_whatever_comes_meanwhile(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "wanted", [MessageFilter(), MessageFilter(query="wort"), MessageFilter(mailbox="INBOX")], ids=["all", "q", "box"]
+)
+async def test_a_count_may_end_early(store: Store, box: int, wanted: MessageFilter) -> None:
+    await store.insert_messages([message_row(box, uid, subject="wort") for uid in range(1, 8)])
+    assert [await store.total(wanted, most) for most in (None, 100, 7, 6, 1)] == [7, 7, 7, 6, 1]
+
+
+@pytest.mark.asyncio
 async def test_a_list_has_names_of_attachments_and_a_line_of_the_text(store: Store, box: int) -> None:
     part = message_row(box, 1).attachments[0]
     many = tuple(replace(part, part_id=f"{number}", filename=f"{number}.pdf") for number in range(30))

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import api.main  # noqa: F401  # registers the filters of templates
-from api.admin.messages import _FILTERS
+from api.admin.message_filter import FIELDS
 from api.admin.templates import environment
 from mailcore.store import MailboxState
 
@@ -22,10 +22,12 @@ TWO = [*ONE, MailboxState(2, "home", "Sent")]
 def test_an_account_that_is_filtered_by_is_seen(mailboxes: list[MailboxState], account: str, shown: list[str]) -> None:
     page = environment.get_template("admin/messages.html").render(
         found=[],
-        given=dict.fromkeys(_FILTERS, "") | {"account": account},
+        given=dict.fromkeys(FIELDS, "") | {"account": account},
         mailboxes=mailboxes,
         filtered=bool(account),
-        **dict.fromkeys(("fault", "chosen", "further", "first", "following", "csrf_token", "csrf_input", "user"), ""),
+        out_of_sight=[],
+        **dict.fromkeys(("fault", "chosen", "total", "first", "newer", "older", "here", "news"), ""),
+        **dict.fromkeys(("csrf_token", "csrf_input", "user"), ""),
         navigation=[],
         path="/admin/messages/",
     )
