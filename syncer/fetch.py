@@ -50,12 +50,14 @@ async def fetch(mailbox: MailboxTasks) -> None:
     async def once() -> None:
         ended = await _fetch(mailbox)
         lost[0] = lost[0] + 1 if ended is not None else 0
-        if ended is not None:
+        if ended is None:
+            mailbox.works("fetch")
+        else:
             failed(f"{ended}", wait := min(AFTER_LOSS[0] * 2 ** (lost[0] - 1), AFTER_LOSS[1]))
             await trio.sleep(wait)
 
     def failed(text: str, seconds: float) -> None:
-        mailbox.log.warning("fetching missing mail failed", error=text, next_try_s=round(seconds, 1))
+        mailbox.fails("fetch", text, seconds)
 
     while True:
         await mailbox.until(lambda: mailbox.machine.fetch_at)

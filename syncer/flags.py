@@ -34,7 +34,6 @@ RESOLUTION: Final = timedelta(microseconds=1)  # of a time in the database
 async def flags(mailbox: MailboxTasks) -> None:
     """The task: whenever flags may have changed, for ever."""
     following, machine, looking = mailbox.flags, mailbox.machine, _Looking(mailbox)
-    told = [""]
 
     def due() -> float:
         if machine.listed is None or machine.failure:  # not compared yet, or the server is in trouble
@@ -44,12 +43,10 @@ async def flags(mailbox: MailboxTasks) -> None:
     async def once() -> None:
         await mailbox.until(due)
         await looking.run()
-        told[0] = ""
+        mailbox.works("flags")
 
     def failed(text: str, seconds: float) -> None:
-        if text != told[0]:
-            mailbox.log.warning("flags not compared", error=text, next_try_s=round(seconds, 1))
-        told[0] = text
+        mailbox.fails("flags", text, seconds)
         following.failed(time.monotonic(), seconds)
 
     while True:

@@ -40,6 +40,7 @@ async def live(mailbox: MailboxTasks) -> None:
 
     def failed(text: str, seconds: float) -> None:
         metrics.RECONNECTS.labels(*metrics.of(mailbox.key)).inc()
+        mailbox.fails("live", text, seconds)
         mailbox.entered("backing off", f"{text} (next try in {seconds:.1f} s)")
 
     async def once() -> None:
@@ -105,6 +106,7 @@ async def _select(mailbox: MailboxTasks, connection: ImapConnection) -> Selected
                 raise
             attempt += 1
             wait = mailbox.wait_after(attempt + 2, verdict(refused))  # the sweep asks as well
+            mailbox.fails("live", f"{refused}", wait)
             mailbox.entered("backing off", f"{refused} (next try in {wait:.1f} s)")
             await trio.sleep(wait)
 

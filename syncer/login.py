@@ -15,6 +15,7 @@ import trio
 
 from mailcore.aio import aio
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, ProtocolError, Retry, Scope
+from mailcore.sync.outage import Outage
 from mailcore.sync.refusal import Refusals
 from syncer.imap.connection import Endpoint, ImapConnection
 from syncer.server import Permit, Server
@@ -55,6 +56,7 @@ class Logins:
         # Told how many the server allows; says whether the account makes do with fewer from now on.
         self.crowded: Callable[[int], bool] = lambda _: False
         self._refusals = Refusals()
+        self._outage = Outage()
         self._words = ""
         self._retry = Retry.LATER
         self._since = datetime.now(UTC)
@@ -143,7 +145,9 @@ class Logins:
         if not crowded:  # else those that are open serve the account
             self.refused = self._words
         wait = self._refusals.until - trio.current_time()
-        log.error("account refused", account=self.account, error=self._words, next_try_s=round(wait))
+        facts = self._outage.failed("account", self._words, trio.current_time())
+        write = log.debug if facts is None else log.error
+        write("account refused", account=self.account, **(facts or {"error": self._words}), next_try_s=round(wait))
 
     def accepted(self) -> None:
         """A command worked that might have been refused."""
@@ -245,7 +249,8 @@ class Logins:
             self.refuse(error, login=True)
 
     def _accept(self) -> None:
+        if facts := self._outage.works("account", trio.current_time()):
+            log.info("account accepted again", account=self.account, **facts)
         if self.refused:
-            log.info("account accepted again", account=self.account)
             self.refused = ""
             self._accepted.set()

@@ -28,6 +28,7 @@ from mailcore.sync.flags import Following
 from mailcore.sync.generation import OldPlace
 from mailcore.sync.listing import Snapshot
 from mailcore.sync.mailbox import Mailbox
+from mailcore.sync.outage import Outage, reason
 from mailcore.sync.retry import Verdict, pause
 from mailcore.sync.run import Run
 from mailcore.sync.statuses import Refusal
@@ -104,6 +105,8 @@ class MailboxTasks:
         self.since = datetime.now(UTC)
         self.error = ""
         self._failing_since: datetime | None = None
+        self._outage = Outage()
+        self._reported = ""  # why the last `synced` event said that it failed
         self._changed = trio.Event()
         self._ends: dict[str, trio.Event] = {}
         self._unsaved: dict[str, Any] = {}
@@ -171,13 +174,29 @@ class MailboxTasks:
     def entered(self, connection: str, error: str = "") -> None:
         """The live connection is in another state now: one log line, and the states that the api shows."""
         now = datetime.now(UTC)
+        ended = connection in ("idling", "polling") and self.works("live", state=connection)
         if (connection, error) != (self.connection, self.error):
-            self.log.info("connection", state=connection, **({"error": error} if error else {}))
+            write = self.log.debug if ended or self._outage.going_on or connection == "backing off" else self.log.info
+            write("connection", state=connection, **({"error": error} if error else {}))
             self.since = now
         self._failing_since = (self._failing_since or now) if error else None
         self.connection, self.error = connection, error
         if error:
             self.remember(last_error=error, last_error_at=now)
+
+    def fails(self, part: str, error: str, wait: float) -> None:
+        """One way to its mail failed and is tried again after so many seconds. The log tells each reason once; why its
+        whole account is refused is told for the account."""
+        facts = None if self.connections.refused else self._outage.failed(part, error, time.monotonic())
+        write = self.log.debug if facts is None else self.log.warning
+        write("mailbox failing", part=part, **(facts or {"error": error}), next_try_s=round(wait, 1))
+
+    def works(self, part: str, **facts: object) -> bool:
+        """It worked; whether that ended what failed."""
+        ended = self._outage.works(part, time.monotonic())
+        if ended is not None:
+            self.log.info("mailbox works again", **facts, **ended)
+        return ended is not None
 
     def heard(self, event: Stored | Dead) -> None:
         """A consumer's `stored` or `dead`, from the asyncio side of the same thread."""
@@ -234,11 +253,14 @@ class MailboxTasks:
             self.start_soon(self._report, run)
 
     async def _report(self, run: Run) -> None:
-        """The `synced` event and one log line, if the run did something or somebody asked."""
+        """The `synced` event and one log line, if the run did something, if somebody asked, or if it fails for another
+        reason than the one before, or no longer."""
         result = self.machine.result(run, time.monotonic())
-        if not (run.asked or result.found or result.expunged or result.error):
+        before, self._reported = self._reported, reason(result.error)
+        if not (run.asked or result.found or result.expunged or self._reported != before):
             return
-        self.log.info("synced", by=run.found_by.value, found=result.found, published=result.published,
+        write = self.log.info if run.asked or result.found or result.expunged else self.log.debug
+        write("synced", by=run.found_by.value, found=result.found, published=result.published,
                       stored=result.stored, expunged=result.expunged, ms=result.duration_ms,
                       **({"error": result.error} if result.error else {}))  # fmt: skip
         event = Synced(

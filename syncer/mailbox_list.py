@@ -15,6 +15,7 @@ from mailcore.errors import ConnectionLost
 from mailcore.settings import Account
 from mailcore.sync.listing import Snapshot
 from mailcore.sync.mailbox_list import fits, is_pattern
+from mailcore.sync.outage import Outage
 from mailcore.sync.retry import errors_alone, pause
 from syncer.attempt import judge
 from syncer.connections import Connections
@@ -92,7 +93,7 @@ class MailboxList:
 
     async def run(self) -> None:
         """For ever."""
-        attempts, wait, held = 0, 0.0, False
+        attempts, wait, held, outage = 0, 0.0, False, Outage()
         while True:
             with trio.move_on_after(wait):
                 await self._asked.wait()
@@ -118,8 +119,12 @@ class MailboxList:
                 wait, error = pause(attempts, found, random.random), found.text
                 wait = wait if self.needed else max(wait, self._rest)
                 self._counts, self._counters = False, {}
-                if error != self.error:
-                    log.warning("mailboxes not listed", account=self._account, error=error, next_try_s=round(wait, 1))
+                facts = None if self._connections.refused else outage.failed("list", error, trio.current_time())
+                if facts is not None:
+                    log.warning("mailboxes not listed", account=self._account, **facts, next_try_s=round(wait, 1))
+            else:
+                if facts := outage.works("list", trio.current_time()):
+                    log.info("mailboxes listed again", account=self._account, **facts)
             finally:
                 answer.set()
             self.error = error

@@ -59,8 +59,7 @@ async def _sweep(mailbox: MailboxTasks, begun: Sweep) -> None:
             raise
         found = judge(error, f"sweep {mailbox.key}")
         wait = mailbox.wait_after(machine.attempts + 1, found)
-        if machine.failure != found.text:
-            mailbox.log.warning("sweep failed", error=found.text, next_try_s=round(wait, 1))
+        mailbox.fails("sweep", found.text, wait)
         machine.sweep_failed(begun, found.text, time.monotonic(), wait)
     finally:
         swept, mailbox.swept = mailbox.swept, trio.Event()
@@ -79,6 +78,7 @@ async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
     await _expunge(mailbox, gone)
     await _end_old_generations(mailbox)
     machine.swept(begun, snapshot, time.monotonic())
+    mailbox.works("sweep")
     if machine.doubt:
         mailbox.log.debug("sweep not whole", why=machine.doubt)
         return

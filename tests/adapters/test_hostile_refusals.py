@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from mailcore.events.thin import Synced
 from tests.support.hostile_imap import Command, HostileImap, Refused, Session, mail
 from tests.support.pipeline import NOT_WELL, Mirror, Pipeline
 
@@ -204,3 +205,34 @@ async def test_a_wrong_password_is_called_one(mirror: Mirror) -> None:
         await pipeline.until(lambda: server.first, "refused")
         await pipeline.until(lambda: pipeline.log.warnings("IMAP_PASSWORD"), "a person is told what to check")
         await pipeline.stays(lambda: len(server.asked("LOGIN")) <= 2, "not hammered", 3)
+
+
+async def test_a_mailbox_that_fails_is_one_line_and_one_event_and_so_is_its_end(mirror: Mirror) -> None:
+    class Down(Refusing):
+        tries = 0
+
+        def select(self, session: Session) -> list[str]:
+            self.tries += 1
+            self.answer = f"NO not now (0.{self.tries:03} secs)"
+            return super().select(session)
+
+    server = Down(count=3)
+    server.command = "SELECT"
+    async with mirror(server, sync_interval=0.5) as pipeline:
+
+        def lines() -> list[str]:
+            return [one["event"] for one in pipeline.log.records if one.get("mailbox") == "INBOX"]
+
+        def failed() -> list[bool]:
+            return [event.status == "failed" for event in pipeline.thin if isinstance(event, Synced)]
+
+        await pipeline.until(lambda: server.tries >= 8, "several tries")
+        assert lines() == ["mailbox failing"]
+        server.seconds = 0
+        await pipeline.stored(1, 2, 3)
+        await pipeline.until(lambda: "mailbox works again" in lines(), "the end is told")
+        await pipeline.until(lambda: failed()[-1:] == [False], "the events tell the end")
+        assert lines().count("mailbox works again") == lines().count("mailbox failing") == 1
+        assert failed().count(True) == 1
+        (end,) = (one for one in pipeline.log.records if one["event"] == "mailbox works again")
+        assert end["failed_tries"] >= 4
