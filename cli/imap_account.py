@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from mailcore.oauth.tokens import Tokens
 from mailcore.settings import Account
 from syncer.imap.connection import Endpoint, ImapConnection
 
 
 @asynccontextmanager
-async def connected(account: Account) -> AsyncIterator[ImapConnection]:
+async def connected(account: Account, tokens: Tokens) -> AsyncIterator[ImapConnection]:
     """Logged in for the time of the block. Raises ImapError."""
-    connection = await ImapConnection.open(Endpoint.of(account))
+    connection = await ImapConnection.open(Endpoint.of(account, tokens.of(account)))
     try:
         yield connection
     finally:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from mailcore.setting_value import Backfill, Names, Port
+from mailcore.setting_value import Auth, Backfill, Names, Port
 
 IMAPS_PORT: Final = 993  # RFC 8314 §7.3
 IMAP_PORT: Final = 143  # RFC 9051 §2.1
@@ -29,6 +29,7 @@ def _named(mailboxes: tuple[str, ...]) -> tuple[str, ...]:
 
 AccountName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_nameable)]
 Mailboxes = Annotated[Names, AfterValidator(_named)]
+NAMES_OF_THEIR_OWN: Final = frozenset(("token_command",))  # their variables begin without IMAP_
 Connections = Annotated[int, Field(ge=3)]  # one to listen, one to look, one to fetch
 
 
@@ -37,7 +38,8 @@ class Account(BaseModel):
 
     `mailboxes` are names or LIST patterns (`*`, `%`); `backfill` is `all`, `none` or a number of days.
     `port` follows the way of connecting when it is not given: 993 with TLS from the start, 143 otherwise.
-    `connections` is the most that are open at once. `from_file`: its settings are keys of a table in ACCOUNTS_FILE.
+    `connections` is the most that are open at once. `auth` is how it logs in: with `password`, or with an access token
+    that `token_command` prints (`command`). `from_file`: its settings are keys of a table in ACCOUNTS_FILE.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -46,7 +48,9 @@ class Account(BaseModel):
     host: Annotated[str, Field(min_length=1)]
     port: Port = IMAPS_PORT
     user: Annotated[str, Field(min_length=1)]
-    password: SecretStr
+    auth: Auth = "password"
+    password: SecretStr = SecretStr("")
+    token_command: str = Field(default="", repr=False)
     use_ssl: bool = True
     starttls: bool = False
     ca_file: Path | None = None
@@ -67,11 +71,28 @@ class Account(BaseModel):
         return data
 
     @model_validator(mode="after")
-    def _password_is_set(self) -> Self:
-        if not self.password.get_secret_value():
+    def _can_log_in(self) -> Self:
+        """Each way of logging in has what it needs, and nothing of the others."""
+        if self.auth == "password" and not self.password.get_secret_value():
             raise ValueError("password: it is empty")
+        if self.auth == "command" and not self.token_command:
+            raise ValueError("token_command: is missing; auth = command needs it")
+        for auth, value in (("password", self.password.get_secret_value()), ("command", self.token_command)):
+            if value and auth != self.auth:
+                name = "password" if auth == "password" else "token_command"
+                raise ValueError(f"{name}: is not used with auth = {self.auth}; remove it")
         return self
 
     def setting(self, name: str) -> str:
         """What a person sets to change `name` of this account: `IMAP_HOST`, or the key `host` of its table."""
-        return f"`{name}`" if self.from_file else f"IMAP_{name.upper()}"
+        if self.from_file:
+            return f"`{name}`"
+        return name.upper() if name in NAMES_OF_THEIR_OWN else f"IMAP_{name.upper()}"
+
+    @property
+    def credentials(self) -> str:
+        """What a person looks at when the server refuses the login."""
+        if self.auth == "command":
+            command = self.setting("token_command")
+            return f"{self.setting('user')} and {command}, which must print a token of that user's for IMAP"
+        return f"{self.setting('user')} and {self.setting('password')}"

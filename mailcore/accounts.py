@@ -92,7 +92,8 @@ def _account(table: Mapping[str, Any], environment: Mapping[str, str]) -> Accoun
     faults = [f"{key}: unknown{_meant(key, sorted(KEYS))}" for key in table if key not in KEYS]
     values = {key: value for key, value in table.items() if key in KEYS and key not in PASSWORD_KEYS}
     try:
-        values["password"] = _password(table, environment)
+        if table.get("auth", "password") == "password" or any(key in table for key in PASSWORD_KEYS):
+            values["password"] = _password(table, environment)
     except ValueError as error:
         faults.append(str(error))
         values["password"] = "?"  # so that the faults of the other keys are told too

@@ -39,9 +39,22 @@ _in_lines: list[str] = []
 def hide(secret: str) -> None:
     """From now on `secret`, also quoted for a URL, JSON or Python or in base64, is struck out of every line."""
     if secret:
-        raw = secret.encode(errors="surrogatepass")
-        _learn(secret, quote(raw, safe=""), base64.b64encode(raw).decode(), repr(secret)[1:-1])
-        _learn(json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+        _learn(*_forms(secret))
+
+
+def forget(secret: str) -> None:
+    """`secret` is one no more: an access token that another one replaced. Without it they would pile up for ever."""
+    if secret:
+        _secrets.difference_update(_forms(secret))
+        _learn()
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    raw = secret.encode(errors="surrogatepass")
+    return (
+        *(secret, quote(raw, safe=""), base64.b64encode(raw).decode(), repr(secret)[1:-1]),
+        *(json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]),
+    )
 
 
 def _learn(*secrets: str) -> None:

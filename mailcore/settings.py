@@ -19,6 +19,7 @@ from mailcore.account import CONNECTIONS, IMAP_PORT, IMAPS_PORT, Account, Connec
 from mailcore.accounts import AccountsFile, read_accounts
 from mailcore.errors import SettingsError
 from mailcore.setting_value import (
+    Auth,
     Backfill,
     DatabaseUrl,
     Days,
@@ -82,6 +83,8 @@ class Settings(BaseSettings):
     imap_port: Port = IMAPS_PORT
     imap_user: str = ""
     imap_password: SecretStr = SecretStr("")
+    imap_auth: Auth = "password"
+    token_command: str = Field(default="", repr=False)
     imap_use_ssl: bool = True
     imap_starttls: bool = False
     imap_ca_file: Path | None = None
@@ -161,6 +164,8 @@ class Settings(BaseSettings):
             self._put("imap_use_ssl", False)
         if "imap_port" not in self.model_fields_set and not self.imap_use_ssl:
             self._put("imap_port", IMAP_PORT)
+        if self.imap_auth == "command" and not self.token_command:
+            raise ValueError("TOKEN_COMMAND must be set with IMAP_AUTH=command: it prints an access token")
         file = self._read_accounts_file()
         self._accounts = (*self._account_of_imap_settings(), *file.accounts)
         self._warnings = (*self._misspelt_names(), *file.warnings)
@@ -257,7 +262,10 @@ class Settings(BaseSettings):
         self.__dict__[name] = value
 
     def _account_of_imap_settings(self) -> Iterable[Account]:
-        if not (self.imap_host and self.imap_user and self.imap_password.get_secret_value()):
+        password = self.imap_password if self.imap_auth == "password" else SecretStr("")
+        if not (self.imap_host and self.imap_user):
+            return ()
+        if self.imap_auth == "password" and not password.get_secret_value():
             return ()
         return (
             Account(
@@ -265,7 +273,9 @@ class Settings(BaseSettings):
                 host=self.imap_host,
                 port=self.imap_port,
                 user=self.imap_user,
-                password=self.imap_password,
+                auth=self.imap_auth,
+                password=password,
+                token_command=self.token_command if self.imap_auth == "command" else "",
                 use_ssl=self.imap_use_ssl,
                 starttls=self.imap_starttls,
                 ca_file=self.imap_ca_file,

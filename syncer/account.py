@@ -39,7 +39,8 @@ class AccountTasks:
     def __init__(self, account: Account, shared: Shared, after: trio.Event | None = None) -> None:
         self.account = account
         self.shared = shared
-        self.connections = Connections(account, shared.servers.of(Endpoint.of(account)))
+        endpoint = Endpoint.of(account, shared.tokens.of(account))
+        self.connections = Connections(account, shared.servers.of(endpoint), endpoint)
         self.mailboxes: dict[MailboxKey, MailboxTasks] = {}
         self.ended = trio.Event()
         self._after = after

@@ -28,8 +28,8 @@ class Connections:
     has worked.
     """
 
-    def __init__(self, account: Account, server: Server) -> None:
-        self._logins = Logins(account.name, Endpoint.of(account), server)
+    def __init__(self, account: Account, server: Server, endpoint: Endpoint | None = None) -> None:
+        self._logins = Logins(account.name, endpoint or Endpoint.of(account), server)
         self._logins.crowded = self._shrink
         self._server = server
         size = max(2, min(3, account.connections // 3))

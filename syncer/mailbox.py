@@ -22,6 +22,7 @@ from mailcore.events.identity import MailboxKey
 from mailcore.events.message import FoundBy
 from mailcore.events.thin import Dead, Stored, Synced
 from mailcore.imap.sequence import UidSet
+from mailcore.oauth.tokens import Tokens
 from mailcore.settings import Account
 from mailcore.store import Store
 from mailcore.sync.flags import Following
@@ -55,6 +56,7 @@ class Shared:
     spool: Path
     interval: float
     servers: Servers
+    tokens: Tokens = field(default_factory=Tokens)
     transit: Transit = field(default_factory=Transit)
     origins: Origins = field(default_factory=Origins)
     stream_made: str = ""  # when the stream MAIL was created, as JetStream tells

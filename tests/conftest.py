@@ -19,7 +19,18 @@ asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
 pytest.register_assert_rewrite("tests.support")
 pytest_plugins = [
     f"tests.support.{name}"
-    for name in ("dovecot", "postgres", "nats", "processes", "proxy", "scripted_imap", "browser", "composed", "disks")
+    for name in (
+        "dovecot",
+        "postgres",
+        "nats",
+        "processes",
+        "proxy",
+        "scripted_imap",
+        "browser",
+        "composed",
+        "disks",
+        "openid",
+    )
     if importlib.util.find_spec(f"tests.support.{name}")
 ]
 

@@ -11,6 +11,7 @@ from cli.doctor.finding import Finding
 from cli.imap_account import connected, mailboxes
 from cli.quantity import counted
 from mailcore.errors import ImapError, SettingsError
+from mailcore.oauth.tokens import Tokens
 from mailcore.settings import Account, Settings
 from syncer.imap import trace
 from syncer.imap.connection import ImapConnection, MailboxStatus
@@ -45,7 +46,8 @@ async def imap(settings: Settings) -> AsyncIterator[Finding]:
     except SettingsError as error:
         yield Finding("failed", "IMAP", str(error))
     turns = asyncio.Semaphore(_AT_ONCE)
-    looks = [asyncio.create_task(_look(account, turns)) for account in settings.accounts]
+    tokens = Tokens()
+    looks = [asyncio.create_task(_look(account, turns, tokens)) for account in settings.accounts]
     try:
         for look in looks:
             looked = await look
@@ -59,11 +61,11 @@ async def imap(settings: Settings) -> AsyncIterator[Finding]:
             look.cancel()
 
 
-async def _look(account: Account, turns: asyncio.Semaphore) -> Looked:
+async def _look(account: Account, turns: asyncio.Semaphore, tokens: Tokens) -> Looked:
     looked = Looked(account)
     async with turns:
         try:
-            async with asyncio.timeout(_WITHIN), connected(account) as connection:
+            async with asyncio.timeout(_WITHIN), connected(account, tokens) as connection:
                 await _look_inside(looked, connection)
         except TimeoutError:
             looked.error = f"no answer from {looked.place} within {_WITHIN:.0f} s"
@@ -133,6 +135,8 @@ def _absent_remedy(account: Account) -> str:
 
 
 def _remedy(account: Account) -> str:
-    names = [account.setting(name) for name in ("host", "port", "use_ssl", "user", "password")]
+    secret = {"password": "password", "command": "token_command"}[account.auth]
+    names = [account.setting(name) for name in ("host", "port", "use_ssl", "user", secret)]
     where = f" of the table {account.name!r} in ACCOUNTS_FILE" if account.from_file else ""
-    return f"Check {', '.join(names[:-1])} and {names[-1]}{where} (many providers want an app password)."
+    hint = " (many providers want an app password)" if account.auth == "password" else ""
+    return f"Check {', '.join(names[:-1])} and {names[-1]}{where}{hint}."

@@ -38,6 +38,8 @@ async def settings(settings: Settings) -> AsyncIterator[Finding]:
             "IMAP_USER": settings.imap_user,
             "IMAP_PASSWORD": settings.imap_password.get_secret_value(),
         }
+        if settings.imap_auth != "password":
+            del names["IMAP_PASSWORD"]
         missing = " and ".join(name for name, value in names.items() if not value)
         yield Finding("failed", "settings", NOT_CONFIGURED, f"Set {missing} in .env or in the environment.")
         return
@@ -53,11 +55,12 @@ async def settings(settings: Settings) -> AsyncIterator[Finding]:
             "container), or lower IMAP_CONNECTIONS or HOST_CONNECTIONS.",
         )
     for account in settings.accounts:
+        secret = "password" if account.auth == "password" else "access token"
         if not (account.use_ssl or account.starttls or _is_here(account.host)):
             yield Finding(
                 "note",
                 "settings",
-                f"{account.name}: the password goes to {account.host} in clear text",
+                f"{account.name}: the {secret} goes to {account.host} in clear text",
                 f"Set {account.setting('use_ssl')} (port 993) or {account.setting('starttls')} (port 143).",
             )
 

@@ -25,6 +25,7 @@ from mailcore.difference import Category
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Scope
 from mailcore.events.identity import MailboxKey
 from mailcore.imap.name import canonical
+from mailcore.oauth.source import TokenSource
 from mailcore.settings import Account
 from mailcore.store import MailboxState, Store
 from mailcore.sync.mailbox_list import is_pattern
@@ -51,11 +52,12 @@ async def compare_account(
     transit: Callable[[], Awaitable[Transit]],
     wait: float,
     progress: Progress | None = None,
+    tokens: TokenSource | None = None,
 ) -> Found:
     """Mail comes and goes meanwhile: what may pass by itself is told only when it lasted `wait` seconds. With
     `progress` the bytes of the messages are compared, too. Raises StoreError."""
     comparing = _Comparing(store, account, mailbox, transit)
-    async with session(account) as comparing.session:
+    async with session(account, tokens) as comparing.session:
         try:
             await comparing.first()
             await comparing.wait(wait)

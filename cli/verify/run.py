@@ -25,6 +25,7 @@ from cli.verify.progress import shown
 from cli.verify.report import Report, told
 from mailcore.bus import Bus
 from mailcore.errors import BusError, MozzartError, SettingsError
+from mailcore.oauth.tokens import Tokens
 from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
 from syncer.imap import trace
@@ -132,7 +133,10 @@ async def _accounts(
         and scope.account in (None, state.account)
         and scope.mailbox in (None, state.mailbox)
     ]
-    comparing = (compare_account(store, one, scope.mailbox, transit, scope.wait, progress) for one in accounts)
+    tokens = Tokens()
+    comparing = (
+        compare_account(store, one, scope.mailbox, transit, scope.wait, progress, tokens.of(one)) for one in accounts
+    )
     return [*await asyncio.gather(*comparing), await without_account(store, states)]
 
 

@@ -33,6 +33,10 @@ _UNITS: Final = (0.001, 1.0, 60.0, 3600.0)  # else days
 _CHECK: Final = "Check {check}"
 _BROWSER: Final = "Sign in once with a browser, then make an app password for {check}"
 _APP_PASSWORD: Final = "Make an app password at the provider and set it: {check}"
+_NOT_CONNECTED: Final = (
+    "The sign-in itself is right. It passes by itself, unless IMAP is off for this mailbox, or who signed in may not "
+    "open it: then see to that at the provider"
+)
 _ENABLE: Final = "Allow IMAP in the account's settings at the provider"
 
 
@@ -72,7 +76,7 @@ RULES: Final = (
         pause=900.0,
     ),
     # Willing in a moment; not a word about the password, whatever was asked.
-    Rule("UNAVAILABLE", r"authenticated but not connected", _ACCOUNT, pause=5.0),
+    Rule("UNAVAILABLE", r"authenticated but not connected", _ACCOUNT, pause=5.0, remedy=_NOT_CONNECTED),
     Rule("UNAVAILABLE", r"^server unavailable|server (?:is )?(?:too )?busy", _ACCOUNT, pause=30.0),
     Rule("UNAVAILABLE", r"temporar\w* (?:authentication|auth|system|server|login|internal)", _ACCOUNT, pause=30.0),
     # The token's time is over: a new connection brings a new one.
@@ -110,6 +114,14 @@ RULES: Final = (
         _ACCOUNT,
         _NEVER,
         remedy="The provider takes no passwords for IMAP: use OAuth, or have passwords allowed there",
+    ),
+    # Of an access token (RFC 7628 §3.2.2).
+    Rule(
+        "INSUFFICIENTSCOPE",
+        r"insufficient_scope",
+        _ACCOUNT,
+        _NEVER,
+        remedy="The access token is not for IMAP: its scope is too small. Check {check}",
     ),
     Rule(
         "AUTHENTICATIONFAILED",
@@ -174,15 +186,22 @@ def refused(where: str, what: str, code: str, text: str, error: type[CommandFail
     )
 
 
+def another_token_may_help(error: CommandFailed) -> bool:
+    """A login by access token was refused; perhaps because of the token's age, and of nothing else that is known."""
+    return error.code in ("", "AUTHENTICATIONFAILED", "EXPIRED")
+
+
 def login_refused(
-    where: str, user: str, code: str, text: str, *, check: str = "IMAP_USER and IMAP_PASSWORD"
+    where: str, user: str, code: str, text: str, *, check: str = "IMAP_USER and IMAP_PASSWORD", told: str = ""
 ) -> CommandFailed:
     """A tagged NO or BAD to LOGIN or AUTHENTICATE: a plain one means bad credentials, so the settings that `check`
-    names are wrong."""
+    names are wrong. `told` is what the server said besides, of an access token (RFC 7628 §3.2.2)."""
+    text = f"{text.rstrip('.')} ({told})" if told else text
     rule = meaning(code, text, _BAD_CREDENTIALS)
     if rule.retry is not Retry.NEVER:
+        advice = f". {rule.remedy.format(check=check)}" if rule.remedy else ""
         return CommandFailed(
-            f"{where}: login of {user!r} put off: {said(code, text)}",
+            f"{where}: login of {user!r} put off: {said(code, text.rstrip('.') if advice else text)}{advice}",
             code=rule.code or code,
             scope=Scope.ACCOUNT,
             retry=Retry.LATER,

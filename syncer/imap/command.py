@@ -69,6 +69,7 @@ class ImapCommand(base.Command):  # type: ignore[misc]  # aioimaplib is not type
         self.future: asyncio.Future[Tagged] = loop.create_future()
         self.future.add_done_callback(_retrieve)
         self.untagged: list[Response] = []
+        self.challenge = ""  # the text of the last continuation
         self.exists: int | None = None  # the number of messages that was known when it ended
         self.on_sent, self.on_ok, self.on_refused = _EVENTS.get(name, (None, None, None))
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Final, Self
 
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, TlsFailed
+from mailcore.imap import sasl
 from mailcore.imap.quote import Text, nonsync_limit
-from mailcore.imap.refusal import login_refused, refused, said
+from mailcore.imap.refusal import another_token_may_help, login_refused, refused, said
 from mailcore.imap.response import Tagged
 from mailcore.imap.session import State
 from syncer.imap import tls, trace
 from syncer.imap.command import ImapCommand
-from syncer.imap.login import login_command
+from syncer.imap.login import login_command, token_command
 from syncer.imap.model import Endpoint
 from syncer.imap.protocol import Protocol
 
@@ -38,9 +39,26 @@ class Link:
 
     @classmethod
     async def open(cls, endpoint: Endpoint) -> Self:
-        """Connect, TLS, log in, ID, ENABLE. Raises TlsFailed, AuthenticationFailed, ImapError."""
+        """Connect, TLS, log in, ID, ENABLE. An access token that is refused is replaced once. Raises TlsFailed,
+        AuthenticationFailed, ImapError."""
+        if endpoint.tokens is None:
+            return await cls._opened(endpoint)
+        token = await endpoint.tokens.token()
+        try:
+            return await cls._opened(endpoint, token)
+        except CommandFailed as error:
+            if not another_token_may_help(error):
+                raise
+            refusal = error
+        another = await endpoint.tokens.token(token)
+        if another == token:
+            raise refusal
+        return await cls._opened(endpoint, another)
+
+    @classmethod
+    async def _opened(cls, endpoint: Endpoint, token: str = "") -> Self:
         connection = cls(endpoint)
-        await connection.start()
+        await connection.start(token)
         return connection
 
     @property
@@ -65,8 +83,8 @@ class Link:
 
     # ---- coming and going ----
 
-    async def start(self) -> None:
-        """What `open()` does, on a connection that another task may `kill()` meanwhile."""
+    async def start(self, token: str = "") -> None:
+        """What `open()` does, on a connection that another task may `kill()` meanwhile; with this access token."""
         try:
             try:
                 async with asyncio.timeout(self.endpoint.connect_timeout):
@@ -81,7 +99,7 @@ class Link:
             except TimeoutError:
                 raise ConnectionLost(self._silence()) from None
             if self.state is State.NOT_AUTHENTICATED:
-                await self._login()
+                await self._login(token)
             await self._introduce()
         except BaseException:  # cancelled, too: half a connection is of use to nobody
             self.kill()
@@ -160,15 +178,27 @@ class Link:
             raise self._protocol.failure_now()
         self._protocol.tls_established(transport)
 
-    async def _login(self) -> None:
+    async def _login(self, token: str) -> None:
         if not self.capabilities:
             await self._run("CAPABILITY")
-        command = login_command(self.endpoint, self.capabilities, self._protocol.new_tag(), self._loop)
+        of = self.endpoint, self.capabilities, self._protocol.new_tag(), self._loop
+        if token:
+            self._protocol.strike_out(token)
+            command = token_command(*of, token)
+        else:
+            command = login_command(*of)
         self._protocol.capabilities = frozenset()
         tagged = await self._protocol.execute(command)
         if tagged.status != "OK":
-            check = f"{self.endpoint.setting('user')} and {self.endpoint.setting('password')}"
-            raise login_refused(str(self.endpoint), self.endpoint.user, tagged.code, tagged.text, check=check)
+            told = sasl.refusal(command.challenge) if token else sasl.Refusal()
+            raise login_refused(
+                str(self.endpoint),
+                self.endpoint.user,
+                tagged.code,
+                tagged.text,
+                check=self.endpoint.check,
+                told=str(told),
+            )
 
     async def _introduce(self) -> None:
         """The capabilities as they are after login; ID, which some servers ask for before SELECT (RFC 2971); CONDSTORE,

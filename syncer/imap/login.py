@@ -6,9 +6,32 @@ import asyncio
 import base64
 
 from mailcore.errors import AuthenticationFailed
+from mailcore.imap import sasl
 from mailcore.imap.quote import CRLF, may_be_sent, nonsync_limit, text
 from syncer.imap.command import ImapCommand
 from syncer.imap.model import Endpoint
+
+
+def token_command(
+    endpoint: Endpoint, capabilities: frozenset[str], tag: str, loop: asyncio.AbstractEventLoop, token: str
+) -> ImapCommand:
+    """AUTHENTICATE OAUTHBEARER or XOAUTH2, in one round trip where the server takes an initial response (RFC 4959); a
+    further continuation is its error, and gets the answer that ends it. Raises AuthenticationFailed."""
+    try:
+        found = sasl.bearer(capabilities, endpoint.user, endpoint.host, endpoint.port, token)
+    except ValueError as error:
+        raise AuthenticationFailed(f"{endpoint}: {error}") from None
+    if found is None:
+        raise AuthenticationFailed(
+            f"{endpoint}: the server takes no access token on this connection (neither OAUTHBEARER nor XOAUTH2). "
+            f"Check {endpoint.setting('host')} and {endpoint.setting('auth')}; over TLS some offer more",
+            code="CANNOT",  # RFC 5530 §3: another token would not help
+        )
+    initial, dismissal = (base64.b64encode(part) for part in (found.initial, found.dismissal))
+    mechanism = found.mechanism.encode("ascii")
+    if "SASL-IR" in capabilities:
+        return ImapCommand("AUTHENTICATE", tag, (mechanism, initial), more=(dismissal + CRLF,), loop=loop)
+    return ImapCommand("AUTHENTICATE", tag, (mechanism,), more=(initial + CRLF, dismissal + CRLF), loop=loop)
 
 
 def login_command(

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from mailcore.errors import CommandFailed, Retry, Scope
 from mailcore.imap.news import Hint
 from mailcore.imap.sequence import UidSet
+from mailcore.oauth.source import TokenSource
 from mailcore.settings import Account
 
 
@@ -20,7 +21,8 @@ class Endpoint:
     """Where and as whom. Timeouts are seconds; `ca_file` (PEM) replaces the system's authorities.
 
     `connect_timeout` bounds TCP, TLS and the greeting together; `command_timeout` is how long the server may stay
-    silent while it owes an answer. `from_file`: a person sets all this in a table of ACCOUNTS_FILE.
+    silent while it owes an answer. `tokens`: the login is by an access token, and there is no password; `credentials`
+    is what a person looks at when it is refused. `from_file`: a person sets all this in a table of ACCOUNTS_FILE.
     """
 
     host: str
@@ -33,9 +35,11 @@ class Endpoint:
     connect_timeout: float = 15.0
     command_timeout: float = 60.0
     from_file: bool = False
+    tokens: TokenSource | None = field(default=None, repr=False)
+    credentials: str = ""
 
     @classmethod
-    def of(cls, account: Account) -> Self:
+    def of(cls, account: Account, tokens: TokenSource | None = None) -> Self:
         return cls(
             host=account.host,
             port=account.port,
@@ -45,7 +49,14 @@ class Endpoint:
             starttls=account.starttls,
             ca_file=account.ca_file,
             from_file=account.from_file,
+            tokens=tokens,
+            credentials=account.credentials,
         )
+
+    @property
+    def check(self) -> str:
+        """What a person looks at when the login is refused."""
+        return self.credentials or f"{self.setting('user')} and {self.setting('password')}"
 
     def setting(self, name: str) -> str:
         """How a person calls the setting `name`, as in Account.setting()."""

@@ -248,6 +248,11 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
             self._wire.sent(data, secret=secret)
         self.transport.write(data)
 
+    def strike_out(self, token: str) -> None:
+        """It stands in no line of IMAP_TRACE."""
+        if self._wire is not None:
+            self._wire.strike_out(token)
+
     def _happened(self, what: str) -> None:
         if self._wire is not None:
             self._wire.happened(what)
@@ -279,7 +284,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         elif isinstance(response, Tagged):
             self._finish(response)
         elif isinstance(response, Continuation):
-            self._continue()
+            self._continue(response)
         else:
             self._untagged(response)
 
@@ -309,10 +314,11 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         command.finished(tagged)
         self._pump()
 
-    def _continue(self) -> None:
+    def _continue(self, continuation: Continuation) -> None:
         command = next(iter(self._flight.values()), None)
         if command is None:
             return
+        command.challenge = continuation.text
         chunk = command.next_chunk()
         if chunk:
             self._write(chunk, secret=command.secret)

@@ -105,6 +105,12 @@ class Wire:
         self._secrets = tuple(secrets)
         self._due = 0  # bytes of a literal of ours that the next chunk begins with
 
+    def strike_out(self, token: str) -> None:
+        """Also in base64, wherever it begins there: a server may repeat what it was sent, in an error of its own."""
+        raw = token.encode("utf-8", "surrogatepass")
+        forms = [raw, *(_inside_base64(raw, offset) for offset in range(3))]
+        self._secrets += tuple(form for form in forms if len(form) >= _SHORT)
+
     def happened(self, what: str) -> None:
         self._say("--", what.encode("utf-8", "replace"))
 
@@ -142,6 +148,13 @@ class Wire:
         for secret in self._secrets:  # some servers repeat what they did not like
             said = said.replace(secret, _STRUCK)
         self._trace.write(self._number, who, said)
+
+
+def _inside_base64(raw: bytes, offset: int) -> bytes:
+    """What base64 makes of `raw` behind so many other bytes, without the characters that others have a part in."""
+    encoded = base64.b64encode(b"\0" * offset + raw).rstrip(b"=")
+    first = -(-offset * 8 // 6)
+    return encoded[first : (offset + len(raw)) * 8 // 6]
 
 
 def _secrets(endpoint: Endpoint) -> set[bytes]:

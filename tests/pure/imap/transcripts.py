@@ -27,6 +27,9 @@ class Transcript(NamedTuple):
 
 
 TRANSCRIPTS: Final = (
+    # The error of RFC 7628 §3.2.2, as login_refused() adds it to the text.
+    Transcript("any", "LOGIN", "NO AUTHENTICATE failed (status insufficient_scope; it wants the scope mail_r)",
+               ACCOUNT, NEVER, None, "INSUFFICIENTSCOPE", "its scope is too small"),
     # Gmail
     Transcript(
         "Gmail", "LOGIN", "NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)",

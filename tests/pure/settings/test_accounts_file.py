@@ -108,7 +108,7 @@ def test_a_password_may_stand_in_the_environment_or_in_dotenv(environment: pytes
         (("", "connections=2\n"), "[[account]] 1 (a): connections: "),
         (("", "mailboxes=[]\n"), "[[account]] 1 (a): mailboxes: "),
         (("", "mailboxes=['']\n"), "[[account]] 1 (a): mailboxes: "),
-        (("", "colour='red'\n"), "[[account]] 1 (a): colour: unknown; known are backfill, "),
+        (("", "colour='red'\n"), "[[account]] 1 (a): colour: unknown; known are auth, backfill, "),
         (("", "mailbox='x'\n"), "[[account]] 1 (a): mailbox: unknown; did you mean mailboxes?"),
         (("", "IMAP_USE_SSL=true\n"), "[[account]] 1 (a): IMAP_USE_SSL: unknown; did you mean use_ssl?"),
         (("", "from_file=true\n"), "[[account]] 1 (a): from_file: unknown"),
@@ -124,6 +124,10 @@ def test_a_password_may_stand_in_the_environment_or_in_dotenv(environment: pytes
         (("", "password_file='hidden-pw'\n"), "password_file and password are set; keep one of them"),
         (("password='hidden-pw'", "password_file='/nowhere/pw'"), "password_file: /nowhere/pw cannot be read"),
         (("password='hidden-pw'", "password_env='NOBODY_SET'"), "password_env: 'NOBODY_SET' is not set"),
+        (("", "auth='command'\ntoken_command='x'\n"), "password: is not used with auth = command; remove it"),
+        (("password='hidden-pw'", "auth='command'"), "token_command: is missing; auth = command needs it"),
+        (("", "token_command='x'\n"), "token_command: is not used with auth = password; remove it"),
+        (("", "auth='oath'\n"), "auth: "),
         (("[[account]]", "[[accounts]]"), "accounts: unknown; did you mean account?"),
         (("[[account]]", "[account]"), "expected one [[account]] table"),
         (("[[account]]", "interval=3\n[[account]]"), "interval: unknown"),
@@ -195,7 +199,7 @@ def test_the_example_is_a_file_without_faults(tmp_path: Path) -> None:
 
     found = read_accounts(copy, {"SUPPORT_PASSWORD": "secret"})
 
-    assert [account.name for account in found.accounts] == ["billing", "support", "archive"]
+    assert [account.name for account in found.accounts] == ["billing", "support", "orders", "archive"]
     assert found.warnings == ()
     assert {key for table in tomllib.loads(text)["account"] for key in table} >= KEYS - {"password", "use_ssl"}
 
@@ -207,7 +211,7 @@ def test_the_document_has_every_key_with_its_default() -> None:
     assert rows.keys() == KEYS
     for key in KEYS - set(PASSWORD_KEYS):
         field = Account.model_fields[key]
-        if field.is_required() or field.default is None:
+        if field.is_required() or field.default in (None, ""):
             assert rows[key] == ""
         else:
             default = list(field.default) if isinstance(field.default, tuple) else field.default

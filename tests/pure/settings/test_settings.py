@@ -293,3 +293,18 @@ def test_what_others_call_their_settings_is_theirs(environment: pytest.MonkeyPat
     own = "IMAP_PASSWORD_ANNA API_KEY MAIL_HOST SMTP_PORT DATABASE_NAME IMAP imap_host IMAP_PASSWORD_FILE_2"
     Path(".env").write_text("".join(f"{name}=x\n" for name in f"{names} {own}".split()))
     assert load_settings().warnings == ()
+
+
+def test_with_a_token_command_no_password_is_needed(environment: pytest.MonkeyPatch) -> None:
+    put(environment, IMAP_HOST="h", IMAP_USER="anna", IMAP_AUTH="command", IMAP_PASSWORD="left over")
+    assert "TOKEN_COMMAND must be set with IMAP_AUTH=command" in refusal()
+
+    put(environment, TOKEN_COMMAND="show-token anna")
+    (account,) = load_settings().accounts
+    assert (account.auth, account.token_command, account.password.get_secret_value()) == (
+        "command",
+        "show-token anna",
+        "",
+    )
+    assert (account.setting("token_command"), account.setting("auth")) == ("TOKEN_COMMAND", "IMAP_AUTH")
+    assert "TOKEN_COMMAND" in account.credentials

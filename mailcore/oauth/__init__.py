@@ -1,0 +1,1 @@
+"""How an account becomes an access token."""
