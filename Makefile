@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := .make/runtime
+NPM := .make/npm
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 TESTS ?= tests
@@ -33,7 +34,7 @@ demo: install ## everything on this machine, with an IMAP server that receives m
 run: install ## everything on this machine, with the settings of .env
 	@exec $(BIN)/mozzart up
 
-test: dev system ## all tests, on real servers; TESTS=tests/pure for some
+test: dev system $(NPM)/.installed ## all tests, on real servers; TESTS=tests/pure for some
 	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 nightly: dev ## pure tests with other examples than ever before, and more of them; SEED=N repeats a night
@@ -71,6 +72,7 @@ lock: $(VENV)/.dev ## recompile requirements/*.txt; UPGRADE=1 for newer versions
 	@$(UV_COMPILE) requirements/build.in -o requirements/build.txt
 	@$(UV_COMPILE) requirements/lock.in -o requirements/lock.txt
 	@$(UV_COMPILE) requirements/sbom.in -c requirements/dev.txt -o requirements/sbom.txt
+	@cd requirements/npm && npm $(if $(UPGRADE),update --save,install) --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --silent
 
 sbom: $(VENV)/.dev $(RUNTIME)/.installed ## sbom.cdx.json (CycloneDX) and docs/licences.md, of what the program needs to run
 	@$(PIP) install --require-hashes -r requirements/sbom.txt
@@ -83,11 +85,18 @@ clean: ## remove what was installed and made here, never data/ or media/
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system: ## the Debian packages that tests and bench need (servers, Chromium, Compose, curl)
-	@.ci/system dovecot postgres mbsync chromium curl compose nginx caddy strace
+	@.ci/system dovecot postgres mbsync chromium curl compose nginx caddy strace npm
 
 # A Python that the project supports; Debian keeps venv in a package of its own.
 $(BIN)/python:
 	@python=$$(.ci/find-python) && "$$python" -m venv $(VENV)
+
+# axe-core, which tests run in Chromium. `npm ci` takes what the lock file's hashes say and nothing else.
+$(NPM)/.installed: requirements/npm/package.json requirements/npm/package-lock.json | system
+	@mkdir -p $(NPM)
+	@cp $^ $(NPM)
+	@npm ci --prefix $(NPM) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 # The project itself is installed with the pinned setuptools that is already there, so that nothing unpinned is fetched.
 $(VENV)/.runtime: pyproject.toml requirements/runtime.txt requirements/build.txt | $(BIN)/python

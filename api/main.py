@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from api import admin
-from api.admin import docs, login
+from api.admin import docs, letters, login
 from api.admin.templates import error_pages
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.guard import credentials
@@ -105,6 +105,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
     )
     app[DEPENDENCIES], app[ACCESS], app[SESSIONS] = dependencies, access, access.sessions
     app[events.READERS], app[CONNECTIONS] = set(), connections
+    app[letters.CONTENTS] = letters.Contents()
     app[originals.READING] = asyncio.Semaphore(originals.AT_ONCE)
     for module in (
         sync,

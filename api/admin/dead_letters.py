@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,14 +12,17 @@ from urllib.parse import urlencode
 import structlog
 from aiohttp import web
 
+from api.admin.letters import CONTENTS, Content, Group, groups, key_of, kind_of
+from api.admin.quantity import counted
 from api.admin.templates import render
 from api.dependencies import DEPENDENCIES
+from api.http import form
 from api.http.page import page
 from api.http.paging import take
 from api.http.problem import Problem
 from mailcore import undelivered
 from mailcore.bus import MAIL_DEAD
-from mailcore.errors import BusError, EventError
+from mailcore.errors import BusError, Scope
 from mailcore.events.dead_letter import DeadLetter
 from mailcore.events.undelivered import Undelivered
 
@@ -27,6 +31,9 @@ routes = web.RouteTableDef()
 
 LIST: Final = "/admin/dead-letters/"
 _ON_A_PAGE: Final = 100
+_SCANNED: Final = 2_000  # letters among which reasons are looked for
+_AT_ONCE: Final = 10_000  # letters that one button does something about
+_WITHIN: Final = 20.0  # seconds; what is left is said
 _LONGEST: Final = 500
 _Entry = TypeVar("_Entry", DeadLetter, Undelivered)
 
@@ -48,10 +55,19 @@ async def dead_letters(request: web.Request) -> web.StreamResponse:
     fault = ""
     letters: Part[DeadLetter] = Part([], 0, 0, "")
     events: Part[Undelivered] = Part([], 0, 0, "")
+    reasons: list[Group] = []
+    contents: dict[int, Content] = {}
+    chosen = request.query.get("reason", "")[:_LONGEST]
     try:
         bus = request.app[DEPENDENCIES].bus
         total, waiting = (await bus.position(MAIL_DEAD)).messages, await undelivered.count(bus)
-        letters = await _part(request, "after", total, bus.dead_letters)
+        scanned, _ = await take(bus.dead_letters(), _SCANNED)
+        reasons = groups(scanned)
+        if chosen in {one.key for one in reasons}:
+            letters = _of_reason(request, scanned, chosen)
+        else:
+            letters = await _part(request, "after", total, bus.dead_letters)
+        contents = await request.app[CONTENTS].of(bus, letters.entries)
         events = await _part(request, "webhook_after", waiting, partial(undelivered.entries, bus))
     except BusError as error:
         fault = f"NATS does not tell of them: {error}"
@@ -59,11 +75,15 @@ async def dead_letters(request: web.Request) -> web.StreamResponse:
         request,
         "admin/dead_letters.html",
         letters=letters,
-        kinds={letter.seq: _kind(letter) for letter in letters.entries},
+        kinds={letter.seq: kind_of(letter) for letter in letters.entries},
+        contents=contents,
+        reasons=reasons,
+        chosen=next((one for one in reasons if one.key == chosen), None),
         events=events,
         fault=fault,
         webhook=bool(request.app[DEPENDENCIES].settings.webhook_url),
         redriven=_told(request, "redriven"),
+        discarded=_told(request, "discarded"),
         delivered=_told(request, "delivered"),
         problem=_told(request, "problem"),
     )
@@ -73,11 +93,59 @@ async def _part(
     request: web.Request, parameter: str, total: int, read: Callable[[int], AsyncGenerator[_Entry, None]]
 ) -> Part[_Entry]:
     """The entries behind the one that the query's `parameter` names."""
-    text = request.query.get(parameter, "")
-    after = int(text) if _is_sequence(text) else 0
+    after = _sequence(request.query.get(parameter, ""))
     shown, more = await take(read(after), _ON_A_PAGE)
     following = f"{LIST}?{parameter}={shown[-1].seq}" if more else ""
     return Part(shown, total, after, following)
+
+
+def _of_reason(request: web.Request, scanned: list[DeadLetter], reason: str) -> Part[DeadLetter]:
+    after = _sequence(request.query.get("after", ""))
+    alike = [letter for letter in scanned if key_of(letter) == reason]
+    behind = [letter for letter in alike if letter.seq > after]
+    shown = behind[:_ON_A_PAGE]
+    following = urlencode({"reason": reason, "after": shown[-1].seq}) if len(behind) > len(shown) else ""
+    return Part(shown, len(alike), after, following and f"{LIST}?{following}")
+
+
+@routes.post(LIST)
+@page
+async def several(request: web.Request) -> web.StreamResponse:
+    """Redrive or discard what is selected, or all (of a reason); then the list says what came of it."""
+    given = await form.pairs(request)
+    reason = next((value for name, value in given if name == "reason"), "")[:_LONGEST]
+    verb, _, which = next((value for name, value in given if name == "do"), "").partition("-")
+    if verb not in ("redrive", "discard") or which not in ("selected", "all"):
+        raise Problem(400, "The form does not say what to do.")
+    bus = request.app[DEPENDENCIES].bus
+    seqs = [_sequence(value) for name, value in given if name == "seq"]
+    done, failed, problem = 0, 0, ""
+    try:
+        async with asyncio.timeout(_WITHIN):
+            if which == "all":
+                every, _ = await take(bus.dead_letters(), _AT_ONCE)
+                seqs = [letter.seq for letter in every if not reason or key_of(letter) == reason]
+            for seq in seqs:
+                try:
+                    await (bus.redrive(seq) if verb == "redrive" else bus.discard(seq))
+                except BusError as error:
+                    if error.scope is not Scope.MESSAGE:
+                        raise
+                    failed, problem = failed + 1, str(error)
+                else:
+                    done += 1
+    except (BusError, TimeoutError) as error:
+        problem = str(error) or f"{counted(len(seqs) - done - failed, 'letter')} left after {_WITHIN:.0f} s: once more"
+    except OSError as error:
+        log.exception("dead letters not moved")
+        problem = f"the bytes could not be moved: {error.strerror}"
+    log.info("dead letters", did=verb, which=which, reason=reason, done=done, failed=failed, by="page")
+    if not seqs:
+        problem = "no letter was selected"
+    told = {"redriven" if verb == "redrive" else "discarded": counted(done, "message")} if done else {}
+    if problem:
+        told["problem"] = f"{problem[:1].upper()}{problem[1:]}."
+    raise _back(**told)
 
 
 @routes.post(LIST + r"{seq:\d{1,19}}/redrive/")
@@ -123,12 +191,6 @@ def _back(**told: str) -> web.HTTPSeeOther:
     return web.HTTPSeeOther(LIST + "?" + urlencode(told))
 
 
-def _kind(letter: DeadLetter) -> str:
-    try:
-        return letter.kind
-    except EventError:
-        return "unknown"
-
-
-def _is_sequence(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
+def _sequence(text: str) -> int:
+    """0 where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from aiohttp import web
 from markupsafe import Markup
 
+from api.admin import zone
 from api.admin.plot import Series, latency, percentile, series, throughput
 from api.admin.templates import render
 from api.admin.wrong import wrong_now
@@ -39,7 +40,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         dependencies.told(_processes, {}),
         dependencies.told(_streams, {}),
     )
-    hour, day, plots = await asyncio.to_thread(_draw, stored, now)
+    hour, day, plots = await asyncio.to_thread(_draw, stored, now, zone.of(request))
     return render(
         request,
         "admin/health.html",
@@ -57,14 +58,14 @@ async def health(request: web.Request) -> web.StreamResponse:
     )
 
 
-def _draw(stored: list[StoredAt], now: datetime) -> tuple[Series, Series, dict[str, Markup]]:
+def _draw(stored: list[StoredAt], now: datetime, zone: tzinfo) -> tuple[Series, Series, dict[str, Markup]]:
     hour = series(stored, now, timedelta(minutes=1), 60)
     day = series(stored, now, timedelta(minutes=15), 96)
     plots = {
-        "hour_latency": latency(hour),
-        "hour_throughput": throughput(hour),
-        "day_latency": latency(day),
-        "day_throughput": throughput(day),
+        "hour_latency": latency(hour, zone),
+        "hour_throughput": throughput(hour, zone),
+        "day_latency": latency(day, zone),
+        "day_throughput": throughput(day, zone),
     }
     return hour, day, plots
 

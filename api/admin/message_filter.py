@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, timedelta, tzinfo
 from typing import Final
 from urllib.parse import urlencode
 
 from mailcore.store import MessageFilter
+from mailcore.store.query import midnight
 
 _LONGEST: Final = 1000
 _WORDS: Final = ("q", "account", "mailbox", "from")
@@ -30,13 +31,14 @@ _IN_SIGHT: Final = frozenset({"q", "account", "mailbox"})
 @dataclass(frozen=True, slots=True)
 class Form:
     """`given` has every field, "" where nothing is chosen. A field with which nothing can be done is "", too: it would
-    be a filter that nobody sees. `fault` says in words what was wrong."""
+    be a filter that nobody sees. `fault` says in words what was wrong. Days are those of `zone`."""
 
     given: dict[str, str]
     fault: str = ""
+    zone: tzinfo = UTC
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Form:
+    def of(cls, query: Mapping[str, str], zone: tzinfo = UTC) -> Form:
         given = {name: query.get(name, "").strip()[:_LONGEST].replace("\0", "") for name in FIELDS}
         faults = []
         for name in _DAYS:
@@ -47,7 +49,7 @@ class Form:
         for name in _CHOICES:
             if given[name] not in ("yes", "no"):
                 given[name] = ""
-        return cls(given, " ".join(faults))
+        return cls(given, " ".join(faults), zone)
 
     @property
     def on(self) -> dict[str, str]:
@@ -63,8 +65,9 @@ class Form:
             mailbox=self.given["mailbox"] or None,
             sender=self.given["from"],
             query=self.given["q"],
-            since=_midnight(since),
-            until=_midnight(until),
+            zone=self.zone,
+            since=midnight(since, self.zone) if since else None,
+            until=midnight(until, self.zone) if until else None,
             **choices,  # type: ignore[arg-type]  # they have the names of its fields
         )
 
@@ -74,7 +77,7 @@ class Form:
         return f"{to}?{query}" if query else to
 
     def api(self, path: str, **also: str) -> str:
-        """The same messages by the api (`GET /api/messages/`)."""
+        """The same messages by the api (`GET /api/messages/`), the days of which are those of UTC."""
         query = {name: self.given[name] for name in _WORDS if self.given[name]}
         for name, day in zip(_DAYS, self._limits(), strict=True):
             if day:
@@ -114,7 +117,3 @@ def _day(text: str) -> date | None:
     except ValueError:
         return None
     return day if day < date.max else None
-
-
-def _midnight(day: date | None) -> datetime | None:
-    return datetime.combine(day, time(), UTC) if day else None

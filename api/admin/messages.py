@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from api.admin import pictures
+from api.admin import pictures, zone
 from api.admin.message_filter import Form
 from api.admin.portion import beginning, fields
 from api.admin.quantity import counted
@@ -45,7 +45,7 @@ _ATTACHMENTS: Final = 100
 async def messages(request: web.Request) -> web.StreamResponse:
     """Newest first, a page at a time: the one behind `cursor`, or before `newer`."""
     store = request.app[DEPENDENCIES].store
-    form = Form.of(request.query)
+    form = Form.of(request.query, zone.of(request))
     wanted, most = form.wanted, _COUNTED if form.on else _COUNTED_OF_ALL
     at, newer = request.query.get("cursor", ""), request.query.get("newer", "")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from markupsafe import Markup
@@ -18,6 +18,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 10, 24
 _INNER_WIDTH: Final = _WIDTH - _LEFT - _RIGHT
 _INNER_HEIGHT: Final = _HEIGHT - _TOP - _BOTTOM
 _SHORTEST: Final = 0.001
+_NEW_SHARE: Final = 0.65  # of the height
 
 
 @dataclass(slots=True)
@@ -49,6 +50,11 @@ class Series:
     @property
     def count(self) -> int:
         return sum(bucket.count for bucket in self.buckets)
+
+    @property
+    def mixed(self) -> bool:
+        """There is new mail, and there is other."""
+        return any(bucket.new for bucket in self.buckets) and any(bucket.old for bucket in self.buckets)
 
     @property
     def size(self) -> int:
@@ -84,29 +90,38 @@ def percentile(ascending: Sequence[float], share: float) -> float | None:
     return ascending[max(0, math.ceil(share * len(ascending)) - 1)]
 
 
-def throughput(data: Series) -> Markup:
-    """Bars: messages stored in each step, new ones below, backfill and copies above."""
-    most = _nice(max((bucket.count for bucket in data.buckets), default=0))
+def throughput(data: Series, zone: tzinfo) -> Markup:
+    """Bars: messages stored in each step. Where there are both, new ones go up, backfill and copies down on a scale of
+    their own, so that a few new ones are seen beside thousands of old ones."""
+    share = _NEW_SHARE if data.mixed else 1.0
+    up, down = _INNER_HEIGHT * share, _INNER_HEIGHT * (1 - share)
+    most = _nice(max(bucket.new if data.mixed else bucket.count for bucket in data.buckets))
+    most_old = _nice(max(bucket.old for bucket in data.buckets))
+    marks = [(1 - share * (1 - level / most), f"{level:,}") for level in _levels(most)]
+    if data.mixed:
+        marks.append((0.0, f"{most_old:,}"))
     wide = _INNER_WIDTH / len(data.buckets)
-    parts = [_grid([(level, f"{level:,}") for level in _levels(most)], lambda level: level / most)]
+    parts = [_grid(marks, lambda place: place)]
     for index, bucket in enumerate(data.buckets):
         if not bucket.count:
             continue
-        words = f"{_clock(bucket.begin)}: {bucket.new:,} new, {bucket.old:,} backfill and copies, {size(bucket.size)}"
-        below = _INNER_HEIGHT * bucket.new / most
-        above = _INNER_HEIGHT * bucket.old / most
-        x = _LEFT + index * wide + wide * 0.1
-        floor = _TOP + _INNER_HEIGHT
+        at = _clock(bucket.begin, zone)
+        words = f"{at}: {bucket.new:,} new, {bucket.old:,} backfill and copies, {size(bucket.size)}"
+        x, middle, new = _LEFT + index * wide + wide * 0.1, _TOP + up, up * bucket.new / most
+        old = down * bucket.old / most_old if data.mixed else up * bucket.old / most
         parts.append(
             Markup(
                 '<g><title>{}</title><rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5"/>'
                 '<rect class="bar backfill" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1.5"/></g>'
-            ).format(words, x, floor - below, wide * 0.8, below, x, floor - below - above, wide * 0.8, above)
+            ).format(
+                words, x, middle - new, wide * 0.8, new, x, middle if data.mixed else middle - old, wide * 0.8, old
+            )
         )
-    return _frame(data, parts, f"Messages stored, {counted(data.count, 'message')} in all")
+    total = sum(bucket.new for bucket in data.buckets)
+    return _frame(data, zone, parts, f"Stored: {total:,} new, {data.count - total:,} backfill and copies")
 
 
-def latency(data: Series) -> Markup:
+def latency(data: Series, zone: tzinfo) -> Markup:
     """Two lines on a logarithmic scale: the median and the 95th percentile of each step."""
     every = data.seconds
     low = 10 ** math.floor(math.log10(max(every[0], _SHORTEST))) if every else _SHORTEST
@@ -129,7 +144,7 @@ def latency(data: Series) -> Markup:
                 runs.append(run)
                 continue
             y = _TOP + _INNER_HEIGHT * (1 - height(value))
-            words = f"{_clock(bucket.begin)}: {line} {took(value)} of {counted(len(bucket.seconds), 'message')}"
+            words = f"{_clock(bucket.begin, zone)}: {line} {took(value)} of {counted(len(bucket.seconds), 'message')}"
             run.append((_LEFT + (index + 0.5) * wide, y, words))
         for points in filter(None, runs):
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
@@ -140,7 +155,7 @@ def latency(data: Series) -> Markup:
                 )
                 for x, y, words in points
             ]
-    return _frame(data, parts, "From the server's hint to the commit, of new mail: median and 95th percentile")
+    return _frame(data, zone, parts, "From the server's hint to the commit, of new mail: median and 95th percentile")
 
 
 def _levels(most: int) -> list[int]:
@@ -168,12 +183,12 @@ def _grid(levels: Sequence[tuple[float, str]], height: Callable[[float], float])
     return out
 
 
-def _frame(data: Series, parts: Iterable[Markup], label: str) -> Markup:
+def _frame(data: Series, zone: tzinfo, parts: Iterable[Markup], label: str) -> Markup:
     every = max(1, len(data.buckets) // 6)
     wide = _INNER_WIDTH / len(data.buckets)
     marks = Markup("").join(
         Markup('<text class="label" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-            _LEFT + (index + 0.5) * wide, _HEIGHT - 6, _clock(bucket.begin)
+            _LEFT + (index + 0.5) * wide, _HEIGHT - 6, _clock(bucket.begin, zone)
         )
         for index, bucket in enumerate(data.buckets)
         if index % every == every // 2
@@ -183,5 +198,5 @@ def _frame(data: Series, parts: Iterable[Markup], label: str) -> Markup:
     )
 
 
-def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%H:%M}"
+def _clock(moment: datetime, zone: tzinfo) -> str:
+    return f"{moment.astimezone(zone):%H:%M}"

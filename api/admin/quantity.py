@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
+from jinja2 import pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from api.admin.portion import beginning, listed
@@ -55,46 +57,51 @@ def ago(moment: datetime, now: datetime) -> str:
     return "just now" if seconds < 2 else f"{span(seconds)} ago"
 
 
-def utc(moment: datetime) -> str:
+def at(moment: datetime, zone: tzinfo) -> str:
     """2026-11-22 21:57:03 UTC."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def time_ago(moment: datetime | None) -> Markup:
+@pass_context
+def time_ago(context: Context, moment: datetime | None) -> Markup:
     """`<time>` that says how long ago; the page's script lets it grow older."""
     if moment is None:
         return Markup('<span class="soft">never</span>')
     return Markup('<time datetime="{}" data-ago title="{}">{}</time>').format(
-        _iso(moment), utc(moment), ago(moment, datetime.now(UTC))
+        _iso(moment), at(moment, context["zone"]), ago(moment, datetime.now(UTC))
     )
 
 
-def time_for(moment: datetime) -> Markup:
+@pass_context
+def time_for(context: Context, moment: datetime) -> Markup:
     """`<time>` that says for how long it has been so: for 19 s; the page's script lets it grow longer."""
     words = f"for {ago(moment, datetime.now(UTC)).removesuffix(' ago')}".replace("for just now", "just now")
-    return Markup('<time datetime="{}" data-for title="{}">{}</time>').format(_iso(moment), utc(moment), words)
+    return Markup('<time datetime="{}" data-for title="{}">{}</time>').format(
+        _iso(moment), at(moment, context["zone"]), words
+    )
 
 
-def time_at(moment: datetime | None, style: str = "") -> Markup:
-    """`<time>` in UTC; the page's script says it in the reader's own zone, `short` or `exact` if told so."""
+@pass_context
+def time_at(context: Context, moment: datetime | None, style: str = "") -> Markup:
+    """`<time>`; the page's script says it as the reader writes times, `short` or `exact` if told so."""
     if moment is None:
         return Markup('<span class="soft">–</span>')
-    return Markup('<time datetime="{}" data-local="{}" title="{}">{}</time>').format(
-        _iso(moment), style, utc(moment), utc(moment)
-    )
+    words = at(moment, context["zone"])
+    return Markup('<time datetime="{}" data-local="{}" title="{}">{}</time>').format(_iso(moment), style, words, words)
 
 
 def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def time_until(moment: datetime | None) -> Markup:
+@pass_context
+def time_until(context: Context, moment: datetime | None) -> Markup:
     """`<time>` that says in how long: in 8 min."""
     if moment is None:
         return Markup('<span class="soft">–</span>')
     left = (moment - datetime.now(UTC)).total_seconds()
     words = f"in {span(left)}" if left >= 1 else "now"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(moment), utc(moment), words)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(_iso(moment), at(moment, context["zone"]), words)
 
 
 def exact(text: str) -> Markup:

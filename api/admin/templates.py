@@ -6,11 +6,13 @@
         return render(request, "admin/things.html", things=…)
 
 Templates may use, besides what is passed in: `csrf_token`, `csrf_input` (the hidden field of a form),
-`static("name.css")`, `user`, `navigation`, `unseen` (the pattern that static/visible.js needs).
+`static("name.css")`, `user`, `navigation`, `unseen` (the pattern that static/visible.js needs), `zone` (of all times),
+`zone_key` and `zone_words`.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +23,7 @@ from aiohttp.typedefs import Handler
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from api.admin import zone
 from api.guard import csrf, session
 from api.http import assets
 from api.http.page import HOME, LOGIN, is_page
@@ -56,6 +59,7 @@ environment: Final = Environment(
 )
 environment.globals["static"] = assets.url
 environment.globals["unseen"] = PATTERN
+environment.globals |= zone.told(UTC, datetime.min.replace(tzinfo=UTC))
 
 
 def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
@@ -69,6 +73,7 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
         csrf_input=Markup('<input type="hidden" name="{}" value="{}">').format(csrf.FIELD, token),
         user=current.user if current else "",
         navigation=_navigation(request),
+        **zone.told(zone.of(request), datetime.now(UTC)),
         **context,
     )
     response = web.Response(text=text, status=status, content_type="text/html")

@@ -22,8 +22,11 @@ function ago(moment) {
   return "just now";
 }
 
+const ZONE = { timeZone: document.documentElement.dataset.zone }; // the one that the page tells
+const day = (moment) => moment.toLocaleDateString("en", ZONE);
+
 const FORMATS = {
-  short: (moment) => moment.toDateString() === new Date().toDateString() ? { timeStyle: "short" } : { dateStyle: "medium" },
+  short: (moment) => day(moment) === day(new Date()) ? { timeStyle: "short" } : { dateStyle: "medium" },
   exact: () => ({ hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 }),
 };
 
@@ -36,7 +39,8 @@ function tellTimes(root) {
   for (const one of root.querySelectorAll("time[data-local]:not([data-told])")) {
     one.dataset.told = "";
     const moment = new Date(one.dateTime);
-    one.textContent = moment.toLocaleString(undefined, FORMATS[one.dataset.local]?.(moment) ?? { dateStyle: "medium", timeStyle: "medium" });
+    const style = FORMATS[one.dataset.local]?.(moment) ?? { dateStyle: "medium", timeStyle: "medium" };
+    one.textContent = moment.toLocaleString(undefined, { ...style, ...ZONE });
   }
 }
 
@@ -47,11 +51,20 @@ function put(fresh) {
     tellTimes(then);
     now.toggleAttribute("data-running", then.hasAttribute("data-running"));
     if (now.innerHTML === then.innerHTML) continue;
-    // A button that had the focus keeps it.
-    const label = now.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
+    // What had the focus keeps it, what was selected stays selected, what was open stays open.
+    const focused = now.contains(document.activeElement) ? named(document.activeElement) : null;
+    const selected = new Set([...now.querySelectorAll("input:checked")].map(named));
+    const open = [...now.querySelectorAll("details")].map((one) => one.open);
     now.replaceChildren(...then.childNodes);
-    if (label) now.querySelector(`[aria-label="${CSS.escape(label)}"]`)?.focus();
+    for (const one of now.querySelectorAll("input[type=checkbox]")) one.checked = selected.has(named(one));
+    [...now.querySelectorAll("details")].forEach((one, at) => { one.open = open[at] ?? one.open; });
+    if (focused) [...now.querySelectorAll("a, button, input, summary")].find((one) => named(one) === focused)?.focus();
+    now.dispatchEvent(new Event("change", { bubbles: true }));
   }
+}
+
+function named(one) {
+  return [one.localName, one.getAttribute("aria-label") ?? "", one.getAttribute("href") ?? "", one.value ?? ""].join(" ");
 }
 
 let asking = false;
@@ -120,21 +133,51 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.sure && !confirm(form.dataset.sure)) event.preventDefault();
 });
 
-// `/` goes to the search, j and k along the rows, Enter opens, u goes up.
+const keys = document.getElementById("keys");
+const showKeys = document.getElementById("show-keys");
+showKeys.hidden = false;
+showKeys.addEventListener("click", (event) => { event.preventDefault(); keys.showModal(); });
+
+// The keys that the dialogue tells. With Shift, too, where a layout needs that for `/` or `?`.
+let going = false; // `g` was pressed, a number follows
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("input, textarea, select")) {
+  if (event.ctrlKey || event.metaKey || event.altKey || keys.open) return;
+  if (event.target.matches("input:not([type=checkbox]), textarea, select")) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
   const rows = [...document.querySelectorAll("[data-rows] a[data-row]")];
-  const at = rows.indexOf(document.activeElement);
-  if (event.key === "/") document.querySelector("input[type=search]")?.focus();
+  const row = document.activeElement.closest("[data-rows] tr, [data-rows] li");
+  const at = rows.findIndex((one) => row?.contains(one));
+  const went = going;
+  going = event.key === "g";
+  const page = went && /^[1-9]$/.test(event.key) ? document.querySelectorAll(".nav a")[event.key - 1] : null;
+  if (page) page.click();
+  else if (going) return;
+  else if (event.key === "?") keys.showModal();
+  else if (event.key === "x") row?.querySelector("input[type=checkbox]")?.click();
+  else if (event.key === "/") document.querySelector("input[type=search]")?.focus();
   else if (event.key === "j") rows[Math.min(at + 1, rows.length - 1)]?.focus();
   else if (event.key === "k") rows[Math.max(at - 1, 0)]?.focus();
   else if (event.key === "u") document.querySelector("a.crumb")?.click();
   else return;
   event.preventDefault();
+});
+
+// Rows that can be selected: all at once.
+function chooseAll() {
+  for (const label of document.querySelectorAll("[data-all]")) {
+    const every = [...label.closest("table").querySelectorAll("tbody input[type=checkbox]")];
+    const chosen = every.filter((one) => one.checked).length;
+    label.hidden = every.length === 0;
+    Object.assign(label.firstElementChild, { checked: chosen > 0 && chosen === every.length, indeterminate: chosen > 0 && chosen < every.length });
+  }
+}
+
+document.addEventListener("change", (event) => {
+  const label = event.target.closest?.("[data-all]");
+  if (label) for (const one of label.closest("table").querySelectorAll("tbody input[type=checkbox]")) one.checked = event.target.checked;
+  chooseAll();
 });
 
 // Tabs: panels that are all there; without scripts they stand one under the other.
@@ -160,6 +203,7 @@ for (const tabs of document.querySelectorAll("[data-tabs]")) {
   if (buttons.length) show(buttons[0]);
 }
 
+chooseAll();
 tellTimes(document);
 setInterval(() => tellTimes(document), 1000);
 const every = Number(document.getElementById("refresh")?.dataset.every);

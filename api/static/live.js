@@ -70,7 +70,7 @@ function took(event) {
 function row(event) {
   const item = element("li", "fresh");
   item.dataset.type = event.type;
-  const when = element("time", "when", new Date(event.at).toLocaleTimeString(undefined, { hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 }));
+  const when = element("time", "when", new Date(event.at).toLocaleTimeString(undefined, { ...ZONE, hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 }));
   when.dateTime = event.at;
   const kind = element("span", "kind");
   kind.append(element("span", `badge ${TONES[event.type] ?? ""}`, event.type));

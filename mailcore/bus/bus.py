@@ -303,6 +303,15 @@ class Bus:
         BusErrors), OSError."""
         return await self._dead.body(seq, path)
 
+    async def dead_beginning(self, letter: DeadLetter) -> bytes:
+        """The first bytes of the event that died, as many as one request gives; none where they are not there any
+        more. Raises BusError."""
+        return await self._dead.beginning(letter)
+
+    async def discard(self, seq: int) -> DeadLetter:
+        """Remove the letter for good. Raises DeadLetterMissing (a BusError)."""
+        return await self._dead.discard(seq)
+
     async def redrive(self, seq: int) -> PubAck:
         """Publish the event that died once more and remove its letter; if it dies again, that is another letter.
         Repeating it is harmless. Raises DeadLetterMissing, BodyMissing (both are BusErrors), OSError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
 
@@ -14,7 +14,7 @@ class MessageFilter:
     is inclusive. `query` is what was typed (mailcore/store/query.py); `sender`, `recipients` and `subject` are words in
     the sender's name and address, in To and Cc, and in the subject. `message_id` is a whole Message-ID, with or without
     its angle brackets; `expunged` is whether the server no longer has the message; `seen`, `flagged` and `answered` are
-    its flags."""
+    its flags. `zone` is the one of the days in `query`."""
 
     account: str | None = None
     mailbox: str | None = None
@@ -31,6 +31,7 @@ class MessageFilter:
     recipients: str = ""
     subject: str = ""
     stored_since: datetime | None = None
+    zone: tzinfo = UTC
 
 
 @dataclass(frozen=True, slots=True)

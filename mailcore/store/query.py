@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, tzinfo
 from enum import Enum
 from typing import Any, Final
 
@@ -106,7 +106,7 @@ def understand(wanted: MessageFilter) -> Search:
         excluded = part["minus"] is not None
         if name in ("in", "account") and value:
             (mailboxes if name == "in" else accounts).append(Name(value, excluded))
-        elif (limit := _limit(name, value, excluded)) is not None:
+        elif (limit := _limit(name, value, excluded, wanted.zone)) is not None:
             impossible |= _contradict(narrowed, limit)
             narrowed = _both(narrowed, limit)
         else:
@@ -142,7 +142,7 @@ def _terms(part: re.Match[str], place: Place | None, value: str, excluded: bool)
     return [] if one is None else [Term(one, place, excluded)]
 
 
-def _limit(name: str, value: str, excluded: bool) -> MessageFilter | None:
+def _limit(name: str, value: str, excluded: bool, zone: tzinfo) -> MessageFilter | None:
     """None where this is none."""
     word = value.lower()
     if name == "has" and word in ("attachment", "attachments"):
@@ -151,19 +151,27 @@ def _limit(name: str, value: str, excluded: bool) -> MessageFilter | None:
         field, flag = _FLAGS[word]
         flags: dict[str, Any] = {field: flag is not excluded}
         return MessageFilter(**flags)
-    if name in ("before", "after") and (moment := _moment(value)) is not None:
+    if name in ("before", "after") and (moment := _moment(value, zone)) is not None:
         # What is not before a day is from that day on.
         return MessageFilter(until=moment) if (name == "before") is not excluded else MessageFilter(since=moment)
     return None
 
 
-def _moment(value: str) -> datetime | None:
-    """The beginning, in UTC, of a day, month or year."""
+def midnight(day: date, zone: tzinfo) -> datetime:
+    """The beginning of that day there, in UTC."""
+    try:
+        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    except OverflowError:  # the first day that there is began there before there are times
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _moment(value: str, zone: tzinfo) -> datetime | None:
+    """The beginning there of a day, month or year."""
     found = _DATE.fullmatch(value)
     if found is None:
         return None
     try:
-        return datetime(int(found[1]), int(found[2] or 1), int(found[3] or 1), tzinfo=UTC)
+        return midnight(date(int(found[1]), int(found[2] or 1), int(found[3] or 1)), zone)
     except ValueError:
         return None
 

@@ -152,7 +152,7 @@ def test_the_button_brings_what_arrived_and_the_page_follows_without_being_loade
     expect(page.locator("#run")).to_contain_text("3 messages found, 3 stored")
     expect(page.locator('[data-figure="stored"]')).to_have_text(str(before + 3))
     dovecot.append(make_mail(9).raw)
-    page.get_by_role("button", name="Sync INBOX of default now").click()
+    page.get_by_role("button", name="Sync now: INBOX of default").click()
     expect(page.locator("#run")).to_contain_text("1 message found, 1 stored")
     assert page.evaluate("window.same") is True
 
@@ -513,7 +513,7 @@ def test_a_dead_letter_is_read_downloaded_and_redriven(
     page.get_by_role("link", name="Dead letters").click()
     expect(page.get_by_text("the <b>disk</b> was full")).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download UID 77777 as it came").click()
+        page.get_by_role("link", name="Raw bytes of UID 77777").click()
     download.value.save_as(tmp_path / "raw")
     assert (tmp_path / "raw").read_bytes() == event.body
     page.get_by_role("button", name="Redrive UID 77777").click()
@@ -535,7 +535,7 @@ def test_an_event_that_the_webhook_did_not_take_is_listed_and_what_stands_in_its
     row = page.get_by_role("row").filter(has_text="default/INBOX/7/9/expunged")
     expect(row).to_contain_text("HTTP <b>500</b>")
     with page.expect_download() as download:
-        row.get_by_role("link", name="Download the event").click()
+        row.get_by_role("link", name="to download").click()
     assert json.loads(Path(download.value.path()).read_text())["event"]["uid"] == 9
 
     row.get_by_role("button", name="again").click()
@@ -564,7 +564,7 @@ def test_the_keyboard_reaches_everything_and_its_place_is_seen(visit: Callable[.
     page = visitor.sign_in()
     dovecot.append(make_mail(61, files=(100,)).raw)
     sync(page)
-    for path, last in (("", "Sync INBOX of default now"), ("messages/", None), ("live/", None)):
+    for path, last in (("", "Sync now: INBOX of default"), ("messages/", None), ("live/", None)):
         visitor.open(f"/admin/{path}")
         seen = []
         for _ in range(30):

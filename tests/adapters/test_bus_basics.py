@@ -333,7 +333,7 @@ async def test_a_dead_letter_is_found_with_its_bytes(bus: Bus, tmp_path: Path) -
     for seq, content in ((1, event.body), (2, large.read_bytes())):
         await bus.dead_body(seq, tmp_path / "body")
         assert (tmp_path / "body").read_bytes() == content
-    for missing in (bus.dead_letter(3), bus.dead_body(3, tmp_path / "body"), bus.redrive(3)):
+    for missing in (bus.dead_letter(3), bus.dead_body(3, tmp_path / "body"), bus.redrive(3), bus.discard(3)):
         with pytest.raises(DeadLetterMissing, match="no dead letter 3"):
             await missing
 
@@ -363,6 +363,29 @@ async def test_a_redriven_letter_is_published_within_the_duplicate_window_and_is
     await bus.publish_dead(got[2].headers, got[2].data, "again", 5)
     (letter,) = [each async for each in bus.dead_letters()]
     assert (letter.seq, letter.error) == (3, "again")
+
+
+@pytest.mark.asyncio
+async def test_the_beginning_of_a_letter_is_read_without_the_rest_and_a_discarded_one_is_gone(
+    bus: Bus, tmp_path: Path
+) -> None:
+    event = message(9)
+    await bus.publish_dead(event.headers(), event.body, "small", 1)
+    (tmp_path / "large").write_bytes(large := b"Subject: large\r\n\r\n" + b"x" * 3_000_000)
+    claim = replace(message(10), body=b"", object_name="a/b", size=len(large))
+    await bus.publish_dead(claim.headers(), tmp_path / "large", "large", 1)
+    small, other = [each async for each in bus.dead_letters()]
+
+    assert await bus.dead_beginning(small) == event.body
+    beginning = await bus.dead_beginning(other)
+    assert large.startswith(beginning)
+    assert 1000 < len(beginning) <= 512 << 10
+
+    assert (await bus.discard(small.seq)).identity == event.identity
+    assert [each.seq async for each in bus.dead_letters()] == [other.seq]
+    assert await bus.dead_beginning(small) == b""
+    await bus.discard(other.seq)
+    assert await bus.dead_identities() == {}
 
 
 @pytest.mark.asyncio

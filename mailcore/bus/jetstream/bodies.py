@@ -105,6 +105,20 @@ class Bodies:
         if left or _name_of(digest.digest()) != info["digest"]:
             raise BodyMissing(f"the object {name[:200]!r} in the bucket {self._bucket} is not whole")
 
+    async def beginning(self, name: str) -> bytes:
+        """The first bytes of the object, half a MiB at most; none where it is not there. Raises BusError."""
+        info = await self._info(name)
+        if info is None or not info["chunks"]:
+            return b""
+        wanted = {"seq": 1, "next_by_subj": self._chunks(info["nuid"])}
+        try:
+            found = await self._jetstream.call(f"STREAM.MSG.GET.{self._stream}", wanted)
+        except ApiError as error:
+            if error.err_code == NO_MESSAGE:
+                return b""
+            raise
+        return base64.b64decode(found["message"].get("data", ""))
+
     @property
     def _chunk(self) -> int:
         return max(min(_CHUNK, self._connection.wire.max_payload - HEADER_ROOM), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -82,6 +83,17 @@ class DeadLetters:
             await asyncio.to_thread(path.write_bytes, payload)
         return letter
 
+    async def beginning(self, letter: DeadLetter) -> bytes:
+        if letter.object_name:
+            return await self._bodies.beginning(letter.object_name)
+        try:
+            found = await self._jetstream.call(f"STREAM.MSG.GET.{MAIL_DEAD}", {"seq": letter.seq})
+        except ApiError as error:
+            if error.err_code == NO_MESSAGE:
+                return b""
+            raise
+        return base64.b64decode(found["message"].get("data", ""))
+
     async def redrive(self, seq: int) -> PubAck:
         letter, payload = await self._find(seq)
         kind = _kind(letter)
@@ -96,12 +108,20 @@ class DeadLetters:
         ack = await self._publisher.publish(subject(letter.identity.key, kind), headers, payload)
         # Only now: a crash in between leaves the letter there, and redriving it once more doubles nothing (I4). Its
         # object stays until it expires: the next letter of the same message may name it already.
+        await self._delete(seq)
+        return ack
+
+    async def discard(self, seq: int) -> DeadLetter:
+        letter = await self.letter(seq)
+        await self._delete(seq)
+        return letter
+
+    async def _delete(self, seq: int) -> None:
         try:
             await self._jetstream.call(f"STREAM.MSG.DELETE.{MAIL_DEAD}", {"seq": seq, "no_erase": True})
         except ApiError as error:
             if error.code != _NOT_FOUND and error.err_code != NO_MESSAGE:
                 raise
-        return ack
 
     async def _find(self, seq: int, *, headers_only: bool = False) -> tuple[DeadLetter, bytes]:
         read = self._reader.read(MAIL_DEAD, SUBJECTS[MAIL_DEAD], after=seq - 1, headers_only=headers_only)

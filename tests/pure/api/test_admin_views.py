@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import api.admin  # noqa: F401  # its filters
 from api.admin.mailbox_view import MailboxView, RunView, totals
-from api.admin.quantity import ago, exact, size, span, time_at, took
+from api.admin.quantity import ago, exact, size, span, took
 from api.admin.templates import environment
 from api.admin.wrong import Wrong
 from api.routes.sse import Position
@@ -119,7 +120,15 @@ def test_what_took_some_seconds_is_told_with_a_tenth(seconds: float, words: str)
 def test_sizes_and_times_are_words() -> None:
     assert [size(one) for one in (0, 999, 1000, 35_649, 10**13)] == ["0 B", "999 B", "1.0 kB", "35.6 kB", "10.0 TB"]
     assert ago(NOW, NOW) == "just now"
-    assert 'datetime="2026-11-22T21:57:30.000Z"' in time_at(NOW)
+
+
+def test_a_time_is_told_in_the_zone_of_the_page() -> None:
+    template = environment.from_string("{{ moment | time_at }}{{ moment | time_ago }}")
+
+    for zone, words in ((UTC, "2026-11-22 21:57:30 UTC"), (ZoneInfo("Asia/Kolkata"), "2026-11-23 03:27:30 IST")):
+        drawn = template.render(moment=NOW, zone=zone)
+        assert drawn.count('datetime="2026-11-22T21:57:30.000Z"') == 2
+        assert drawn.count(words) == 3
 
 
 @given(st.none() | st.integers(0, 10**18), st.none() | st.integers(0, 10**18))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from api.admin.message_filter import FIELDS, Form
 from api.routes.messages import MessagesQuery
 from mailcore.store import MessageFilter
+from mailcore.store.query import understand
 
 LIST = "/admin/messages/"
 VALUES = st.one_of(
@@ -33,6 +35,16 @@ def test_fields_are_what_they_say() -> None:
         seen=False,
         has_attachments=True,
     )
+
+
+def test_days_are_those_of_the_zone() -> None:
+    form = Form.of({"q": "after:2026-07", "since": "2026-11-20", "until": "2026-11-22"}, ZoneInfo("Europe/Berlin"))
+    assert form.wanted.since == datetime(2026, 11, 19, 23, tzinfo=UTC)
+    assert form.wanted.until == datetime(2026, 11, 22, 23, tzinfo=UTC)
+    assert understand(MessageFilter(query="after:2026-07", zone=form.zone)).filter.since == datetime(
+        2026, 6, 30, 22, tzinfo=UTC
+    )
+    assert Form.of({"since": "0001-01-01"}, ZoneInfo("Europe/Berlin")).wanted.since
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -47,3 +48,14 @@ def test_every_requirement_is_pinned_with_hashes() -> None:
     pinned = re.findall(r"^([\w.-]+)==\S+.*\\\n +--hash=", (ROOT / "requirements" / "runtime.txt").read_text(), re.M)
 
     assert _declared() <= {_normal(name) for name in pinned}
+
+
+def test_every_package_of_npm_is_pinned_by_its_hash_and_names_no_host() -> None:
+    lock = json.loads((ROOT / "requirements" / "npm" / "package-lock.json").read_text())
+    packages = {name: one for name, one in lock["packages"].items() if name}
+
+    assert packages.keys() == {"node_modules/axe-core"}, "what tests run in the browser, and nothing besides"
+    for one in packages.values():
+        assert one["integrity"].startswith("sha512-")
+        assert "resolved" not in one
+        assert "hasInstallScript" not in one
