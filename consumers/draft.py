@@ -75,6 +75,8 @@ def message_row(
         from_email=parsed.from_email,
         to_emails=parsed.to_emails,
         cc_emails=parsed.cc_emails,
+        to_names=parsed.to_names,
+        cc_names=parsed.cc_names,
         reply_to=parsed.reply_to,
         in_reply_to=parsed.in_reply_to,
         references=parsed.references,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -89,8 +88,19 @@ async def messages(request: web.Request) -> web.StreamResponse:
 @routes.get(LIST + r"{id:\d{1,19}}/")
 @page
 async def message(request: web.Request) -> web.StreamResponse:
-    """Of bounded size whatever the message is; the HTML is in a frame of its own (`html`)."""
+    """Of bounded size whatever the message is; the HTML is in a frame of its own (`html`). The query is that of the
+    list from which one came: its filter tells what is before and behind."""
     found = await _message(request)
+    form = Form.of(request.query, zone.of(request))
+    store, place = request.app[DEPENDENCIES].store, _place(found.summary)
+    try:
+        newer = await store.list_messages(form.wanted, place, 1, oldest_first=True)
+        older = await store.list_messages(form.wanted, place, 1)
+        thread = await store.thread(found.summary.id)
+    except StoreError as error:
+        raise Problem(503, f"The database does not answer: {error}") from None
+    position = {name: request.query.get(name, "") for name in ("cursor", "newer")}
+    here = form.path("", **position)
     text = beginning(found.body_text, _LARGEST_TEXT)
     headers = fields(found.headers, _LARGEST_HEADERS)
     every = "all" in request.query
@@ -108,7 +118,12 @@ async def message(request: web.Request) -> web.StreamResponse:
         way=_way(found),
         flags=in_words(found.summary.flags),
         origin=Identity.parse(found.origin) if found.origin else None,
-        back=_back(request),
+        back=f"{LIST}{here}#message-{found.summary.id}",
+        here=here,
+        newer=_path(newer.messages[0], here) if newer.messages else "",
+        older=_path(older.messages[0], here) if older.messages else "",
+        thread=thread if thread.count > 1 else None,
+        every=f"{form.path('', **position, all='yes')}",
     )
 
 
@@ -168,15 +183,8 @@ def _behind(newest: Sequence[MessageSummary]) -> dict[str, str]:
     return {"cursor": encode_cursor(_place(newest[0]))} if newest else {}
 
 
-def _back(request: web.Request) -> str:
-    """The list that one came from, with its search."""
-    try:
-        referer = urlsplit(request.headers.get("Referer", ""))
-    except ValueError:
-        return LIST
-    # The scheme may be the proxy's alone.
-    came_from_list = referer.netloc == request.host and referer.path == LIST and referer.query
-    return f"{LIST}?{referer.query}" if came_from_list else LIST
+def _path(one: MessageSummary, query: str) -> str:
+    return f"{LIST}{one.id}/{query}"
 
 
 def _way(found: MessageDetail) -> list[dict[str, Any]]:

@@ -132,7 +132,12 @@ class Way(Answer):
 
 
 class Message(Summary):
+    """`to_names` and `cc_names` are the display names of `to_emails` and `cc_emails`, one for each, null where it was
+    stored before these were."""
+
     cc_emails: list[str]
+    to_names: list[str] | None
+    cc_names: list[str] | None
     reply_to: list[str]
     in_reply_to: str
     references: list[str]
@@ -208,6 +213,8 @@ def _message(found: MessageDetail) -> Message:
     return Message(
         **_facts(found.summary),
         cc_emails=list(found.cc_emails),
+        to_names=None if found.to_names is None else list(found.to_names),
+        cc_names=None if found.cc_names is None else list(found.cc_names),
         reply_to=list(found.reply_to),
         in_reply_to=found.in_reply_to,
         references=list(found.references),

@@ -157,6 +157,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "?") keys.showModal();
   else if (event.key === "x") row?.querySelector("input[type=checkbox]")?.click();
   else if (event.key === "/") document.querySelector("input[type=search]")?.focus();
+  else if ((event.key === "j" || event.key === "k") && !rows.length) document.querySelector(`main a[rel=${event.key === "j" ? "next" : "prev"}]`)?.click();
   else if (event.key === "j") rows[Math.min(at + 1, rows.length - 1)]?.focus();
   else if (event.key === "k") rows[Math.max(at - 1, 0)]?.focus();
   else if (event.key === "u") document.querySelector("a.crumb")?.click();

@@ -16,6 +16,7 @@ from rich.text import Text
 from cli.quantity import size
 from mailcore.html.plaintext import readable
 from mailcore.imap.flag import in_words
+from mailcore.mime.address import address_text
 from mailcore.store.page import AttachmentDetail, MessageDetail, MessageSummary
 from mailcore.visible import lines, one_line
 
@@ -58,12 +59,11 @@ def table(messages: Sequence[MessageSummary], width: int) -> Table:
 def show(console: Console, message: MessageDetail) -> None:
     """Who, when, what, its way, its attachments, its text."""
     one = message.summary
-    sender = f"{one.from_name} <{one.from_email}>" if one.from_name else one.from_email
     facts = [
         ("subject", one.subject or "(no subject)"),
-        ("from", sender),
-        ("to", ", ".join(one.to_emails)),
-        ("cc", ", ".join(message.cc_emails)),
+        ("from", address_text(one.from_name, one.from_email)),
+        ("to", ", ".join(message.to)),
+        ("cc", ", ".join(message.cc)),
         ("sent", _local(one.sent_at)),
         ("received", _local(one.received_at)),
         ("message id", one.message_id),

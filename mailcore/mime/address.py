@@ -20,6 +20,8 @@ _TOKEN: Final = re.compile(
 _BEFORE_DOT: Final = re.compile(r"(?<!\s)\s++([.@])\s*+")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"?', re.DOTALL)
 _QUOTED_LOCAL: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"@\S++')
+_SPECIAL: Final = re.compile(r'[()<>\[\]:;@\\,"]')
+_TO_ESCAPE: Final = re.compile(r'[\\"]')
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -50,6 +52,13 @@ def parse_addresses(value: str, defects: Defects) -> list[tuple[str, str]]:
             defects.add("too-many-addresses")
         out += _slow(rest, defects)
     return out
+
+
+def address_text(name: str, address: str) -> str:
+    """`Anna <anna@example.org>` as RFC 5322 §3.4 writes it, decoded; what would end a name stands in quotes."""
+    if _SPECIAL.search(name):
+        name = '"' + _TO_ESCAPE.sub(r"\\\g<0>", name) + '"'
+    return f"{name} <{address}>" if name else address
 
 
 def _slow(value: str, defects: Defects) -> list[tuple[str, str]]:

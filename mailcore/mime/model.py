@@ -24,7 +24,8 @@ class ParsedAttachment:
 
 @dataclass(frozen=True, slots=True)
 class ParsedMessage:
-    """The columns of a message row. No string holds NUL or a lone surrogate; times are aware, in UTC.
+    """The columns of a message row. No string holds NUL or a lone surrogate; times are aware, in UTC. `to_names` and
+    `cc_names` are the display names of `to_emails` and `cc_emails`, one for each, "" where there is none.
 
     `headers` keeps order and repetition. `defects` are short stable names ("bad-base64", "missing-boundary", …), each
     once.
@@ -36,6 +37,8 @@ class ParsedMessage:
     from_email: str = ""
     to_emails: tuple[str, ...] = ()
     cc_emails: tuple[str, ...] = ()
+    to_names: tuple[str, ...] = ()
+    cc_names: tuple[str, ...] = ()
     reply_to: tuple[str, ...] = ()
     in_reply_to: str = ""
     references: tuple[str, ...] = ()

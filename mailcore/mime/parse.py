@@ -210,14 +210,18 @@ def _message(
     from_name, from_email = _sender(header, defects)
     in_reply_to = _ids(header, "in-reply-to")
     subject = " ".join(header.text("subject", defects).split())
+    to_names, to_emails = _people(header, "to", defects)
+    cc_names, cc_emails = _people(header, "cc", defects)
     return ParsedMessage(
         message_id=_message_id(header.get("message-id")),
         subject=subject,
         from_name=from_name,
         from_email=from_email,
-        to_emails=_emails(header, "to", defects),
-        cc_emails=_emails(header, "cc", defects),
-        reply_to=_emails(header, "reply-to", defects),
+        to_emails=to_emails,
+        cc_emails=cc_emails,
+        to_names=to_names,
+        cc_names=cc_names,
+        reply_to=_people(header, "reply-to", defects)[1],
         in_reply_to=in_reply_to[0] if in_reply_to else "",
         references=tuple(_ids(header, "references")),
         sent_at=_date(header, defects),
@@ -240,9 +244,10 @@ def _addresses(header: Header, name: str, defects: Defects) -> list[tuple[str, s
     return found
 
 
-def _emails(header: Header, name: str, defects: Defects) -> tuple[str, ...]:
-    found = _addresses(header, name, defects)
-    return tuple([email for _, email in found if email]) if found else ()
+def _people(header: Header, name: str, defects: Defects) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Their names and their addresses."""
+    found = [one for one in _addresses(header, name, defects) if one[1]]
+    return tuple([name for name, _ in found]), tuple([email for _, email in found])
 
 
 def _sender(header: Header, defects: Defects) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from mailcore.store.page import (
     MessageFilter,
     MessagePage,
     MessageSummary,
+    MessageThread,
     StoredAt,
 )
 from mailcore.store.row import (
@@ -40,6 +41,7 @@ __all__ = [
     "MessagePage",
     "MessageRow",
     "MessageSummary",
+    "MessageThread",
     "Move",
     "Refused",
     "RowFlags",

@@ -243,6 +243,8 @@ def _message_values(row: MessageRow) -> dict[str, object]:
         "found_by": row.found_by,
         "search_text": row.search_text,
         "origin": row.origin,
+        "to_names": row.to_names,
+        "cc_names": row.cc_names,
     }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from itertools import zip_longest
 
 from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
+from mailcore.mime.address import address_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,20 @@ class AttachmentDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageThread:
+    """Messages that answer each other, the oldest first: of `count` at most 50, around the one that was asked for.
+    `cut`: there may be more than were counted."""
+
+    messages: tuple[MessageSummary, ...]
+    count: int
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MessageDetail:
-    """Everything of one message. `kind` to `stream_seq` (its sequence in the stream MAIL) tell its way; None where
-    nobody told. `origin` is the identity, in text, that had the bytes of a copy first."""
+    """Everything of one message. `to_names` and `cc_names` are the display names of `to_emails` and `cc_emails`, one
+    for each; None where it was stored before these were. `kind` to `stream_seq` (its sequence in the stream MAIL) tell
+    its way; None where nobody told. `origin` is the identity, in text, that had the bytes of a copy first."""
 
     summary: MessageSummary
     cc_emails: tuple[str, ...]
@@ -132,7 +145,23 @@ class MessageDetail:
     published_at: datetime | None
     stream_seq: int | None
     origin: str | None
+    to_names: tuple[str, ...] | None
+    cc_names: tuple[str, ...] | None
     attachments: tuple[AttachmentDetail, ...]
+
+    @property
+    def to(self) -> list[str]:
+        """`Anna <anna@example.org>`, or the addresses alone where nobody knows more."""
+        return _with_names(self.summary.to_emails, self.to_names)
+
+    @property
+    def cc(self) -> list[str]:
+        """As `to`."""
+        return _with_names(self.cc_emails, self.cc_names)
+
+
+def _with_names(emails: tuple[str, ...], names: tuple[str, ...] | None) -> list[str]:
+    return [address_text(name, email) for name, email in zip_longest(names or (), emails, fillvalue="")][: len(emails)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ _EMPTY: Final[dict[str, Any]] = {
     "body_text": "",
     "body_html": "",
     "search_text": None,
+    "to_names": None,
+    "cc_names": None,
 }
 
 

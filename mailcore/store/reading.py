@@ -77,6 +77,8 @@ _details: Final = (
     messages.c.published_at,
     messages.c.stream_seq,
     messages.c.origin,
+    messages.c.to_names,
+    messages.c.cc_names,
 )
 _beginning: Final = func.substr(func.coalesce(messages.c.search_text, messages.c.body_text), 1, LOOKED_AT)
 _MOST_NAMES: Final = 20
@@ -264,6 +266,12 @@ def has_flag(name: str) -> ColumnElement[bool]:
     return cast(messages.c.flags, Text).contains(json.dumps(name), autoescape=True)
 
 
+def summaries(connection: Connection, message_ids: Sequence[int]) -> dict[int, MessageSummary]:
+    """Those that are there, by row id."""
+    query: Select[Any] = select(*_summary).select_from(_with_mailbox).where(messages.c.id.in_(message_ids), _kept)
+    return {row.id: MessageSummary(**_facts(row)) for row in connection.execute(query)}
+
+
 def message(connection: Connection, message_id: int) -> MessageDetail | None:
     query: Select[Any] = (
         select(*_summary, *_details).select_from(_with_mailbox).where(messages.c.id == message_id, _kept)
@@ -277,6 +285,8 @@ def message(connection: Connection, message_id: int) -> MessageDetail | None:
     more = {column.name: getattr(row, column.name) for column in _details}
     for name in ("cc_emails", "reply_to", "references", "defects"):
         more[name] = tuple(more[name])
+    for name in ("to_names", "cc_names"):
+        more[name] = None if more[name] is None else tuple(more[name])
     more["headers"] = tuple((name, value) for name, value in more["headers"])
     return MessageDetail(
         summary=MessageSummary(**_facts(row)),

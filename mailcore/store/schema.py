@@ -80,6 +80,8 @@ class NameText(TypeDecorator[str]):
 # Django's BigAutoField. SQLite autoincrements nothing but INTEGER PRIMARY KEY.
 BigId: Final[TypeEngine[int]] = BigInteger().with_variant(Integer(), "sqlite")
 Json: Final[TypeEngine[Any]] = JSON().with_variant(JSONB(), "postgresql")
+# Where null is "nobody knows", None is no JSON.
+JsonOrNull: Final[TypeEngine[Any]] = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 metadata = MetaData()
 
@@ -165,6 +167,9 @@ messages: Final = Table(
     Column("origin", Text),
     # When `flags` became others than those that it was stored with.
     Column("flags_at", UtcDateTime),
+    # The display names of `to_emails` and `cc_emails`, one for each address; null in rows of before.
+    Column("to_names", JsonOrNull),
+    Column("cc_names", JsonOrNull),
     # I1, I4: the identity is the key; this constraint, not the stream's duplicate window, is what makes "once".
     UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailmessage_identity_uniq"),
     sqlite_autoincrement=True,

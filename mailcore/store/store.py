@@ -13,10 +13,18 @@ from sqlalchemy import Connection
 from mailcore.errors import MozzartError, Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.fault import told
-from mailcore.store import audit, lookup, mailboxes, messages, migration, pruning, reading, reports
+from mailcore.store import audit, lookup, mailboxes, messages, migration, pruning, reading, reports, threads
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import is_fault, store_error
-from mailcore.store.page import AttachmentDetail, Cursor, MessageDetail, MessageFilter, MessagePage, StoredAt
+from mailcore.store.page import (
+    AttachmentDetail,
+    Cursor,
+    MessageDetail,
+    MessageFilter,
+    MessagePage,
+    MessageThread,
+    StoredAt,
+)
 from mailcore.store.patience import Patience, current
 from mailcore.store.row import (
     Location,
@@ -204,6 +212,10 @@ class Store:
     async def message(self, message_id: int) -> MessageDetail | None:
         """All of one, by its row id."""
         return await self._read("reading a message", reading.message, message_id)
+
+    async def thread(self, message_id: int) -> MessageThread:
+        """Those of its account that answer each other, with the message of this row id among them."""
+        return await self._read("reading a thread", threads.thread, message_id)
 
     async def attachment(self, attachment_id: int) -> AttachmentDetail | None:
         return await self._read("reading an attachment", reading.attachment, attachment_id)

@@ -211,7 +211,7 @@ def test_read_flagged_and_answered_mail_looks_so_and_is_found_so(
     expect(page.locator("[data-rows] tbody tr")).to_have_count(1)
     visitor.open("/admin/messages/?q=flags&flagged=yes")
     page.get_by_role("link", name="flags of b").click()
-    facts = page.locator(".facts")
+    facts = page.locator("main .facts")
     for word in ("read", "flagged", "answered"):
         expect(facts.get_by_text(word, exact=True)).to_be_visible()
     expect(facts.get_by_text("since")).to_be_visible()
@@ -318,6 +318,70 @@ def test_new_mail_is_told_on_the_open_list_and_moves_nothing(
         page.keyboard.press("Enter")
         expect(page.locator("a[data-row]").first).to_have_text(re.compile("news (and )?again"))
         expect(told).to_be_hidden()
+
+
+def test_from_a_message_one_goes_on_in_the_list_from_which_one_came(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    dovecot.append_many([letter(f"beside {number}") for number in range(1, 54)])
+    dovecot.append(letter("in between"))
+    dovecot.append(letter("beside 54"))
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    visitor = visit()
+    visitor.sign_in()
+    page = visitor.open("/admin/messages/?q=beside")
+    first = subjects(page)
+    page.get_by_role("link", name="Older").click()
+    second = subjects(page)
+    at_the_end = page.url
+    page.locator("a[data-row]").last.click()
+    for subject, key in zip([*second[::-1], *first[::-1]], ["k"] * 53 + [""], strict=True):
+        expect(page.get_by_role("heading", level=1)).to_contain_text(subject)
+        if key:
+            page.wait_for_load_state()  # with its script
+            page.keyboard.press(key)
+    expect(page.get_by_role("link", name="Newer")).to_have_count(0)
+    page.get_by_role("link", name="Older").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(first[1])
+    page.keyboard.press("u")
+    expect(page.get_by_role("heading", name="Messages", exact=True)).to_be_visible()
+    assert page.url.partition("#")[0] == at_the_end, "the page of the list from which one came"
+
+
+def test_a_message_has_its_thread_and_the_names_of_those_to_whom_it_went(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    to = 'To: "Schmidt, Anna" <anna@example.org>, =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nCc: bare@example.org\r\n'
+    answers = "References: <one@thread.example> <never@here.example>\r\nIn-Reply-To: <never@here.example>\r\n"
+    dovecot.append_many(
+        [
+            letter("a question", head=f"Message-ID: <one@thread.example>\r\n{to}"),
+            letter("another matter", head="Message-ID: <two@thread.example>\r\n"),
+            letter("an answer to the answer", head=f"Message-ID: <three@thread.example>\r\n{answers}"),
+        ]
+    )
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    visitor = visit()
+    visitor.sign_in()
+    page = visitor.open('/admin/messages/?q="a+question"')
+    page.locator("a[data-row]").click()
+    written = '"Schmidt, Anna" <anna@example.org>, Jürgen <j@example.org>'
+    expect(page.locator("main .facts")).to_contain_text(written)
+    expect(page.locator("main .facts")).to_contain_text("bare@example.org")
+    (row,) = mozzart.rows("SELECT id FROM mailbox_app_mailmessage WHERE message_id = '<one@thread.example>'")
+    assert written in mozzart.run("messages", "show", str(row["id"])).stdout
+
+    thread = page.locator(".thread a")
+    expect(thread).to_have_count(2)
+    expect(page.locator(".thread [aria-current]")).to_contain_text("a question")
+    thread.last.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("an answer to the answer")
+    expect(page.locator(".thread [aria-current]")).to_contain_text("an answer")
+    visitor.open("/admin/messages/?q=another+matter")
+    page.locator("a[data-row]").first.click()
+    expect(page.get_by_text("Its way")).to_be_visible()
+    expect(page.locator(".thread")).to_have_count(0)
 
 
 def test_a_hostile_message_is_read_and_nothing_of_it_runs_or_is_fetched(

@@ -308,6 +308,8 @@ async def test_a_message_comes_with_its_way_and_its_attachments(
         kind="copy",
         found_by="push",
         origin="default/Archive/7/3",
+        to_emails=("a@example.org", "b@example.org"),
+        to_names=("Anna", ""),
     )
     (row_id,) = await store.insert_messages([row])
     found = await api.get(f"/api/messages/{row_id}/")
@@ -321,6 +323,7 @@ async def test_a_message_comes_with_its_way_and_its_attachments(
         "stored_at": "2024-05-06T07:08:09.123456Z",
     }
     assert (found["text"], found["html"]) == ("text", "<p>")
+    assert (found["to_names"], found["cc_names"]) == (["Anna", ""], None)
     assert found["headers"][1:] == [{"name": "X", "value": "1"}, {"name": "X", "value": "2"}]
     (part,) = found["attachments"]
     assert (part["filename"], part["content_type"], part["size"]) == ("größe.pdf", "text/html", 10)

@@ -32,7 +32,7 @@ WROTE = "'' = subject AND '' = from_name AND '' = from_email AND '' = body_text 
 
 # In every column that a sender fills.
 _TEXTS = ("message_id", "subject", "from_name", "in_reply_to", "body_text", "body_html", "search_text")
-_LISTS = ("to_emails", "cc_emails", "reply_to", "references", "flags")
+_LISTS = ("to_emails", "cc_emails", "reply_to", "references", "flags", "to_names", "cc_names")
 SECRETS: dict[str, Any] = dict.fromkeys(_TEXTS, "geheim") | dict.fromkeys(_LISTS, ("geheim",))
 SECRETS |= {"from_email": "wer@geheim.example", "headers": (("Subject", "geheim"),)}
 
@@ -73,6 +73,8 @@ async def test_what_is_older_loses_its_content_and_nothing_else_does(
         page = await store.list_messages(MessageFilter(**wanted), None, 300)
         assert sorted(each.uid for each in page.messages) == list(range(251, 256)), wanted
     assert await query(store_url, f"SELECT count(*) FROM mailbox_app_mailmessage WHERE {WROTE}") == [(250,)]
+    named = "SELECT count(*) FROM mailbox_app_mailmessage WHERE to_names IS NOT NULL OR cc_names IS NOT NULL"
+    assert await query(store_url, named) == [(5,)]
     left = await query(store_url, "SELECT * FROM mailbox_app_mailmessage WHERE pruned_at IS NOT NULL")
     assert len(left) == 250
     assert "geheim" not in str(left)

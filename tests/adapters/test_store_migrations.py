@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from mailcore.errors import SettingsError, StoreError
-from mailcore.store import MessageFilter, Store, migration, search
+from mailcore.store import MessageFilter, Store, migration, search, threads
 from mailcore.store.engine import make_engine, parse_url
 from mailcore.store.schema import metadata
 from tests.support.stores import KEY, message_row, query
@@ -73,6 +73,8 @@ async def test_upgrading_twice_changes_nothing(store: Store) -> None:
     assert len(await store.mailbox_states()) == 1
 
 
+# What SQLAlchemy cannot say of an index on an expression, as that of threads is one, is not what is asked here.
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index mailbox_app_mailmessage_t")
 @pytest.mark.asyncio
 async def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store, store_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
@@ -80,8 +82,8 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store, 
         options: dict[str, Any] = {
             "compare_type": True,
             "compare_server_default": connection.dialect.name != "sqlite",
-            # The search index is the database's own affair: no table that the code could declare for both.
-            "include_name": lambda name, kind, _: kind != "table" or not str(name).startswith(search.NAME),
+            # Search and threads have what is each database's own affair: the code could not declare it for both.
+            "include_name": lambda name, _, __: not str(name).startswith((search.NAME, threads.INDEX)),
         }
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailcore.mime import address
-from mailcore.mime.address import parse_addresses
+from mailcore.mime.address import address_text, parse_addresses
 from mailcore.mime.defects import Defects
 
 
@@ -102,6 +102,12 @@ EMAILS = st.from_regex(r"[a-z0-9.+_-]{1,20}@[a-z0-9-]{1,20}\.[a-z]{2,6}", fullma
 @given(st.lists(st.tuples(NAMES, EMAILS), max_size=10))
 def test_what_the_standard_library_writes_comes_back(people: list[tuple[str, str]]) -> None:
     assert parse_addresses(", ".join(formataddr(person) for person in people), Defects()) == people
+
+
+@given(st.lists(st.tuples(NAMES.filter(lambda name: "=?" not in name), EMAILS), max_size=10))
+def test_what_is_shown_of_people_can_be_told_apart(people: list[tuple[str, str]]) -> None:
+    assert parse_addresses(", ".join(address_text(*person) for person in people), Defects()) == people
+    assert address_text("Änna B", "a@b.c") == "Änna B <a@b.c>"
 
 
 @given(st.text(alphabet='ab @.,;:<>()"\\=?q é\ud800', max_size=100))

@@ -55,6 +55,9 @@ def strings(parsed: ParsedMessage) -> list[str]:
     out = [parsed.message_id, parsed.subject, parsed.from_name, parsed.from_email, parsed.in_reply_to]
     out += [parsed.body_text, parsed.body_html, *parsed.defects]
     out += [*parsed.to_emails, *parsed.cc_emails, *parsed.reply_to, *parsed.references]
+    out += [*parsed.to_names, *parsed.cc_names]
+    assert len(parsed.to_names) == len(parsed.to_emails)
+    assert len(parsed.cc_names) == len(parsed.cc_emails)
     out += [text for field in parsed.headers for text in field]
     for attachment in parsed.attachments:
         out += [attachment.part_id, attachment.filename, attachment.content_type, attachment.content_id]

@@ -47,6 +47,8 @@ def test_the_columns_of_a_plain_message() -> None:
     assert parsed.from_email == "j@example.com"
     assert parsed.to_emails == ("a@example.org", "c@example.org")
     assert parsed.cc_emails == ("d@example.org",)
+    assert parsed.to_names == ("B, A", "")
+    assert parsed.cc_names == ("",)
     assert parsed.reply_to == ("answers@example.com",)
     assert parsed.subject == "Grüße folded"
     assert parsed.sent_at == datetime(2025, 3, 4, 9, 11, 12, tzinfo=UTC)
