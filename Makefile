@@ -19,7 +19,7 @@ PYTEST_ARGS ?=
 # Of a night whose finding is to be repeated; the first lines of its output tell it.
 SEED ?=
 
-.PHONY: help install dev system demo run test nightly chaos crash check format bench bench-full lock sbom clean
+.PHONY: help install dev system demo run test nightly chaos crash check format bench bench-full pictures lock sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -64,6 +64,10 @@ bench: dev system ## latency, backfill and sweep against a raw socket and mbsync
 
 bench-full: BENCH_ARGS = --messages 20000 --megabytes 1500
 bench-full: bench ## the same with 20,000 messages, 1.5 GB
+
+pictures: dev system ## docs/pictures of the README, from the demo
+	@.ci/system fonts
+	@$(BIN)/python -m tests.pictures
 
 lock: $(VENV)/.dev ## recompile requirements/*.txt; UPGRADE=1 for newer versions
 	@$(PIP) install --require-hashes -r requirements/lock.txt

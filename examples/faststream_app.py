@@ -24,6 +24,9 @@ class Stored(BaseModel):
     uid: int
     row_id: int
     size: int
+    subject: str = ""
+    from_name: str = ""
+    from_email: str = ""
     at: AwareDatetime
 
 
@@ -35,7 +38,8 @@ class Stored(BaseModel):
     pull_sub=PullSub(batch_size=10),
 )
 async def on_stored(event: Stored) -> None:
-    print(f"{event.mailbox} UID {event.uid}: row {event.row_id}, {event.size} bytes", flush=True)
+    sender = event.from_name or event.from_email
+    print(f"{event.mailbox} UID {event.uid}: {sender}: {event.subject}, row {event.row_id}", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ async def main() -> None:
     print("listening", flush=True)
     async for event in stored.messages:
         fact = json.loads(event.data)
-        print(f"{fact['account']}/{fact['mailbox']} UID {fact['uid']} is row {fact['row_id']}", flush=True)
+        sender = fact["from_name"] or fact["from_email"]
+        print(f"{fact['account']}/{fact['mailbox']}: {sender}: {fact['subject']} (row {fact['row_id']})", flush=True)
 
 
 asyncio.run(main())

@@ -96,6 +96,8 @@ def _greet(console: Console, directory: Path, api_port: int, *, kept: bool) -> N
     )
     lines = (
         f"Everything lies in [bold]{escape(str(directory))}[/] ({'it stays' if kept else 'removed at the end'}).",
+        f"The pages: http://127.0.0.1:{api_port}/admin/, user [bold]admin[/], password in "
+        f"{escape(str(directory / 'data' / 'admin.password'))}",
         "",
         "[dim]In another terminal:[/]",
         f"  cd {escape(str(directory))}",

@@ -34,6 +34,9 @@ def stored(uid: int) -> Stored:
         sha256="0" * 64,
         size=23,
         attachments=0,
+        subject="Grüße",
+        from_name="Anna" if uid % 2 else "",
+        from_email="anna@example.org",
         kind=Kind.NEW,
         found_by=FoundBy.PUSH,
     )
@@ -87,7 +90,7 @@ async def test_the_live_example_tells_what_is_stored_from_now_on(bus: Bus, nats_
     async with running("examples/live.py", NATS_URL=nats_server.url) as example:
         assert await example.line() == "listening"
         await bus.publish(stored(2))
-        assert await example.line() == "default/INBOX UID 2 is row 102"
+        assert await example.line() == "default/INBOX: anna@example.org: Grüße (row 102)"
 
 
 @pytest.mark.asyncio
@@ -140,6 +143,6 @@ async def test_the_headers_only_example_tells_sizes_without_taking_bodies(bus: B
 async def test_the_faststream_example_gets_typed_events(bus: Bus, nats_server: NatsServer) -> None:
     await bus.publish(stored(5))
     async with running("examples/faststream_app.py", NATS_URL=nats_server.url) as example:
-        await example.printed("INBOX UID 5: row 105, 23 bytes")
+        await example.printed("INBOX UID 5: Anna: Grüße, row 105")
         await bus.publish(stored(6))
-        await example.printed("INBOX UID 6: row 106, 23 bytes")
+        await example.printed("INBOX UID 6: anna@example.org: Grüße, row 106")

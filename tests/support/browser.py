@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_play
 
 from tests.support.programs import need_program
 
-_ARGUMENTS = (
+ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 ).split()
@@ -61,6 +61,6 @@ def chromium() -> Iterator[Browser]:
     """Debian's. Of one module, as Playwright's event loop is in the way of tests that have their own."""
     program = need_program("chromium", "chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
         browser.close()
