@@ -184,6 +184,16 @@ class Pipeline:
         if await self.comes(lambda: not condition(), seconds):
             pytest.fail(f"not for {seconds:g} s: {what}; {self._seen()}")
 
+    async def hears(self, told: Callable[[], Sequence[object]], wanted: Sequence[object]) -> None:
+        """`told()`, of what a subscriber heard, is exactly `wanted`: it hears of a change a moment after the row has it."""
+        await self.comes(lambda: len(told()) >= len(wanted), 10)
+        assert list(told()) == list(wanted)
+
+    async def announces(self, count: int) -> None:
+        """So many messages, as a subscriber hears of them."""
+        await self.comes(lambda: len(self.announced) >= count, 10)
+        assert len(self.announced) == count
+
     async def stored(self, *uids: int, account: str = DEFAULT_ACCOUNT, within: float = 15.0) -> None:
         """Exactly these are present."""
         await self.until(lambda: self.uids(account) == sorted(uids), f"exactly {sorted(uids)} stored", within)
