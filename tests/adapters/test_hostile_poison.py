@@ -215,7 +215,8 @@ async def test_what_was_refused_is_stored_when_it_is_given_at_last(
     monkeypatch.setattr("mailcore.sync.mailbox.REFUSED_FIRST", 8.0)
     server = poisoned(2, count=3)
     async with mirror(server) as pipeline:
-        await isolated(pipeline, server)
+        await pipeline.stored(1, 3)
+        await pipeline.told(2)
         server.poison = frozenset()
         await pipeline.stored(1, 2, 3, within=30)
         await pipeline.until(lambda: pipeline.status() == "ok", "all is well again")

@@ -185,7 +185,7 @@ class Pipeline:
             pytest.fail(f"not for {seconds:g} s: {what}; {self._seen()}")
 
     async def hears(self, told: Callable[[], Sequence[object]], wanted: Sequence[object]) -> None:
-        """`told()`, of what a subscriber heard, is exactly `wanted`: it hears of a change a moment after the row has it."""
+        """`told()`, of what a subscriber heard, is exactly `wanted`; it hears a moment after the row changed."""
         await self.comes(lambda: len(told()) >= len(wanted), 10)
         assert list(told()) == list(wanted)
 
