@@ -378,7 +378,7 @@ def _impatient(seconds: float | None) -> Iterator[None]:
     of = Endpoint.of
     with pytest.MonkeyPatch.context() as patch:
         if seconds is not None:
-            patch.setattr(Endpoint, "of", lambda account: replace(of(account), command_timeout=seconds))
+            patch.setattr(Endpoint, "of", lambda *asked: replace(of(*asked), command_timeout=seconds))
         yield
 
 
