@@ -22,10 +22,11 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Postgres:
-    """Call `start()` before use, `close()` after it."""
+    """Call `start()` before use, `close()` after it. `options` are settings of the server."""
 
     port: int = field(default_factory=free_port)
     home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="mz-postgres-", dir="/tmp")))
+    options: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> Postgres:
@@ -39,6 +40,7 @@ class Postgres:
         server = [find_program("postgres", "postgresql"), "-D", str(data), "-p", str(self.port), "-k", str(self.home)]
         options = {"listen_addresses": "127.0.0.1", "max_connections": "100", "shared_buffers": "32MB"}
         options["fsync"] = "off"  # no test cuts the power, and each database of its own costs a tenth of the time
+        options |= self.options
         server += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen(
             [*bound_to_us(_ACCOUNT), *server],
@@ -48,6 +50,11 @@ class Postgres:
         )
         wait_until(self._ready, "PostgreSQL accepts connections", within=30)
         return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def _run(self, *command: str) -> None:
         found = subprocess.run(
