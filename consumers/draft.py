@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from consumers.plaintext import words_of
+from consumers.spooled import Content, parse_file
 from mailcore.events.fields import LISTED
 from mailcore.events.identity import Identity
 from mailcore.events.message import MessageEvent
@@ -26,29 +27,40 @@ class Draft:
 
     parsed: ParsedMessage
     attachments: tuple[AttachmentRow, ...]
-    files: tuple[tuple[PurePosixPath, bytes], ...]
+    files: tuple[tuple[PurePosixPath, bytes | Content], ...]
     search_text: str | None = None
 
 
-def draft(identity: Identity, received_at: datetime, raw: bytes) -> Draft:
-    """Parse and name the files. Takes time in proportion to `raw`: not for the event loop."""
-    parsed = parse(raw)
+def draft(identity: Identity, received_at: datetime, raw: bytes | Path) -> Draft:
+    """Parse and name the files. Takes time in proportion to `raw`: not for the event loop. Of a message in a file the
+    `files` need that file. Raises OSError when it cannot be read."""
+    if isinstance(raw, Path):
+        parsed, contents = parse_file(raw)
+    else:
+        parsed = parse(raw)
+        contents = tuple(part.content for part in parsed.attachments)
     files = tuple(
-        (attachment_path(identity, received_at, part.part_id, part.filename), part.content)
-        for part in parsed.attachments
+        (attachment_path(identity, received_at, part.part_id, part.filename), content)
+        for part, content in zip(parsed.attachments, contents, strict=True)
     )
-    rows = tuple(_attachment(part, path) for part, (path, _) in zip(parsed.attachments, files, strict=True))
+    rows = tuple(_attachment(part, *file) for part, file in zip(parsed.attachments, files, strict=True))
     search_text = words_of(parsed.body_html) if parsed.body_html and not parsed.body_text.strip() else None
     return Draft(replace(parsed, attachments=()), rows, files, search_text)
 
 
-def _attachment(part: ParsedAttachment, path: PurePosixPath) -> AttachmentRow:
+def _attachment(part: ParsedAttachment, path: PurePosixPath, content: bytes | Content) -> AttachmentRow:
+    if isinstance(content, bytes):
+        size, digest = len(content), sha256(content)
+    else:
+        size, digest = content.size, sha256()
+        for block in content.blocks():
+            digest.update(block)
     return AttachmentRow(
         part_id=part.part_id,
         filename=part.filename,
         content_type=part.content_type,
-        size=len(part.content),
-        sha256=sha256(part.content).hexdigest(),
+        size=size,
+        sha256=digest.hexdigest(),
         content_id=part.content_id,
         inline=part.inline,
         file=str(path),

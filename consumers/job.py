@@ -29,15 +29,15 @@ class Job:
     error: Exception | None = None
     stored: StoredMessage | None = None
 
-    def raw(self) -> bytes:
-        """The whole message. Raises EventError when the claim check has other bytes than the event says, and
-        OSError."""
+    def raw(self) -> bytes | Path:
+        """The whole message, or the file that it is in. Raises EventError when the claim check has other bytes than the
+        event says, and OSError."""
         if self.spooled is None:
             return self.delivery.data
-        raw = self.spooled.read_bytes()
-        if len(raw) != self.event.size:
-            raise EventError(f"{self.event.identity}: ce-size says {self.event.size} bytes, the object has {len(raw)}")
-        return raw
+        found = self.spooled.stat().st_size
+        if found != self.event.size:
+            raise EventError(f"{self.event.identity}: ce-size says {self.event.size} bytes, the object has {found}")
+        return self.spooled
 
     def discard(self) -> None:
         """Remove the spooled file."""

@@ -20,9 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, groupby
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Final, Self, TypeVarTuple
+from typing import Final, Protocol, Self, TypeVarTuple
 from uuid import uuid4
 
 from mailcore.descent import InTheWay, directory, enter, in_the_way, parts_of
@@ -46,6 +47,16 @@ _NAME_ERRORS: Final = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 
 # What only a person can mend, where it is MEDIA_ROOT itself: a disk that comes back is none of it.
 _WRONG: Final = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENAMETOOLONG})
+
+
+class Content(Protocol):
+    """What a file is to hold and memory need not."""
+
+    @property
+    def size(self) -> int: ...
+
+    def blocks(self) -> Iterator[bytes]:
+        """All of it, in order, each time anew. Raises OSError."""
 
 
 class MediaError(MozzartError):
@@ -113,7 +124,7 @@ class Media:
 
     async def write(
         self,
-        files: Sequence[tuple[PurePosixPath, bytes]],
+        files: Sequence[tuple[PurePosixPath, bytes | Content]],
         sources: Mapping[PurePosixPath, PurePosixPath] = MappingProxyType({}),
     ) -> None:
         """All are durable when it returns; a file that was there is replaced. One that has a source becomes a hard link
@@ -122,7 +133,9 @@ class Media:
         if not files:
             return
         # Each directory is opened once for its neighbours.
-        targets = sorted((_parts(file), content, _source(sources.get(file))) for file, content in files)
+        targets = sorted(
+            ((_parts(file), content, _source(sources.get(file))) for file, content in files), key=itemgetter(0)
+        )
         parents = {parts[:-1] for parts, _, _ in targets}
         share = max(-(-len(targets) // _THREADS), _LEAST_SHARE)
         shares = [targets[start : start + share] for start in range(0, len(targets), share)]
@@ -168,7 +181,7 @@ class Media:
             before, self._incoming = self._incoming, _claim(self.root)
             os.close(before.descriptor)
 
-    def _write_share(self, share: Sequence[tuple[Parts, bytes, Parts]], sync: bool) -> None:
+    def _write_share(self, share: Sequence[tuple[Parts, bytes | Content, Parts]], sync: bool) -> None:
         for above, targets in groupby(share, key=lambda target: target[0][:-1]):
             with directory(self.root, above) as parent:
                 for parts, content, source in targets:
@@ -177,7 +190,7 @@ class Media:
                 if sync:
                     os.fsync(parent)
 
-    def _write_file(self, parent: int, parts: Parts, content: bytes) -> None:
+    def _write_file(self, parent: int, parts: Parts, content: bytes | Content) -> None:
         incoming, temporary = self._incoming.descriptor, f"{next(self._numbers)}.part"
         try:
             _write_durably(incoming, temporary, content)
@@ -190,7 +203,7 @@ class Media:
                 raise in_the_way(self.root.joinpath(*parts), "a directory", "a file") from None
             raise
 
-    def _link_file(self, parent: int, parts: Parts, content: bytes, source: Parts) -> bool:
+    def _link_file(self, parent: int, parts: Parts, content: bytes | Content, source: Parts) -> bool:
         """False: it is to be written. The bytes are compared where nobody else takes them away."""
         incoming, temporary = self._incoming.descriptor, f"{next(self._numbers)}.part"
         try:
@@ -255,28 +268,36 @@ def _source(file: PurePosixPath | None) -> Parts:
     return () if file is None else _parts(file)
 
 
-def _holds(parent: int, name: str, content: bytes) -> bool:
+def _blocks(content: bytes | Content) -> Iterator[bytes]:
+    return iter((content,)) if isinstance(content, bytes) else content.blocks()
+
+
+def _holds(parent: int, name: str, content: bytes | Content) -> bool:
     """Whether the file has these bytes, durably: whoever put it there may not have waited for the disk."""
     handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != len(content):
+        size = len(content) if isinstance(content, bytes) else content.size
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             return False
-        rest = memoryview(content)
-        while block := file.read(_BLOCK):
-            if block != rest[: len(block)]:
-                return False
-            rest = rest[len(block) :]
+        for block in _blocks(content):
+            rest = memoryview(block)
+            while rest:
+                there = file.read(min(_BLOCK, len(rest)))
+                if not there or there != rest[: len(there)]:
+                    return False
+                rest = rest[len(there) :]
         os.fsync(handle)
     return True
 
 
-def _write_durably(parent: int, name: str, content: bytes) -> None:
+def _write_durably(parent: int, name: str, content: bytes | Content) -> None:
     handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE, dir_fd=parent)
     try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
+        for block in _blocks(content):
+            rest = memoryview(block)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
         os.fsync(handle)
     finally:
         os.close(handle)
