@@ -21,8 +21,6 @@ pytest_plugins = [
     f"tests.support.{name}"
     for name in (
         "dovecot",
-        "cyrus",
-        "courier",
         "postgres",
         "nats",
         "processes",

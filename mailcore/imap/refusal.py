@@ -225,15 +225,14 @@ def said_bye(where: str, code: str, text: str) -> ConnectionLost:
     )
 
 
-def greeting_refused(where: str, line: str, *, quoted: bool = True) -> ImapError:
+def greeting_refused(where: str, line: str) -> ImapError:
     """A first line that is neither OK nor PREAUTH (RFC 9051 §7.1): a refusal, in whatever form (IceWarp says
-    ` NO LOGOUT Intrusion prevention active`), or no IMAP at all. That is not `quoted` to
-    somebody who should not learn what else runs there."""
+    ` NO LOGOUT Intrusion prevention active`), or no IMAP at all."""
     refusal = re.match(r"\W*(BYE|NO|BAD)\b(?: +\[([^\] ]+)[^\]]*\])? *", line, re.IGNORECASE)
     if refusal is None:
-        shown = f" but with {said('', line, _MAX_GREETING)!r}" if quoted else ""
+        shown = said("", line, _MAX_GREETING)
         return ProtocolError(
-            f"{where}: the server did not begin with an IMAP greeting{shown}; is this the right port?",
+            f"{where}: the server did not begin with an IMAP greeting but with {shown!r}; is this the right port?",
             scope=Scope.ACCOUNT,
             retry_after=_GREETING_PAUSE,
         )

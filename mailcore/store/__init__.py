@@ -12,7 +12,6 @@ from mailcore.store.page import (
     StoredAt,
 )
 from mailcore.store.row import (
-    AccountRow,
     AttachmentRow,
     Location,
     MailboxColumns,
@@ -30,7 +29,6 @@ from mailcore.store.row import (
 from mailcore.store.store import Store
 
 __all__ = [
-    "AccountRow",
     "AttachmentDetail",
     "AttachmentRow",
     "Cursor",

@@ -9,7 +9,6 @@ from typing import Literal, Self
 
 from pydantic import SecretStr
 
-from mailcore.account import Source, setting
 from mailcore.errors import CommandFailed, Retry, Scope
 from mailcore.imap.news import Hint
 from mailcore.imap.sequence import UidSet
@@ -23,7 +22,7 @@ class Endpoint:
 
     `connect_timeout` bounds TCP, TLS and the greeting together; `command_timeout` is how long the server may stay
     silent while it owes an answer. `tokens`: the login is by an access token, and there is no password; `credentials`
-    is what a person looks at when it is refused. `source` is where a person sets all this; `hosts` are as in Account.
+    is what a person looks at when it is refused. `from_file`: a person sets all this in a table of ACCOUNTS_FILE.
     """
 
     host: str
@@ -35,8 +34,7 @@ class Endpoint:
     ca_file: Path | None = None
     connect_timeout: float = 15.0
     command_timeout: float = 60.0
-    source: Source = "environment"
-    hosts: tuple[str, ...] | None = None
+    from_file: bool = False
     tokens: TokenSource | None = field(default=None, repr=False)
     credentials: str = ""
 
@@ -50,8 +48,7 @@ class Endpoint:
             use_ssl=account.use_ssl,
             starttls=account.starttls,
             ca_file=account.ca_file,
-            source=account.source,
-            hosts=account.hosts,
+            from_file=account.from_file,
             tokens=tokens,
             credentials=account.credentials,
         )
@@ -63,7 +60,7 @@ class Endpoint:
 
     def setting(self, name: str) -> str:
         """How a person calls the setting `name`, as in Account.setting()."""
-        return setting(self.source, name)
+        return f"`{name}`" if self.from_file else f"IMAP_{name.upper()}"
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

@@ -211,3 +211,37 @@ async def test_a_store_does_not_show_its_password() -> None:
         await store.mailbox_states()
     assert "hunter2" not in repr(caught.value)
     await store.close()
+
+
+@pytest.mark.asyncio
+async def test_text_is_folded_to_the_same_words_as_before_and_compressed_quicker(postgres_url: str) -> None:
+    texts = [
+        "Grüße, (Käse)\t\tund\r\n\x0b\x0c Đorđe; Жарко 会議 «x» a-b_c/d@e.f 1.5e3 -7 ÅNGSTRÖM\u2003İx",
+        "ＡＢＣ ไทย 한국어\x01\x7f!",
+        "plain words, and\nlines\x1fof ASCII <alone> http://example.org/a?b=1&c=2 12:30 0x1F 1e5x",
+        "",
+        "\u0301e\u0301 \u00a0\u2028x\u3000y",
+    ]
+
+    async def words(fold: str) -> list[Any]:
+        found = []
+        for text in texts:
+            quoted = text.replace("'", "''")
+            found += await query(postgres_url, f"SELECT to_tsvector('simple', {fold}('{quoted}'))::text")
+        return found
+
+    store = await Store.open(postgres_url)
+    engine = make_engine(parse_url(postgres_url))
+    await engine.run(lambda connection: migration.upgrade(connection, "0011"), writes=True)
+    before = await words("mailbox_app_fold")
+    await store.upgrade()
+    assert await words("mailbox_app_fold") == before
+    box = (await store.save_mailbox(KEY)).id
+    await store.insert_messages([message_row(box, 1, body_text="".join(f"{n} x " for n in range(9_000)))])
+    (has_lz4,) = await query(
+        postgres_url, "SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
+    )
+    found = await query(postgres_url, "SELECT pg_column_compression(body_text) FROM mailbox_app_mailmessage")
+    assert found == [("lz4" if has_lz4[0] else "pglz",)]
+    await engine.close()
+    await store.close()

@@ -1,1 +1,0 @@
-"""`mozzart accounts`: the accounts of the database."""
