@@ -89,7 +89,7 @@ clean: ## remove what was installed and made here, never data/ or media/
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system: ## the Debian packages that tests and bench need (servers, Chromium, Compose, curl)
-	@.ci/system dovecot postgres mbsync chromium curl compose nginx caddy strace npm
+	@.ci/system dovecot cyrus courier postgres mbsync chromium curl compose nginx caddy strace npm promtool
 
 # A Python that the project supports; Debian keeps venv in a package of its own.
 $(BIN)/python:

@@ -13,6 +13,7 @@ from typing import Final, Literal, NoReturn
 import click
 
 from cli import exit_code
+from cli.accounts.command import accounts
 from cli.backup.command import backup, restore
 from cli.dead_letters.command import dead_letters
 from cli.demo.command import demo, demo_imap, demo_story
@@ -215,6 +216,7 @@ def completion(context: click.Context, shell: str) -> int:
 
 
 for command in (
+    accounts,
     backup,
     dead_letters,
     demo,

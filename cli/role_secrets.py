@@ -60,7 +60,12 @@ def files(settings: Settings, nats: Mapping[str, str], postgres: str) -> dict[tu
         database = f"postgresql+asyncpg://mozzart:{postgres}@postgres:5432/mozzart"
     else:
         database = settings.database_url if "database_url" in settings.model_fields_set else ""
-    credentials = {"imap_user": settings.imap_user, "imap_password": settings.imap_password.get_secret_value()}
+    secret_key = settings.secret_key.get_secret_value()
+    credentials = {
+        "imap_user": settings.imap_user,
+        "imap_password": settings.imap_password.get_secret_value(),
+        "secret_key": secret_key,
+    }
     elsewhere = ELSEWHERE if settings.imap_configured else ""
     return {
         ("nats", "passwords.conf"): "".join(f'{user.upper()}_PASSWORD: "{word}"\n' for user, word in nats.items()),
@@ -71,6 +76,7 @@ def files(settings: Settings, nats: Mapping[str, str], postgres: str) -> dict[tu
             "api",
             nats_url=_nats_url("api", nats),
             database_url=database,
+            secret_key=secret_key,
             imap_user=elsewhere,
             imap_password=elsewhere,
             api_token=settings.api_token.get_secret_value(),

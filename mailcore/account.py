@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -30,6 +30,7 @@ def _named(mailboxes: tuple[str, ...]) -> tuple[str, ...]:
 AccountName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_nameable)]
 Mailboxes = Annotated[Names, AfterValidator(_named)]
 NAMES_OF_THEIR_OWN: Final = frozenset(("token_command",))  # their variables begin without IMAP_
+Source = Literal["environment", "file", "database"]
 Connections = Annotated[int, Field(ge=3)]  # one to listen, one to look, one to fetch
 
 
@@ -39,7 +40,8 @@ class Account(BaseModel):
     `mailboxes` are names or LIST patterns (`*`, `%`); `backfill` is `all`, `none` or a number of days.
     `port` follows the way of connecting when it is not given: 993 with TLS from the start, 143 otherwise.
     `connections` is the most that are open at once. `auth` is how it logs in: with `password`, or with an access token
-    that `token_command` prints (`command`). `from_file`: its settings are keys of a table in ACCOUNTS_FILE.
+    that `token_command` prints (`command`). `source` is where its settings stand; `hosts`, for those of the database,
+    where it may be connected to (mailcore/account_hosts.py), None where that is not restricted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -57,7 +59,8 @@ class Account(BaseModel):
     mailboxes: Mailboxes = ("INBOX",)
     backfill: Backfill = "all"
     connections: Connections = CONNECTIONS
-    from_file: bool = False
+    source: Source = "environment"
+    hosts: tuple[str, ...] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -85,9 +88,7 @@ class Account(BaseModel):
 
     def setting(self, name: str) -> str:
         """What a person sets to change `name` of this account: `IMAP_HOST`, or the key `host` of its table."""
-        if self.from_file:
-            return f"`{name}`"
-        return name.upper() if name in NAMES_OF_THEIR_OWN else f"IMAP_{name.upper()}"
+        return setting(self.source, name)
 
     @property
     def credentials(self) -> str:
@@ -96,3 +97,10 @@ class Account(BaseModel):
             command = self.setting("token_command")
             return f"{self.setting('user')} and {command}, which must print a token of that user's for IMAP"
         return f"{self.setting('user')} and {self.setting('password')}"
+
+
+def setting(source: Source, name: str) -> str:
+    """As in Account.setting()."""
+    if source != "environment":
+        return f"`{name}`"
+    return name.upper() if name in NAMES_OF_THEIR_OWN else f"IMAP_{name.upper()}"

@@ -21,7 +21,7 @@ from mailcore.setting_value import fault_lines, read_secret
 TABLE: Final = "account"
 # Exactly one of them; `password_file` and `password_env` keep the secret out of this file.
 PASSWORD_KEYS: Final = ("password_file", "password_env", "password")
-KEYS: Final = frozenset((*PASSWORD_KEYS, *Account.model_fields)) - {"from_file"}
+KEYS: Final = frozenset((*PASSWORD_KEYS, *Account.model_fields)) - {"source", "hosts"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _account(table: Mapping[str, Any], environment: Mapping[str, str]) -> Accoun
         faults.append(str(error))
         values["password"] = "?"  # so that the faults of the other keys are told too
     try:
-        account = Account.model_validate({**values, "from_file": True})
+        account = Account.model_validate({**values, "source": "file"})
     except ValidationError as error:
         return [*faults, *(fault.replace("field required", "is missing") for fault in fault_lines(error, upper=False))]
     return faults or account

@@ -105,6 +105,13 @@ class TlsFailed(ConnectionLost):
     retry = Retry.NEVER
 
 
+class NotAdmitted(ConnectionLost):
+    """The host is none that accounts of the database may be connected to: stops the account until that changes."""
+
+    scope = Scope.ACCOUNT
+    retry = Retry.NEVER
+
+
 class BusError(MozzartError):
     """NATS could not do what was asked (not connected, no PubAck in time, stream missing)."""
 

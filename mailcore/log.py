@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 from urllib.parse import quote
 
 from mailcore.imports import without
-from mailcore.settings import Settings
+from mailcore.settings import Account, Settings
 from mailcore.visible import one_line
 
 with without("rich"):  # for tracebacks that it would show in its own way
@@ -38,7 +38,7 @@ _in_lines: list[str] = []
 
 def hide(secret: str) -> None:
     """From now on `secret`, also quoted for a URL, JSON or Python or in base64, is struck out of every line."""
-    if secret:
+    if secret and secret not in _secrets:
         _learn(*_forms(secret))
 
 
@@ -55,6 +55,13 @@ def _forms(secret: str) -> tuple[str, ...]:
         *(secret, quote(raw, safe=""), base64.b64encode(raw).decode(), repr(secret)[1:-1]),
         *(json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]),
     )
+
+
+def hide_account(account: Account) -> None:
+    """The same for what the account logs in with, in every form in which it is sent."""
+    password = account.password.get_secret_value()
+    hide(password)
+    hide(f"\0{account.user}\0{password}")  # AUTHENTICATE PLAIN, RFC 4616 §2
 
 
 def _learn(*secrets: str) -> None:
@@ -76,8 +83,7 @@ def configure(settings: Settings, process: str, *, stream: TextIO | None = None)
     for secret in settings.secrets():
         hide(secret)
     for account in settings.accounts:
-        plain = f"\0{account.user}\0{account.password.get_secret_value()}"  # AUTHENTICATE PLAIN, RFC 4616 §2
-        _learn(base64.b64encode(plain.encode()).decode())
+        hide_account(account)
 
     def name_the_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event.setdefault("process", process)

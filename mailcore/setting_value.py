@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import NoDecode
 
 _NATS_SCHEMES: Final = ("nats", "tls", "ws", "wss")
@@ -114,6 +115,20 @@ def _webhook_events(value: object) -> object:
     return events
 
 
+def _secret_keys(value: SecretStr) -> SecretStr:
+    """Of Fernet: 32 bytes each."""
+    for key in value.get_secret_value().replace(",", " ").split():
+        try:
+            whole = len(base64.b64decode(key.translate(_STANDARD), validate=True)) == _KEY_BYTES
+        except ValueError:
+            whole = False
+        if not whole:
+            raise ValueError("must be 32 random bytes in base64; make them with: openssl rand -base64 32")
+    return value
+
+
+_KEY_BYTES: Final = 32
+_STANDARD: Final = str.maketrans("-_", "+/")
 # `stored` is new mail alone; `backfill` is the stored event of what was there before, `copy` of what is elsewhere, too.
 WEBHOOK_EVENTS: Final = (
     *("stored", "backfill", "copy", "flags", "expunged", "reset", "dead", "synced"),
@@ -132,6 +147,7 @@ Auth = Annotated[Literal["password", "command"], BeforeValidator(_folded)]
 NatsUrl = Annotated[str, BeforeValidator(_nats_url), Field(repr=False)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url), Field(repr=False)]
 WebhookUrl = Annotated[str, BeforeValidator(_webhook_url), Field(repr=False)]
+SecretKey = Annotated[SecretStr, AfterValidator(_secret_keys)]
 WebhookEvents = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_webhook_events)]
 LogFormat = Annotated[Literal["console", "json"], BeforeValidator(_folded)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]

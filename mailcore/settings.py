@@ -29,6 +29,7 @@ from mailcore.setting_value import (
     NatsUrl,
     Networks,
     Port,
+    SecretKey,
     StreamBytes,
     WebhookEvents,
     WebhookUrl,
@@ -53,6 +54,7 @@ SECRETS: Final = (
     "admin_password",
     "webhook_url",
     "webhook_secret",
+    "secret_key",
 )
 
 
@@ -92,6 +94,8 @@ class Settings(BaseSettings):
     imap_backfill: Backfill = "all"
     imap_connections: Connections = CONNECTIONS
     accounts_file: Path | None = None
+    account_hosts: Names = ("*",)
+    secret_key: SecretKey = SecretStr("")
     host_connections: Connections = 200
     host_logins: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
 
@@ -137,6 +141,7 @@ class Settings(BaseSettings):
     admin_password_file: Path | None = None
     webhook_url_file: Path | None = None
     webhook_secret_file: Path | None = None
+    secret_key_file: Path | None = None
 
     _accounts: tuple[Account, ...] = PrivateAttr(default=())
     _warnings: tuple[str, ...] = PrivateAttr(default=())
@@ -200,6 +205,12 @@ class Settings(BaseSettings):
         """False: say NOT_CONFIGURED, keep the api up."""
         return bool(self.accounts) or self.accounts_file is not None
 
+    def with_accounts(self, more: Iterable[Account]) -> Settings:
+        """These settings with those of the database, too."""
+        settings = self.model_copy()
+        settings._accounts = (*self._accounts, *more)
+        return settings
+
     @property
     def retention(self) -> Retention:
         """What `Bus.ensure` takes."""
@@ -231,6 +242,11 @@ class Settings(BaseSettings):
         return self.data_dir / "session.key"
 
     @property
+    def secret_key_path(self) -> Path:
+        """What encrypts the secrets of the accounts in the database where SECRET_KEY is not set."""
+        return self.data_dir / "secret.key"
+
+    @property
     def ended_sessions_path(self) -> Path:
         """The sessions that were signed out before they ended by themselves."""
         return self.data_dir / "sessions.ended"
@@ -253,6 +269,7 @@ class Settings(BaseSettings):
         found = [self.imap_password, self.api_token, self.admin_password, *(a.password for a in self.accounts)]
         values = [secret.get_secret_value() for secret in found]
         values += [self.webhook_url, *self.webhook_secret.get_secret_value().split()]
+        values += self.secret_key.get_secret_value().replace(",", " ").split()
         for url in (self.nats_url, self.database_url):
             values += url_secrets(url)
         return tuple(dict.fromkeys(value for value in values if value))

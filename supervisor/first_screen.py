@@ -9,6 +9,8 @@ from mailcore.settings import Settings
 # An address to listen on is not always one to open in a browser.
 _OPENED = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - nothing is bound here
 
+_NONE = "none in the settings; add one: `mozzart accounts add ADDRESS`"
+
 
 def first_screen(settings: Settings) -> str:
     """Where the pages are and who may sign in, where mail and files lie, how to stop. Names files of secrets, never
@@ -24,6 +26,7 @@ def first_screen(settings: Settings) -> str:
     lines = [
         ("pages", f"{address}/admin/" if settings.api_port else address),
         ("", f"user {settings.admin_user}, password: {password}"),
+        *([] if settings.imap_configured else [("accounts", _NONE)]),
         ("api", f"{address}/api/docs/" if settings.api_port else address),
         ("", f"token: {token}"),
         ("mail", str(stored)),
@@ -31,4 +34,5 @@ def first_screen(settings: Settings) -> str:
         ("more", "`mozzart status`, `mozzart doctor`"),
         ("stop", "Ctrl-C"),
     ]
-    return "\nMozzart runs.\n" + "".join(f"  {name:<6} {text}\n" for name, text in lines) + "\n"
+    width = max(len(name) for name, _ in lines)
+    return "\nMozzart runs.\n" + "".join(f"  {name:<{width}} {text}\n" for name, text in lines) + "\n"

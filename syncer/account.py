@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from mailcore.errors import MozzartError
-from mailcore.events.control import MailboxLive
+from mailcore.events.control import AccountLive, MailboxLive
 from mailcore.events.identity import MailboxKey
 from mailcore.events.message import FoundBy
 from mailcore.imap.name import canonical
@@ -90,6 +90,16 @@ class AccountTasks:
     @property
     def patterns(self) -> str:
         return ", ".join(name for name in self.account.mailboxes if is_pattern(name))
+
+    def live_state(self) -> AccountLive:
+        standing = self.connections.standing
+        return AccountLive(
+            account=self.account.name,
+            source=self.account.source,
+            state=standing.state,
+            reason=standing.reason,
+            since=standing.since,
+        )
 
     def states(self) -> Iterator[MailboxLive]:
         """One for each mailbox, and one for each pattern that could not be listed or fits nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import structlog
 import trio
@@ -17,10 +17,11 @@ log = structlog.get_logger(__name__)
 
 
 class Accounts:
-    """Iterates over the accounts of this moment."""
+    """Iterates over the accounts of this moment, which are on their way to become those that are `wanted`."""
 
     def __init__(self, wanted: Iterable[Account]) -> None:
-        self._wanted = tuple(wanted)
+        self.wanted = tuple(wanted)
+        self._paused: Container[str] = ()
         self._shared: Shared | None = None
         self._running: dict[str, AccountTasks] = {}
         self._ending: dict[str, AccountTasks] = {}
@@ -31,7 +32,7 @@ class Accounts:
         return iter(tuple(self._running.values()))
 
     def __len__(self) -> int:
-        return len(self._wanted)
+        return len(self.wanted)
 
     def mailboxes(self) -> Iterator[MailboxTasks]:
         for tasks in self:
@@ -45,11 +46,12 @@ class Accounts:
             return named
         return next((each for each in tasks.mailboxes.values() if each.machine.row_id == mailbox_id), None)
 
-    def become(self, wanted: Iterable[Account]) -> None:
-        """From now on these. Whoever did not change goes on untouched, with the same connections."""
-        wanted = tuple(wanted)
-        found = change(self._wanted, wanted)
-        self._wanted = wanted
+    def become(self, wanted: Iterable[Account], paused: Container[str] = ()) -> None:
+        """From now on these. Whoever did not change goes on untouched, with the same connections. Who is in none of
+        both was removed."""
+        wanted, self._paused = tuple(wanted), paused
+        found = change(self.wanted, wanted)
+        self.wanted = wanted
         log.info(
             "accounts reloaded",
             **{word: ", ".join(names) for word, names in vars(found).items() if names},
@@ -74,11 +76,12 @@ class Accounts:
                 await self._changed.wait()
 
     def _apply(self, shared: Shared) -> None:
-        wanted = {account.name: account for account in self._wanted}
-        found = change([tasks.account for tasks in self], self._wanted)
+        wanted = {account.name: account for account in self.wanted}
+        found = change([tasks.account for tasks in self], self.wanted)
         for name in (*found.removed, *found.changed):
             tasks = self._running.pop(name)
-            tasks.stop("the account's settings changed" if name in wanted else "the account was removed")
+            ended = "the account is paused" if name in self._paused else "the account was removed"
+            tasks.stop("the account's settings changed" if name in wanted else ended)
             self._ending[name] = tasks
         for name in (*found.added, *found.changed):
             # A mailbox has one writer (I6): its old tasks end before the new ones begin.

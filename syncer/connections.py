@@ -13,7 +13,7 @@ from mailcore.errors import CommandFailed, ImapError, Scope
 from mailcore.settings import Account
 from mailcore.sync.retry import errors_alone, verdict
 from syncer.imap.connection import Endpoint, ImapConnection
-from syncer.login import Logins, Pause
+from syncer.login import Logins, Pause, Standing
 from syncer.server import Server
 
 log = structlog.get_logger(__name__)
@@ -143,6 +143,11 @@ class Connections:
     def paused(self) -> Pause | None:
         """Until when nothing is asked of the server, and why."""
         return self._logins.paused
+
+    @property
+    def standing(self) -> Standing:
+        """Whether the account can be logged in to."""
+        return self._logins.standing
 
     @property
     def refused(self) -> str:

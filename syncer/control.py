@@ -3,6 +3,7 @@ of a message."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -11,27 +12,35 @@ from pydantic import BaseModel, ValidationError
 
 from mailcore.aio import trio_side
 from mailcore.bus import Bus
+from mailcore.errors import SettingsError
 from mailcore.events import control
-from mailcore.events.control import MailboxStates, PartRequest, Refusal, SyncResult, SyncStart
+from mailcore.events.control import MailboxStates, PartRequest, Refusal, SyncResult, SyncStart, TrialRequest
 from mailcore.events.identity import MailboxKey
 from mailcore.imap.name import canonical
+from mailcore.oauth.tokens import Tokens
 from mailcore.settings import NOT_CONFIGURED
 from syncer.account import AccountTasks
-from syncer.accounts import Accounts
+from syncer.imap.connection import Endpoint
+from syncer.imap.trial import trial
 from syncer.mailbox import MailboxTasks
 from syncer.original import part
 from syncer.runs import ManualRuns
+from syncer.sources import Sources
 
 Request = TypeVar("Request", bound=BaseModel)
 LIST_WAIT = 10.0  # seconds
+TRIALS = 5  # at once
 
 
 class Control:
     """Runs on the asyncio side, in the same thread."""
 
-    def __init__(self, bus: Bus, accounts: Accounts) -> None:
+    def __init__(self, bus: Bus, sources: Sources, tokens: Tokens) -> None:
         self._bus = bus
-        self._accounts = accounts
+        self._sources = sources
+        self._accounts = sources.accounts
+        self._tokens = tokens
+        self._trials = asyncio.Semaphore(TRIALS)
         self._runs = ManualRuns()
 
     async def listen(self) -> None:
@@ -40,6 +49,9 @@ class Control:
         await self._bus.respond(control.RESULT, self._result)
         await self._bus.respond(control.STATES, self._states)
         await self._bus.respond(control.PART, self._part)
+        await self._bus.respond(control.ACCOUNTS, self._account_states)
+        await self._bus.respond(control.REREAD, self._reread)
+        await self._bus.respond(control.TRIAL, self._trial)
 
     async def _start(self, payload: bytes) -> bytes:
         request = _parse(SyncStart, payload)
@@ -74,6 +86,27 @@ class Control:
     async def _part(self, payload: bytes) -> bytes:
         request = _parse(PartRequest, payload)
         return _bytes(request if isinstance(request, Refusal) else await trio_side(part, self._accounts, request))
+
+    async def _account_states(self, payload: bytes) -> bytes:
+        return _bytes(self._sources.states())
+
+    async def _reread(self, payload: bytes) -> bytes:
+        await trio_side(self._sources.look)
+        return _bytes(self._sources.states())
+
+    async def _trial(self, payload: bytes) -> bytes:
+        request = _parse(TrialRequest, payload)
+        if isinstance(request, Refusal):
+            return _bytes(request)
+        await trio_side(self._sources.look)
+        try:
+            account = self._sources.account(request.account)
+        except SettingsError as error:
+            return _bytes(Refusal(code="failed", message=f"The account {request.account!r}: {error}"))
+        if account is None:
+            return _bytes(Refusal(code="unknown-account", message=f"There is no account {request.account[:80]!r}."))
+        async with self._trials:
+            return _bytes(await trial(account.name, Endpoint.of(account, self._tokens.of(account)), account.mailboxes))
 
 
 def _parse(model: type[Request], payload: bytes) -> Request | Refusal:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import structlog
 import trio
@@ -21,6 +22,7 @@ from syncer.imap.connection import Endpoint, ImapConnection
 from syncer.server import Permit, Server
 
 log = structlog.get_logger(__name__)
+UNREACHED = 3  # logins in a row that got no answer, before the account is said to fail
 SETTLED = 5.0  # seconds until a server has noticed for certain that a connection is closed
 
 
@@ -33,6 +35,15 @@ class Pause:
     until_at: datetime
     since: datetime
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether the account can be logged in to, why not, and since when it is so."""
+
+    state: Literal["starting", "ok", "failing"]
+    reason: str
+    since: datetime
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +62,8 @@ class Logins:
         self.account = account
         self.endpoint = endpoint
         self.server = server
+        self.standing = Standing("starting", "", datetime.now(UTC))
+        self._unreached = 0
         self.refused = ""  # the server's words while it refuses the account
         self.permits: dict[ImapConnection, Permit] = {}  # of the connections that are open
         # Told how many the server allows; says whether the account makes do with fewer from now on.
@@ -144,6 +157,7 @@ class Logins:
         crowded = login and self.permits and isinstance(error, CommandFailed) and error.code == "LIMIT"
         if not crowded:  # else those that are open serve the account
             self.refused = self._words
+            self._stand("failing", self._words)
         wait = self._refusals.until - trio.current_time()
         facts = self._outage.failed("account", self._words, trio.current_time())
         write = log.debug if facts is None else log.error
@@ -236,9 +250,11 @@ class Logins:
         except ImapError as error:
             self._failed(error)
             raise
-        self._tries, self._last_failure = self._tries + 1, None
+        self._tries, self._last_failure, self._unreached = self._tries + 1, None, 0
         if self._refusals.logged_in():
             self._accept()
+        if not self.refused:
+            self._stand("ok")
         return connection
 
     def _failed(self, error: ImapError, *, refused: bool = True) -> None:
@@ -247,10 +263,19 @@ class Logins:
         # A server that speaks, and not as one that will serve us, refuses; one that does not speak may be away.
         if refused and (error.scope is Scope.ACCOUNT or isinstance(error, CommandFailed | ProtocolError)):
             self.refuse(error, login=True)
+            return
+        self._unreached += 1
+        if self._unreached >= UNREACHED and not self.permits:
+            self._stand("failing", str(error))
 
     def _accept(self) -> None:
         if facts := self._outage.works("account", trio.current_time()):
             log.info("account accepted again", account=self.account, **facts)
         if self.refused:
             self.refused = ""
+            self._stand("ok")
             self._accepted.set()
+
+    def _stand(self, state: Literal["ok", "failing"], reason: str = "") -> None:
+        since = self.standing.since if self.standing.state == state else datetime.now(UTC)
+        self.standing = Standing(state, reason, since)

@@ -10,15 +10,14 @@ import trio
 
 from mailcore import aio as bridge
 from mailcore import collector, descriptors, metrics
-from mailcore import log as log_setup
 from mailcore.aio import aio, aio_bounded
 from mailcore.bus import Bus
-from mailcore.errors import EventError, MozzartError, SettingsError
+from mailcore.errors import EventError, MozzartError
 from mailcore.events.message import origin_of, sha256_of
 from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Dead, Stored, decode_thin
 from mailcore.hangup import Hangup, Wish, has_terminal
-from mailcore.settings import NOT_CONFIGURED, Settings, load_settings
+from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
 from mailcore.sync.retry import verdict
 from syncer import metrics as own_metrics
@@ -32,6 +31,7 @@ from syncer.imap import trace
 from syncer.mailbox import Shared
 from syncer.progress import Progress, tell
 from syncer.server import Servers
+from syncer.sources import Sources, warn
 
 log = structlog.get_logger(__name__)
 CREDIT = 64 << 20  # bytes published and not yet stored, before bulk work waits
@@ -47,13 +47,13 @@ def run(settings: Settings) -> None:
 
 async def _main(settings: Settings) -> None:
     stopping = False
-    accounts = Accounts(settings.accounts)
+    sources = Sources(settings, Accounts(settings.accounts))
     hangup = Hangup.at_start()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_serve, settings, accounts)
-                async for received in _that_stop(signals, hangup, settings, accounts):
+                nursery.start_soon(_serve, settings, sources)
+                async for received in _that_stop(signals, hangup, settings, sources):
                     log.info("stopping", signal=signal.Signals(received).name)
                     stopping = True
                     nursery.cancel_scope.cancel()
@@ -65,7 +65,7 @@ async def _main(settings: Settings) -> None:
 
 
 async def _that_stop(
-    signals: AsyncIterator[int], hangup: Hangup, settings: Settings, accounts: Accounts
+    signals: AsyncIterator[int], hangup: Hangup, settings: Settings, sources: Sources
 ) -> AsyncIterator[int]:
     async for received in signals:
         wish = Wish.STOP
@@ -74,36 +74,16 @@ async def _that_stop(
         if wish is Wish.STOP:
             yield received
         elif wish is Wish.RELOAD:
-            await reload(accounts)
+            await sources.reload()
 
 
-async def reload(accounts: Accounts) -> None:
-    """Read the accounts again; a fault in any setting changes nothing and is logged."""
-    try:
-        fresh = await trio.to_thread.run_sync(load_settings)
-    except SettingsError as error:
-        log.error("accounts not reloaded, nothing is changed", error=str(error))
-        return
-    for secret in fresh.secrets():
-        log_setup.hide(secret)
-    for account in fresh.accounts:
-        log_setup.hide(f"\0{account.user}\0{account.password.get_secret_value()}")  # AUTHENTICATE PLAIN
-    _warn(fresh)
-    accounts.become(fresh.accounts)
-
-
-def _warn(settings: Settings) -> None:
-    for sentence in settings.warnings:
-        log.warning(sentence)
-
-
-async def _serve(settings: Settings, accounts: Accounts | None = None) -> None:
-    accounts = Accounts(settings.accounts) if accounts is None else accounts
+async def _serve(settings: Settings, sources: Sources | None = None) -> None:
+    sources = Sources(settings, Accounts(settings.accounts)) if sources is None else sources
     async with bridge.open_loop():
         bus = await _connect(settings)
         store = await aio(Store.open, settings.database_url)
         try:
-            await _sync(settings, accounts, bus, store)
+            await _sync(settings, sources, bus, store)
         finally:
             await aio_bounded(2.0, bus.close)
             await aio_bounded(2.0, store.close)
@@ -138,13 +118,15 @@ def _waiting_for(what: str) -> Callable[[str, float], None]:
     return failed
 
 
-async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) -> None:
+async def _sync(settings: Settings, sources: Sources, bus: Bus, store: Store) -> None:
+    accounts = sources.accounts
     spool = settings.data_dir / "spool"
     spool.mkdir(parents=True, exist_ok=True)
     for left_over in spool.glob("*.eml"):
         left_over.unlink(missing_ok=True)
     servers = Servers(settings.host_connections, settings.host_logins)
     shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval, servers)
+    await sources.open(store)
     accounts.open(shared)
     progress = Progress()
 
@@ -162,7 +144,7 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     async def listen() -> None:
         await metrics.answer(bus, "syncer")
         await bus.listen(["mail.*.*.stored", "mail.*.*.dead"], heard)
-        await Control(bus, accounts).listen()
+        await Control(bus, sources, shared.tokens).listen()
 
     async def recall() -> None:
         async for letter in bus.dead_letters():
@@ -181,17 +163,16 @@ async def _sync(settings: Settings, accounts: Accounts, bus: Bus, store: Store) 
     # reads it.
     await aio(listen)
     await keep_trying("recall what is in flight", begin, _waiting_for("JetStream"))
-    if not settings.accounts:
+    if not accounts:
         log.warning(NOT_CONFIGURED)
     collector.freeze()
-    _warn(settings)
-    log.info(
-        "syncing", accounts=len(settings.accounts), in_flight=len(shared.transit), interval_s=settings.sync_interval
-    )
+    warn(settings)
+    log.info("syncing", accounts=len(accounts), in_flight=len(shared.transit), interval_s=settings.sync_interval)
     unwatch = own_metrics.watch(accounts.mailboxes)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accounts.run)
+            nursery.start_soon(sources.run)
             nursery.start_soon(tell, progress, accounts.mailboxes)
             nursery.start_soon(watch, accounts.mailboxes, shared)
             nursery.start_soon(streams.watch, bus)

@@ -21,6 +21,8 @@ pytest_plugins = [
     f"tests.support.{name}"
     for name in (
         "dovecot",
+        "cyrus",
+        "courier",
         "postgres",
         "nats",
         "processes",

@@ -130,13 +130,17 @@ def line(looked: Looked) -> Finding:
 
 
 def _absent_remedy(account: Account) -> str:
-    key = account.setting("mailboxes" if account.from_file else "mailbox")
+    key = account.setting("mailbox" if account.source == "environment" else "mailboxes")
     return f"Names are as the server has them, with its hierarchy; `*` lists them all. See {key}."
 
 
 def _remedy(account: Account) -> str:
     secret = {"password": "password", "command": "token_command"}[account.auth]
     names = [account.setting(name) for name in ("host", "port", "use_ssl", "user", secret)]
-    where = f" of the table {account.name!r} in ACCOUNTS_FILE" if account.from_file else ""
+    where = {
+        "file": f" of the table {account.name!r} in ACCOUNTS_FILE",
+        "database": f" of the account {account.name!r}",
+    }
+    of = where.get(account.source, "")
     hint = " (many providers want an app password)" if account.auth == "password" else ""
-    return f"Check {', '.join(names[:-1])} and {names[-1]}{where}{hint}."
+    return f"Check {', '.join(names[:-1])} and {names[-1]}{of}{hint}."

@@ -17,12 +17,28 @@ from sqlalchemy import make_url
 from cli.doctor.finding import Finding
 from cli.quantity import counted, size
 from mailcore import descriptors, modes
+from mailcore.account_row import opened
 from mailcore.errors import SettingsError, StoreError
 from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
 
 _WITHIN: Final = 20.0
 _LITTLE_SPACE: Final = 1_000_000_000
+
+
+async def with_accounts(settings: Settings) -> Settings:
+    """With those of the database, where it can be asked; whether it can is a check of its own."""
+    try:
+        store = await Store.open(settings.database_url, _WITHIN)
+    except (StoreError, SettingsError):
+        return settings
+    try:
+        await store.check()
+        return settings.with_accounts((await opened(settings, store)).accounts)
+    except (StoreError, SettingsError):
+        return settings
+    finally:
+        await store.close()
 
 
 async def settings(settings: Settings) -> AsyncIterator[Finding]:
@@ -41,7 +57,8 @@ async def settings(settings: Settings) -> AsyncIterator[Finding]:
         if settings.imap_auth != "password":
             del names["IMAP_PASSWORD"]
         missing = " and ".join(name for name, value in names.items() if not value)
-        yield Finding("failed", "settings", NOT_CONFIGURED, f"Set {missing} in .env or in the environment.")
+        remedy = f"Set {missing} in .env or in the environment, or add an account: `mozzart accounts add`."
+        yield Finding("failed", "settings", NOT_CONFIGURED, remedy)
         return
     accounts = ", ".join(account.name for account in settings.accounts)
     yield Finding("ok", "settings", f"accounts: {accounts}; a sweep every {settings.sync_interval:g} s")
@@ -81,7 +98,9 @@ async def database(settings: Settings) -> AsyncIterator[Finding]:
                 return
             await store.check()
             yield Finding("ok", "database", f"{where}: {counted(await store.count_messages(), 'message')}")
-    except StoreError as error:
+            for name, fault in (await opened(settings, store)).faults.items():
+                yield Finding("failed", "accounts", f"{name}: {fault}")
+    except (StoreError, SettingsError) as error:
         yield Finding("failed", "database", str(error), "Check DATABASE_URL, and that the database runs.")
     except TimeoutError:
         yield Finding(

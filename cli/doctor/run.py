@@ -22,6 +22,7 @@ async def run(settings: Settings, *, as_json: bool = False) -> int:
     """FAILED when a check failed; a note is no failure."""
     console = Console(highlight=False, emoji=False, soft_wrap=True, quiet=as_json)
     failed = noted = 0
+    settings = await local.with_accounts(settings)
     for check in (
         local.settings,
         imap.imap,

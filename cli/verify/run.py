@@ -23,6 +23,7 @@ from cli.verify.mailbox import Transit
 from cli.verify.position import OfFiles, Position
 from cli.verify.progress import shown
 from cli.verify.report import Report, told
+from mailcore.account_row import opened
 from mailcore.bus import Bus
 from mailcore.errors import BusError, MozzartError, SettingsError
 from mailcore.oauth.tokens import Tokens
@@ -67,13 +68,14 @@ async def verify(
 ) -> Report:
     """The comparison itself, whose report is kept; `said(what, done, total)` hears how far it is. Raises as
     `run` does."""
-    if not settings.imap_configured:
-        raise SettingsError(f"{NOT_CONFIGURED} Set IMAP_HOST, IMAP_USER and IMAP_PASSWORD.")
     report = Report(datetime.now(UTC), scope.account, scope.mailbox, scope.deep)
     trace.begin(settings.imap_trace)
     store = await Store.open(settings.database_url)
     try:
         await store.check()
+        settings = settings.with_accounts((await opened(settings, store)).accounts)
+        if not settings.imap_configured:
+            raise SettingsError(f"{NOT_CONFIGURED} Set IMAP_HOST, IMAP_USER and IMAP_PASSWORD, or add an account.")
         await _check_account(settings, store, scope)
         if scope.deep:
             report.position = await unfinished(store, report)

@@ -52,6 +52,9 @@ def document() -> dict[str, Any]:
         ("sync-part", control.PART, "part-request", "message-part"),
         ("sync-result", control.RESULT, "sync-result", "sync-run"),
         ("sync-states", control.STATES, None, "mailbox-states"),
+        ("sync-accounts", control.ACCOUNTS, None, "account-states"),
+        ("sync-reread", control.REREAD, None, "account-states"),
+        ("sync-trial", control.TRIAL, "trial-request", "trial"),
     ):
         messages[name] = {"name": name, "contentType": "application/json"}
         if request is not None:

@@ -1,9 +1,10 @@
 """Requests to the syncer over NATS (request/reply, JSON): start a sync run, ask for its result, ask for live states,
-ask for a part of a message.
+ask for a part of a message, have an account tried, tell that the accounts of the database changed.
 
 Subjects: `mozzart.sync.start` (SyncStart → SyncRun), `mozzart.sync.result` (SyncResult → SyncRun),
-`mozzart.sync.states` (empty → MailboxStates), `mozzart.sync.part` (PartRequest → MessagePart). A refused request is
-answered by a Refusal.
+`mozzart.sync.states` (empty → MailboxStates), `mozzart.sync.part` (PartRequest → MessagePart),
+`mozzart.sync.accounts` (empty → AccountStates), `mozzart.sync.reread` (empty → AccountStates, as they are once the
+database was read), `mozzart.sync.trial` (TrialRequest → Trial). A refused request is answered by a Refusal.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ START: Final = "mozzart.sync.start"
 RESULT: Final = "mozzart.sync.result"
 STATES: Final = "mozzart.sync.states"
 PART: Final = "mozzart.sync.part"
+ACCOUNTS: Final = "mozzart.sync.accounts"
+REREAD: Final = "mozzart.sync.reread"
+TRIAL: Final = "mozzart.sync.trial"
 
 
 class _Model(BaseModel):
@@ -39,10 +43,18 @@ class SyncResult(_Model):
 
 
 class Refusal(_Model):
-    """`code`: `unknown-mailbox`, `unknown-run`, `not-configured`, `bad-request`, `message-gone` (the server has it no
-    more), `failed` (the server did not give it this time)."""
+    """`code`: `unknown-mailbox`, `unknown-account`, `unknown-run`, `not-configured`, `bad-request`, `message-gone` (the
+    server has it no more), `failed` (the server did not give it this time)."""
 
-    code: Literal["unknown-mailbox", "unknown-run", "not-configured", "bad-request", "message-gone", "failed"]
+    code: Literal[
+        "unknown-mailbox",
+        "unknown-account",
+        "unknown-run",
+        "not-configured",
+        "bad-request",
+        "message-gone",
+        "failed",
+    ]
     message: ErrorText
 
 
@@ -127,3 +139,42 @@ class MailboxLive(_Model):
 
 class MailboxStates(_Model):
     mailboxes: tuple[MailboxLive, ...] = ()
+
+
+class AccountLive(_Model):
+    """What the syncer knows of an account. `state`: `ok` it logs in; `failing` it does not, or its server refuses it;
+    `paused` by a person; `starting` nobody knows yet. `reason` is in words, `since` when the state began."""
+
+    account: str
+    source: Literal["environment", "file", "database"]
+    state: Literal["ok", "failing", "paused", "starting"]
+    reason: ErrorText = ""
+    since: AwareDatetime
+
+
+class AccountStates(_Model):
+    accounts: tuple[AccountLive, ...] = ()
+
+
+class TrialRequest(_Model):
+    """Log in to this account once more, beside what is open, and look around."""
+
+    account: str
+
+
+class TrialStep(_Model):
+    """One step of a trial, in words, with what it took. `note`: it works, and something is not as good as it could
+    be."""
+
+    name: Literal["token", "name", "address", "tcp", "tls", "greeting", "login", "mailboxes", "idle", "capabilities"]
+    status: Literal["ok", "note", "failed"]
+    words: ErrorText
+    ms: Annotated[float, Field(ge=0)]
+
+
+class Trial(_Model):
+    """The steps in the order in which they were taken; the last one failed unless `ok`."""
+
+    account: str
+    ok: bool
+    steps: tuple[TrialStep, ...]

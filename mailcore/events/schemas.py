@@ -33,6 +33,9 @@ CONTROL: Final[dict[str, type[BaseModel]]] = {
     "mailbox-states": control.MailboxStates,
     "part-request": control.PartRequest,
     "message-part": control.MessagePart,
+    "account-states": control.AccountStates,
+    "trial-request": control.TrialRequest,
+    "trial": control.Trial,
     "refusal": control.Refusal,
 }
 

@@ -225,14 +225,15 @@ def said_bye(where: str, code: str, text: str) -> ConnectionLost:
     )
 
 
-def greeting_refused(where: str, line: str) -> ImapError:
+def greeting_refused(where: str, line: str, *, quoted: bool = True) -> ImapError:
     """A first line that is neither OK nor PREAUTH (RFC 9051 §7.1): a refusal, in whatever form (IceWarp says
-    ` NO LOGOUT Intrusion prevention active`), or no IMAP at all."""
+    ` NO LOGOUT Intrusion prevention active`), or no IMAP at all. That is not `quoted` to
+    somebody who should not learn what else runs there."""
     refusal = re.match(r"\W*(BYE|NO|BAD)\b(?: +\[([^\] ]+)[^\]]*\])? *", line, re.IGNORECASE)
     if refusal is None:
-        shown = said("", line, _MAX_GREETING)
+        shown = f" but with {said('', line, _MAX_GREETING)!r}" if quoted else ""
         return ProtocolError(
-            f"{where}: the server did not begin with an IMAP greeting but with {shown!r}; is this the right port?",
+            f"{where}: the server did not begin with an IMAP greeting{shown}; is this the right port?",
             scope=Scope.ACCOUNT,
             retry_after=_GREETING_PAUSE,
         )

@@ -12,6 +12,7 @@ from mailcore.store.page import (
     StoredAt,
 )
 from mailcore.store.row import (
+    AccountRow,
     AttachmentRow,
     Location,
     MailboxColumns,
@@ -29,6 +30,7 @@ from mailcore.store.row import (
 from mailcore.store.store import Store
 
 __all__ = [
+    "AccountRow",
     "AttachmentDetail",
     "AttachmentRow",
     "Cursor",

@@ -79,6 +79,22 @@ class MailboxState:
     flags_modseq: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account of the database. `secrets` are encrypted (mailcore/secrets.py). `removed_at` is when it was removed;
+    settings and secrets are empty since, and `deletes_mail` while its mail is still to be deleted."""
+
+    id: int
+    name: str
+    settings: Mapping[str, Any]
+    secrets: str = field(repr=False)
+    added_at: datetime
+    changed_at: datetime
+    paused_at: datetime | None = None
+    removed_at: datetime | None = None
+    deletes_mail: bool = False
+
+
 class VerifyColumns(TypedDict, total=False):
     """The columns that `Store.begin_verify` and `Store.save_verify` can set."""
 

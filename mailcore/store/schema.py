@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -242,6 +243,24 @@ formers: Final = Table(
     Column("message_id", BigInteger, ForeignKey(messages.c.id, ondelete="CASCADE"), nullable=False),
     UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailformeridentity_uniq"),
     Index("mailbox_app_mailformeridentity_message_idx", "message_id"),
+    sqlite_autoincrement=True,
+)
+
+# Written by whoever people tell about accounts: the api and `mozzart accounts` (I6). `settings` are those of an account
+# that nobody need hide, `secrets` are encrypted. The row of a removed one stays, as whoever has a part of it must hear.
+accounts: Final = Table(
+    "mailbox_app_account",
+    metadata,
+    _id(),
+    Column("name", NameText, nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("secrets", Text, nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("paused_at", UtcDateTime),
+    Column("removed_at", UtcDateTime),
+    Column("deletes_mail", Boolean, nullable=False, server_default=false()),
+    UniqueConstraint("name", name="mailbox_app_account_name_uniq"),
     sqlite_autoincrement=True,
 )
 

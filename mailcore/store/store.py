@@ -6,14 +6,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from sqlalchemy import Connection
 
 from mailcore.errors import MozzartError, Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.fault import told
-from mailcore.store import audit, lookup, mailboxes, messages, migration, pruning, reading, reports, threads
+from mailcore.store import accounts, audit, lookup, mailboxes, messages, migration, pruning, reading, reports, threads
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import is_fault, store_error
 from mailcore.store.page import (
@@ -27,6 +27,7 @@ from mailcore.store.page import (
 )
 from mailcore.store.patience import Patience, current
 from mailcore.store.row import (
+    AccountRow,
     Location,
     MailboxColumns,
     MailboxState,
@@ -133,6 +134,28 @@ class Store:
     async def account_seen_at(self, account: str) -> datetime | None:
         """When the account was first seen, which is when the first of its mailboxes was; None before."""
         return await self._read(f"loading the mailboxes of {account}", mailboxes.account_seen_at, account)
+
+    async def accounts(self) -> list[AccountRow]:
+        """Those of the database, by name; also those that were removed."""
+        return await self._read("loading the accounts", accounts.load_all)
+
+    async def add_account(self, name: str, settings: Mapping[str, Any], secrets: str, at: datetime) -> bool:
+        """False if the database has one of this name, or is still deleting the mail of one. For the api and `mozzart
+        accounts` alone (I6), as the other three."""
+        return await self._write(f"adding the account {name}", accounts.add, name, settings, secrets, at)
+
+    async def change_account(self, row: AccountRow, settings: Mapping[str, Any], secrets: str, at: datetime) -> bool:
+        """False if it is not what `row` says any more."""
+        values = {"settings": settings, "secrets": secrets, "changed_at": at}
+        return await self._write(f"changing the account {row.name}", accounts.change, row.name, row.secrets, values)
+
+    async def pause_account(self, name: str, at: datetime | None) -> bool:
+        """None: go on. False if there is no such account."""
+        return await self._write(f"pausing the account {name}", accounts.pause, name, at)
+
+    async def remove_account(self, name: str, at: datetime, *, deletes_mail: bool) -> bool:
+        """False if there is no such account."""
+        return await self._write(f"removing the account {name}", accounts.remove, name, at, deletes_mail)
 
     async def digests(self, mailbox_id: int, after: tuple[int, int], limit: int) -> list[StoredDigest]:
         """What the next `limit` messages behind that UIDVALIDITY and UID hold, in their order; also those that were

@@ -6,9 +6,10 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final, Literal, Self
 
-from mailcore.errors import CommandFailed, ConnectionLost, ImapError, TlsFailed
+from mailcore.account_hosts import admits
+from mailcore.errors import CommandFailed, ConnectionLost, ImapError, NotAdmitted, TlsFailed
 from mailcore.imap import sasl
 from mailcore.imap.quote import Text, nonsync_limit
 from mailcore.imap.refusal import another_token_may_help, login_refused, refused, said
@@ -21,31 +22,38 @@ from syncer.imap.model import Endpoint
 from syncer.imap.protocol import Protocol
 
 LOGOUT_DEADLINE: Final = 5.0
+Stage = Literal["token", "name", "address", "tcp", "tls", "greeting", "login"]
 
 
 class Link:
     """A connection to one server, without what it is good for."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        """Not yet connected; `start()` does that. Needs the running loop."""
+    def __init__(self, endpoint: Endpoint, reached: Callable[[Stage], None] = lambda _: None) -> None:
+        """Not yet connected; `start()` does that, and tells `reached` what it has come to. Needs the running loop."""
         self.endpoint = endpoint
+        self._reached = reached
         self._loop = asyncio.get_running_loop()
         self._protocol = Protocol(
-            self._loop, where=str(endpoint), silence=endpoint.command_timeout, wire=trace.wire(endpoint)
+            self._loop,
+            where=str(endpoint),
+            silence=endpoint.command_timeout,
+            wire=trace.wire(endpoint),
+            quotes=endpoint.hosts is None,
         )
         self._dialing: asyncio.Task[None] | None = None
         self._idle_interrupted = False
         self._selected = ""  # the last mailbox that SELECT was sent for
 
     @classmethod
-    async def open(cls, endpoint: Endpoint) -> Self:
-        """Connect, TLS, log in, ID, ENABLE. An access token that is refused is replaced once. Raises TlsFailed,
-        AuthenticationFailed, ImapError."""
+    async def open(cls, endpoint: Endpoint, reached: Callable[[Stage], None] = lambda _: None) -> Self:
+        """Connect, TLS, log in, ID, ENABLE. An access token that is refused is replaced once, and `reached` is told all
+        again. Raises TlsFailed, AuthenticationFailed, ImapError."""
         if endpoint.tokens is None:
-            return await cls._opened(endpoint)
+            return await cls._opened(endpoint, reached)
         token = await endpoint.tokens.token()
+        reached("token")
         try:
-            return await cls._opened(endpoint, token)
+            return await cls._opened(endpoint, reached, token)
         except CommandFailed as error:
             if not another_token_may_help(error):
                 raise
@@ -53,11 +61,11 @@ class Link:
         another = await endpoint.tokens.token(token)
         if another == token:
             raise refusal
-        return await cls._opened(endpoint, another)
+        return await cls._opened(endpoint, reached, another)
 
     @classmethod
-    async def _opened(cls, endpoint: Endpoint, token: str = "") -> Self:
-        connection = cls(endpoint)
+    async def _opened(cls, endpoint: Endpoint, reached: Callable[[Stage], None], token: str = "") -> Self:
+        connection = cls(endpoint, reached)
         await connection.start(token)
         return connection
 
@@ -68,6 +76,12 @@ class Link:
     @property
     def state(self) -> State:
         return self._protocol.session
+
+    @property
+    def tls_version(self) -> str:
+        """`TLSv1.3`; "" without TLS."""
+        spoken = self._protocol.transport.get_extra_info("ssl_object")
+        return spoken.version() or "" if spoken is not None else ""
 
     @property
     def closed(self) -> bool:
@@ -93,13 +107,16 @@ class Link:
                         raise self._protocol.failure_now()
                     await self._dial(context if self.endpoint.use_ssl else None)
                     await self._protocol.greeting
+                    self._reached("greeting")
                     if self.endpoint.starttls and not self.endpoint.use_ssl:
                         assert context is not None
                         await self._start_tls(context)
+                        self._reached("tls")
             except TimeoutError:
                 raise ConnectionLost(self._silence()) from None
             if self.state is State.NOT_AUTHENTICATED:
                 await self._login(token)
+            self._reached("login")
             await self._introduce()
         except BaseException:  # cancelled, too: half a connection is of use to nobody
             self.kill()
@@ -135,11 +152,22 @@ class Link:
         name = self.endpoint.host if context is not None else None
         connected = await self._connected_socket()
         await self._loop.create_connection(lambda: self._protocol, sock=connected, ssl=context, server_hostname=name)
+        if context is not None:
+            self._reached("tls")
 
     async def _connected_socket(self) -> socket.socket:
         """The first of the host's addresses that answers; a dead one must not use up the time of the others. (asyncio's
         own race for that leaks the winner's socket when it is cancelled.)"""
         found = await self._loop.getaddrinfo(self.endpoint.host, self.endpoint.port, type=socket.SOCK_STREAM)
+        self._reached("name")
+        if (hosts := self.endpoint.hosts) is not None:
+            found = [one for one in found if admits(hosts, self.endpoint.host, str(one[4][0]))]
+            if not found:
+                raise NotAdmitted(
+                    f"{self.endpoint}: this host has no address that accounts may be connected to: it is none of "
+                    "ACCOUNT_HOSTS, which whoever runs this program sets"
+                )
+        self._reached("address")
         failure: OSError = OSError("the host name has no address")
         for family, kind, proto, _, address in found:
             made = socket.socket(family, kind, proto)
@@ -148,6 +176,7 @@ class Link:
                 async with asyncio.timeout(self.endpoint.connect_timeout * 0.9 / len(found)):
                     await self._loop.sock_connect(made, address)
                 tls.keep_alive(made)
+                self._reached("tcp")
                 return made
             except OSError as error:  # a TimeoutError is one
                 made.close()

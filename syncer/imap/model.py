@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from pydantic import SecretStr
 
+from mailcore.account import Source, setting
 from mailcore.errors import CommandFailed, Retry, Scope
 from mailcore.imap.news import Hint
 from mailcore.imap.sequence import UidSet
@@ -22,7 +23,7 @@ class Endpoint:
 
     `connect_timeout` bounds TCP, TLS and the greeting together; `command_timeout` is how long the server may stay
     silent while it owes an answer. `tokens`: the login is by an access token, and there is no password; `credentials`
-    is what a person looks at when it is refused. `from_file`: a person sets all this in a table of ACCOUNTS_FILE.
+    is what a person looks at when it is refused. `source` is where a person sets all this; `hosts` are as in Account.
     """
 
     host: str
@@ -34,7 +35,8 @@ class Endpoint:
     ca_file: Path | None = None
     connect_timeout: float = 15.0
     command_timeout: float = 60.0
-    from_file: bool = False
+    source: Source = "environment"
+    hosts: tuple[str, ...] | None = None
     tokens: TokenSource | None = field(default=None, repr=False)
     credentials: str = ""
 
@@ -48,7 +50,8 @@ class Endpoint:
             use_ssl=account.use_ssl,
             starttls=account.starttls,
             ca_file=account.ca_file,
-            from_file=account.from_file,
+            source=account.source,
+            hosts=account.hosts,
             tokens=tokens,
             credentials=account.credentials,
         )
@@ -60,7 +63,7 @@ class Endpoint:
 
     def setting(self, name: str) -> str:
         """How a person calls the setting `name`, as in Account.setting()."""
-        return f"`{name}`" if self.from_file else f"IMAP_{name.upper()}"
+        return setting(self.source, name)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

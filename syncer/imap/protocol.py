@@ -74,10 +74,16 @@ _BASE_STATE: Final = {
 
 class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is not typed
     """`where` names the server in errors; `silence` is how many seconds it may owe an answer without sending a byte;
-    `wire` is told of what goes over it."""
+    `wire` is told of what goes over it. `quotes`: errors may quote what is no IMAP."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, where: str, silence: float, wire: Wire | None = None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        where: str,
+        silence: float,
+        wire: Wire | None = None,
+        quotes: bool = True,
     ) -> None:
         super().__init__(loop)
         self.where = where
@@ -90,6 +96,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self.greeting.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.idle_wake: asyncio.Future[None] | None = None
         self._wire = wire
+        self._quotes = quotes
         self._queue: deque[ImapCommand] = deque()
         self._flight: dict[str, ImapCommand] = {}  # in the order sent
         self._done_wanted = False
@@ -293,7 +300,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         assert isinstance(line, bytes)  # a unit begins with a text
         greeting = parse(unit) if _GREETING.match(line) else None
         if not isinstance(greeting, Condition):
-            self.fail(greeting_refused(self.where, line[:1000].decode("utf-8", "replace")))
+            self.fail(greeting_refused(self.where, line[:1000].decode("utf-8", "replace"), quoted=self._quotes))
             return
         self._condition(greeting)
         self._move(Event.GREETED if greeting.status == "OK" else Event.GREETED_PREAUTH)

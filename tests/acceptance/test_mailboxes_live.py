@@ -234,58 +234,6 @@ def test_mailboxes_beyond_the_bound_of_connections_are_pushed_by_notify(
     wait_until(lambda: "Box 2" not in {name for name, _, _ in places(mozzart)}, "what is gone is told", within=20)
 
 
-@pytest.mark.invariant("I3", "I4")
-def test_a_day_of_people_at_work_is_told_exactly_as_it_was(dovecot: Dovecot, make_mozzart: Make) -> None:
-    """40 deliveries, 10 moves, 5 copies, 2 renames, 1 deletion, 1 new mailbox, 30 flag changes, 6 expunges."""
-    for name in ("Archive", "Projects", "Old", "Trash"):
-        dovecot.create(name)
-    mozzart = running(make_mozzart, dovecot)
-    wait_swept(mozzart, 5)
-
-    def settled(*, present: int) -> None:
-        wait_until(lambda: mozzart.stored() == present, lambda: f"{mozzart.stored()} of {present}", within=40)
-
-    uids = [dovecot.append(make_mail(number).raw) for number in range(32)]
-    for name, numbers in (("Projects", range(32, 36)), ("Old", range(36, 38)), ("Trash", range(38, 40))):
-        for number in numbers:
-            dovecot.append(make_mail(number).raw, name)
-    settled(present=40)
-    with dovecot.connect("INBOX") as connection:
-        for uid in uids[:10]:
-            connection.uid("MOVE", str(uid), "Archive")
-        for uid in uids[10:15]:
-            connection.uid("COPY", str(uid), "Projects")
-    settled(present=45)
-    for uid in uids[10:]:
-        dovecot.set_flags(uid, "\\Seen")
-    for uid in range(1, 9):
-        dovecot.set_flags(uid, "\\Flagged", mailbox="Archive")
-    wait_until(lambda: len(events(mozzart, "flags")) == 30, lambda: str(len(events(mozzart, "flags"))), within=30)
-    with dovecot.connect() as connection:
-        connection.rename("Projects", "Work")
-        connection.rename("Old", "Older")
-    dovecot.delete("Trash")
-    dovecot.create("Young")
-    dovecot.append(make_mail(40).raw, "Young")
-    dovecot.expunge(*uids[26:32])
-    settled(present=45 - 2 + 1 - 6)
-    wait_until(lambda: len(events(mozzart, "mailbox-renamed")) == 2, "both renames are told", within=20)
-
-    kinds = [kind for kind, _ in new(mozzart)]
-    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"new": 41, "copy": 15}
-    assert len(events(mozzart, "stored")) == 56
-    assert len(events(mozzart, "expunged")) == 10 + 2 + 6
-    assert [one["mailbox"] for one in events(mozzart, "mailbox-deleted")] == ["Trash"]
-    assert [one["mailbox"] for one in events(mozzart, "mailbox-created")] == ["Young"]
-    assert sorted((one["old"], one["new"]) for one in events(mozzart, "mailbox-renamed")) == [
-        ("Old", "Older"),
-        ("Projects", "Work"),
-    ]
-    assert len(events(mozzart, "flags")) == 30
-    assert events(mozzart, "dead", "reset") == []
-    assert mozzart.run("verify").returncode == 0
-
-
 def test_the_only_mailbox_that_is_asked_for_is_deleted_and_waited_for(dovecot: Dovecot, make_mozzart: Make) -> None:
     dovecot.create("Box")
     dovecot.append(make_mail(1).raw, "Box")

@@ -209,12 +209,15 @@ async def test_one_refused_mail_is_asked_for_more_and_more_seldom(mirror: Mirror
         assert "SERVERBUG" in pipeline.refused()[6]["reason"]
 
 
-async def test_what_was_refused_is_stored_when_it_is_given_at_last(mirror: Mirror) -> None:
-    """The only test here that waits for the minute."""
+async def test_what_was_refused_is_stored_when_it_is_given_at_last(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailcore.sync.mailbox.REFUSED_FIRST", 8.0)
     server = poisoned(2, count=3)
     async with mirror(server) as pipeline:
-        await isolated(pipeline, server)
+        await pipeline.stored(1, 3)
+        await pipeline.told(2)
         server.poison = frozenset()
-        await pipeline.stored(1, 2, 3, within=80)
+        await pipeline.stored(1, 2, 3, within=30)
         await pipeline.until(lambda: pipeline.status() == "ok", "all is well again")
         assert not pipeline.refused()

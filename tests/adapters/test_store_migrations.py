@@ -232,7 +232,7 @@ async def test_text_is_folded_to_the_same_words_as_before_and_compressed_quicker
 
     store = await Store.open(postgres_url)
     engine = make_engine(parse_url(postgres_url))
-    await engine.run(lambda connection: migration.upgrade(connection, "0011"), writes=True)
+    await engine.run(lambda connection: migration.upgrade(connection, "0013"), writes=True)
     before = await words("mailbox_app_fold")
     await store.upgrade()
     assert await words("mailbox_app_fold") == before

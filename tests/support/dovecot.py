@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import grp
-import imaplib
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.imapserver import ImapServer, append, quoted, unquoted
 from tests.support.programs import answers, bound_to_us, find_program, free_port, need_program, wait_until
+
+__all__ = ["Dovecot", "append", "quoted", "unquoted"]
 
 _ACCOUNT = "dovecot"  # the Debian package makes this user; Dovecot refuses to serve mail as root
 
@@ -117,7 +115,7 @@ def _ids() -> tuple[str, str]:
 
 
 @dataclass
-class Dovecot:
+class Dovecot(ImapServer):
     """Call `start()` before use, `close()` after it. `store` is `maildir` or `sdbox`, `extra` more lines
     of configuration."""
 
@@ -230,70 +228,15 @@ class Dovecot:
         log = self.home / "log"
         return log.read_text(errors="replace") if log.exists() else ""
 
-    def connect(self, mailbox: str | None = None) -> imaplib.IMAP4:
-        """A logged-in stdlib connection, with `mailbox` selected if given. Use it in a `with`."""
-        connection = imaplib.IMAP4(self.host, self.port, timeout=60)
-        connection.login(self.user, self.password)
-        if mailbox is not None:
-            _ok(connection.select(quoted(mailbox)))
-        return connection
-
     def of(self, user: str) -> Dovecot:
         """The same server for another user, who has a mailbox of his own."""
         return replace(self, user=user)
-
-    def append(self, raw: bytes, mailbox: str = "INBOX", flags: str = "", internaldate: datetime | None = None) -> int:
-        """Put a message there; its UID (APPENDUID, RFC 4315)."""
-        with self.connect() as connection:
-            return append(connection, raw, mailbox, flags, internaldate)
-
-    def append_many(self, messages: Iterator[bytes] | list[bytes], mailbox: str = "INBOX") -> list[int]:
-        """The same for many over one connection."""
-        with self.connect() as connection:
-            return [append(connection, raw, mailbox) for raw in messages]
-
-    def expunge(self, *uids: int, mailbox: str = "INBOX") -> None:
-        with self.connect(mailbox) as connection:
-            numbers = ",".join(map(str, uids))
-            _ok(connection.uid("STORE", numbers, "+FLAGS.SILENT", r"(\Deleted)"))
-            _ok(connection.uid("EXPUNGE", numbers))
-
-    def set_flags(self, uid: int, flags: str, mailbox: str = "INBOX") -> None:
-        """Replace the flags of a message; `flags` as in `\\Seen \\Flagged`."""
-        with self.connect(mailbox) as connection:
-            _ok(connection.uid("STORE", str(uid), "FLAGS.SILENT", f"({flags})"))
-
-    def uids(self, mailbox: str = "INBOX") -> list[int]:
-        with self.connect(mailbox) as connection:
-            return [int(uid) for uid in _ok(connection.uid("SEARCH", "ALL"))[0].split()]
-
-    def fetch(self, uid: int, mailbox: str = "INBOX") -> bytes:
-        """The whole message, without setting \\Seen."""
-        with self.connect(mailbox) as connection:
-            found = _ok(connection.uid("FETCH", str(uid), "(BODY.PEEK[])"))[0]
-            assert isinstance(found, tuple), f"no message {uid}"
-            return bytes(found[1])
-
-    def uidvalidity(self, mailbox: str = "INBOX") -> int:
-        with self.connect() as connection:
-            answer = _ok(connection.status(quoted(mailbox), "(UIDVALIDITY)"))[0]
-            match = re.search(rb"UIDVALIDITY (\d+)", answer)
-            assert match, answer
-            return int(match[1])
 
     def change_uidvalidity(self, mailbox: str = "INBOX") -> int:
         """A new UIDVALIDITY (RFC 9051 §2.3.1.1) with the same messages; returns it."""
         new = self.uidvalidity(mailbox) + 1
         self.doveadm("mailbox", "update", "--uid-validity", str(new), mailbox)
         return new
-
-    def create(self, mailbox: str) -> None:
-        with self.connect() as connection:
-            _ok(connection.create(quoted(mailbox)))
-
-    def delete(self, mailbox: str) -> None:
-        with self.connect() as connection:
-            _ok(connection.delete(quoted(mailbox)))
 
     def doveadm(self, command: str, *arguments: str) -> str:
         """`doveadm` for this server and user; its output."""
@@ -309,50 +252,6 @@ class Dovecot:
         if found.returncode:
             raise RuntimeError(f"doveadm {command}: {found.stderr}")
         return found.stdout
-
-
-def append(
-    connection: imaplib.IMAP4, raw: bytes, mailbox: str = "INBOX", flags: str = "", internaldate: datetime | None = None
-) -> int:
-    """APPEND over an open connection; the UID."""
-    date = imaplib.Time2Internaldate(internaldate) if internaldate else None
-    # imaplib's own append() turns lone CR and LF into CRLF, which would change the bytes under test; this is its core.
-    sender: Any = connection
-    sender.literal = raw
-    words = [quoted(mailbox), f"({flags})" if flags else None, date]
-    answer = _ok(sender._simple_command("APPEND", *[word for word in words if word]))[0]
-    match = re.search(rb"APPENDUID \d+ (\d+)", answer)
-    assert match, f"no APPENDUID: {answer!r}"
-    return int(match[1])
-
-
-def quoted(mailbox: str) -> str:
-    """Modified UTF-7 (RFC 3501 §5.1.3) in quotes."""
-
-    def encode(match: re.Match[str]) -> str:
-        if match[0] == "&":
-            return "&-"
-        packed = base64.b64encode(match[0].encode("utf-16-be")).rstrip(b"=").replace(b"/", b",")
-        return f"&{packed.decode()}-"
-
-    name = re.sub(r"&|[^\x20-\x7e]+", encode, mailbox)
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def unquoted(name: str) -> str:
-    """The inverse of `quoted`."""
-
-    def decode(match: re.Match[str]) -> str:
-        packed = match[1].replace(",", "/")
-        return base64.b64decode(packed + "=" * (-len(packed) % 4)).decode("utf-16-be") if packed else "&"
-
-    plain = re.sub(r"\\(.)", r"\1", name[1:-1])
-    return re.sub(r"&([A-Za-z0-9+,]*)-", decode, plain)
-
-
-def _ok(answer: tuple[str, list[Any]]) -> list[Any]:
-    assert answer[0] == "OK", answer
-    return answer[1]
 
 
 @pytest.fixture

@@ -184,6 +184,16 @@ class Pipeline:
         if await self.comes(lambda: not condition(), seconds):
             pytest.fail(f"not for {seconds:g} s: {what}; {self._seen()}")
 
+    async def hears(self, told: Callable[[], Sequence[object]], wanted: Sequence[object]) -> None:
+        """`told()`, of what a subscriber heard, is exactly `wanted`; it hears a moment after the row changed."""
+        await self.comes(lambda: len(told()) >= len(wanted), 10)
+        assert list(told()) == list(wanted)
+
+    async def announces(self, count: int) -> None:
+        """So many messages, as a subscriber hears of them."""
+        await self.comes(lambda: len(self.announced) >= count, 10)
+        assert len(self.announced) == count
+
     async def stored(self, *uids: int, account: str = DEFAULT_ACCOUNT, within: float = 15.0) -> None:
         """Exactly these are present."""
         await self.until(lambda: self.uids(account) == sorted(uids), f"exactly {sorted(uids)} stored", within)
@@ -368,7 +378,7 @@ def _impatient(seconds: float | None) -> Iterator[None]:
     of = Endpoint.of
     with pytest.MonkeyPatch.context() as patch:
         if seconds is not None:
-            patch.setattr(Endpoint, "of", lambda account: replace(of(account), command_timeout=seconds))
+            patch.setattr(Endpoint, "of", lambda *asked: replace(of(*asked), command_timeout=seconds))
         yield
 
 

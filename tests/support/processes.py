@@ -24,8 +24,8 @@ import pytest
 
 from supervisor.fork_server import AVAILABLE
 from supervisor.forked import Forked
-from tests.support.dovecot import Dovecot
 from tests.support.forking import fork
+from tests.support.imapserver import ImapServer
 from tests.support.mail import Mail, SentFile
 from tests.support.programs import answers, free_port, wait_until
 
@@ -83,13 +83,13 @@ class Mozzart:
         }
         return kept | own | self.environment
 
-    def use(self, dovecot: Dovecot, *, port: int | None = None) -> Mozzart:
+    def use(self, server: ImapServer, *, port: int | None = None) -> Mozzart:
         """Settings for that server (`port`: of a proxy in front of it)."""
         self.environment |= {
-            "IMAP_HOST": dovecot.host,
-            "IMAP_PORT": str(port or dovecot.port),
-            "IMAP_USER": dovecot.user,
-            "IMAP_PASSWORD": dovecot.password,
+            "IMAP_HOST": server.host,
+            "IMAP_PORT": str(port or server.port),
+            "IMAP_USER": server.user,
+            "IMAP_PASSWORD": server.password,
             "IMAP_USE_SSL": "False",
         }
         return self

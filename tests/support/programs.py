@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import socket
 import time
@@ -14,8 +15,20 @@ import pytest
 
 T = TypeVar("T")
 
+# Debian's IMAP servers exclude each other: `.ci/system` unpacks there what cannot be installed beside Dovecot.
+_UNPACKED = Path("/opt/mozzart-tests")
 _PLACES = os.pathsep.join(
-    [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    map(
+        str,
+        [
+            os.environ.get("PATH", ""),
+            *("/usr/sbin", "/usr/local/sbin", "/usr/lib/cyrus/bin"),
+            *Path("/usr/lib/postgresql").glob("*/bin"),
+            *(_UNPACKED / "cyrus" / "usr" / place for place in ("lib/cyrus/bin", "sbin")),
+            *(_UNPACKED / "courier" / "usr" / place for place in ("bin", "libexec")),
+            _UNPACKED / "prometheus" / "usr" / "bin",
+        ],
+    )
 )
 
 
@@ -48,6 +61,29 @@ def bound_to_us(user: str | None = None) -> list[str]:
     if user and os.geteuid() == 0:
         prefix += ["--reuid", user, "--regid", user, "--clear-groups"]
     return [*prefix, "--"]
+
+
+def environment_of(program: str) -> dict[str, str]:
+    """Our environment, with the libraries that were unpacked with the program."""
+    path = Path(program)
+    if not path.is_relative_to(_UNPACKED):
+        return dict(os.environ)
+    usr = _UNPACKED / path.relative_to(_UNPACKED).parts[0] / "usr"
+    libraries = [*usr.glob("lib/*-linux-gnu"), usr / "lib"]
+    return os.environ | {"LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))}
+
+
+def mail_account() -> str:
+    """Whom a server runs as that refuses root: a user that every Debian has, where we are root."""
+    return "mail" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+
+def give_to(account: str, *roots: Path) -> None:
+    """What we have written there belongs to the account."""
+    if os.geteuid() == 0:
+        for root in roots:
+            for path in (root, *root.rglob("*")):
+                shutil.chown(path, account, account)
 
 
 def free_port() -> int:

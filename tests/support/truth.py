@@ -51,26 +51,27 @@ def ask(mozzart: Mozzart) -> Said:
     with ThreadPoolExecutor(8) as pool:
         pages = [pool.submit(mozzart.http, "GET", page, timeout=30) for page in PAGES]
         ready = pool.submit(mozzart.http, "GET", "/readyz", timeout=30)
-        states = pool.submit(mozzart.http, "GET", "/api/mailbox/states/", timeout=30)
+        states = pool.submit(states_of, mozzart)
         ran = {name: pool.submit(mozzart.run, *words) for name, words in commands.items()}
         done = {name: one.result() for name, one in ran.items()}
     codes = {name: one.returncode for name, one in done.items()}
     words = "\n".join(f"{name} {one.returncode}:\n{one.stdout}{one.stderr}" for name, one in done.items())
-    found = states.result()
-    told = "no answer"
-    if found.status == 200:
-        wrong = [
-            one
-            for one in found.json["mailboxes"]
-            if one.get("last_sync_status") != "ok"
-            or not one["live"]
-            or one["live"]["in_flight"]
-            or one["live"]["error"]
-        ]
-        told = json.dumps(wrong) if wrong else "ok"
     shown = [page.result().text for page in pages]
     well = sum('class="wrong"' not in page and "<h1" in page for page in shown)
-    return Said(pages=well, readyz=ready.result().status, states=told, words=words, **codes)
+    return Said(pages=well, readyz=ready.result().status, states=states.result(), words=words, **codes)
+
+
+def states_of(mozzart: Mozzart) -> str:
+    """`ok`, or what /api/mailbox/states/ tells of the mailboxes that are not."""
+    found = mozzart.http("GET", "/api/mailbox/states/", timeout=30)
+    if found.status != 200:
+        return "no answer"
+    wrong = [
+        one
+        for one in found.json["mailboxes"]
+        if one.get("last_sync_status") != "ok" or not one["live"] or one["live"]["in_flight"] or one["live"]["error"]
+    ]
+    return json.dumps(wrong) if wrong else "ok"
 
 
 def another_mail() -> bytes:
@@ -90,7 +91,9 @@ def installation(dovecot: Dovecot, environment: dict[str, str]) -> Iterator[Mozz
 
 
 def wait_well(mozzart: Mozzart) -> None:
-    """Until everybody says that all is well."""
+    """Until everybody says that all is well; who costs little is asked first."""
+    wait_until(lambda: mozzart.http("GET", "/readyz", timeout=30).status == 200, "/readyz", within=40, every=0.1)
+    wait_until(lambda: states_of(mozzart) == "ok", lambda: f"states are {states_of(mozzart)}", within=40, every=0.1)
     said: list[Said] = []
 
     def all_do() -> bool:

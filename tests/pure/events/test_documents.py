@@ -83,7 +83,10 @@ def test_every_subject_of_the_streams_and_every_request_is_a_channel() -> None:
     patterns = {re.sub(r"\{\w+\}", "*", address) for address in published}
     wanted = {pattern for name in SUBJECTS for pattern in SUBJECTS[name]} - {"dead.>"} | {"dead.*.*"}
     assert patterns == wanted
-    assert addresses - published == {control.START, control.RESULT, control.STATES, control.PART}
+    assert addresses - published == {
+        *(control.START, control.RESULT, control.STATES, control.PART),
+        *(control.ACCOUNTS, control.REREAD, control.TRIAL),
+    }
 
 
 def test_every_reference_of_the_document_leads_somewhere() -> None:
@@ -149,7 +152,10 @@ def test_the_page_names_every_thin_event_and_its_fields() -> None:
 
 def test_the_page_names_every_request() -> None:
     named = [code(row[0])[0] for row in rows("Requests")]
-    assert named == [control.START, control.RESULT, control.STATES, control.PART]
+    assert named == [
+        *(control.START, control.RESULT, control.STATES, control.PART),
+        *(control.ACCOUNTS, control.REREAD, control.TRIAL),
+    ]
     for name in CONTROL:
         assert f"(schemas/{name}.v1.json)" in EVENTS
 

@@ -68,7 +68,7 @@ def test_a_table_is_an_account_beside_that_of_the_imap_settings(environment: pyt
 
     first, second = load_settings().accounts
 
-    assert (first.name, first.from_file, first.connections) == (DEFAULT_ACCOUNT, False, 10)
+    assert (first.name, first.source, first.connections) == (DEFAULT_ACCOUNT, "environment", 10)
     assert (second.name, second.port, second.use_ssl, second.starttls) == ("billing", 143, False, True)
     assert second.mailboxes == ("INBOX", "a, b", "Invoices/%")
     assert (second.backfill, second.connections) == (30, 15)
@@ -111,7 +111,7 @@ def test_a_password_may_stand_in_the_environment_or_in_dotenv(environment: pytes
         (("", "colour='red'\n"), "[[account]] 1 (a): colour: unknown; known are auth, backfill, "),
         (("", "mailbox='x'\n"), "[[account]] 1 (a): mailbox: unknown; did you mean mailboxes?"),
         (("", "IMAP_USE_SSL=true\n"), "[[account]] 1 (a): IMAP_USE_SSL: unknown; did you mean use_ssl?"),
-        (("", "from_file=true\n"), "[[account]] 1 (a): from_file: unknown"),
+        (("", 'source="file"\n'), "[[account]] 1 (a): source: unknown"),
         (("", "starttls=true\nuse_ssl=true\n"), "[[account]] 1 (a): use_ssl and starttls exclude each other"),
         (("name='a'", ""), "[[account]] 1: name: is missing"),
         (("name='a'", r'name="a\u0007"'), "[[account]] 1: name: cannot be an account's name: no control characters"),

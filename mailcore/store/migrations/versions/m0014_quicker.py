@@ -8,7 +8,7 @@ fraction of pglz's time for a little more room. What is stored stays as it is. S
 from alembic import op
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,1 @@
+"""`mozzart accounts`: the accounts of the database."""

@@ -1,0 +1,134 @@
+"""`mozzart accounts` as click has it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cli.process import run_asyncio, settings
+
+
+@click.group(short_help="The accounts: list, add, test, pause, remove.")
+def accounts() -> None:
+    """The accounts that are synced. Those of IMAP_* and ACCOUNTS_FILE are changed there; these commands change those of
+    the database, and reach a running syncer at once."""
+
+
+@accounts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_accounts(as_json: bool) -> int:
+    """All of them, with where they come from and how they are."""
+    from cli.accounts.run import show_all
+
+    return run_asyncio(show_all(settings("accounts", quiet=True, accounts=True), as_json=as_json))
+
+
+@accounts.command(short_help="Add one, after a test of it.")
+@click.argument("user")
+@click.option("--name", help="What it is called, for ever; the USER unless told otherwise.")
+@click.option("--host", help="The IMAP server.")
+@click.option("--tls", type=click.Choice(("tls", "starttls", "none")), help="From the start, by STARTTLS, or none.")
+@click.option("--port", type=click.IntRange(1, 65535), help="993 with TLS from the start, else 143.")
+@click.option("--mailboxes", default="INBOX", show_default=True, help="Names and patterns, separated by commas.")
+@click.option("--backfill", default="all", show_default=True, help="`all`, `none`, or a number of days.")
+@click.option("--connections", type=click.IntRange(min=3), help="The most that are open at once.")
+@click.option("--ca-file", type=click.Path(dir_okay=False), help="PEM file of the authority of its certificate.")
+@click.option("--no-test", is_flag=True, help="Add it untried.")
+def add(
+    user: str,
+    name: str | None,
+    host: str | None,
+    tls: str | None,
+    port: int | None,
+    mailboxes: str,
+    backfill: str,
+    connections: int | None,
+    ca_file: str | None,
+    no_test: bool,
+) -> int:
+    """Add the account of USER, which is an address at most servers. What is not given is asked for; the password is
+    asked for, or read as a line of standard input."""
+    asking = sys.stdin.isatty()
+    if host is None:
+        if not asking:
+            raise click.UsageError("--host is missing.")
+        host = click.prompt("IMAP server", err=True)
+    if tls is None:
+        ways = click.Choice(("tls", "starttls", "none"))
+        tls = click.prompt("Encryption", default="tls", type=ways, err=True) if asking else "tls"
+    if port is None and asking:
+        port = click.prompt("Port", default=993 if tls == "tls" else 143, type=click.IntRange(1, 65535), err=True)
+    from cli.accounts.run import add as run
+
+    values = {
+        "host": host,
+        "user": user,
+        "use_ssl": tls == "tls",
+        "starttls": tls == "starttls",
+        "mailboxes": mailboxes,
+        "backfill": backfill,
+        "password": _secret("Password"),
+        **{key: value for key, value in (("port", port), ("connections", connections), ("ca_file", ca_file)) if value},
+    }
+    return run_asyncio(run(settings("accounts", quiet=True, accounts=True), name or user, values, tested=not no_test))
+
+
+@accounts.command(short_help="Log in to one, step by step.")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def test(name: str, as_json: bool) -> int:
+    """Log in to the account NAME beside whatever is open: each step with its time and words."""
+    from cli.accounts.run import test as run
+
+    return run_asyncio(run(settings("accounts", quiet=True, accounts=True), name, as_json=as_json))
+
+
+@accounts.command(short_help="Log out of one until it is resumed.")
+@click.argument("name")
+def pause(name: str) -> int:
+    """Log out of the account NAME until it is resumed; its mail stays, and what comes meanwhile is fetched then."""
+    from cli.accounts.run import pause as run
+
+    return run_asyncio(run(settings("accounts", quiet=True), name, paused=True))
+
+
+@accounts.command()
+@click.argument("name")
+def resume(name: str) -> int:
+    """Sync the account NAME again."""
+    from cli.accounts.run import pause as run
+
+    return run_asyncio(run(settings("accounts", quiet=True), name, paused=False))
+
+
+@accounts.command(short_help="Forget one and its secrets; its mail stays.")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(name: str, yes: bool) -> int:
+    """Forget the account NAME and its secrets. What is stored of it stays; added again by the same name, it goes on
+    from there."""
+    from cli.accounts.run import remove as run
+
+    if not yes:
+        click.confirm(f"Remove the account {name}? Its mail stays.", abort=True, err=True)
+    return run_asyncio(run(settings("accounts", quiet=True), name))
+
+
+@accounts.command("rotate-key")
+def rotate_key() -> int:
+    """Encrypt the secrets of all accounts under a new key: of DATA_DIR/secret.key, or the first one of SECRET_KEY."""
+    from cli.accounts.rotation import rotate
+
+    return run_asyncio(rotate(settings("accounts", quiet=True)))
+
+
+def _secret(what: str) -> str:
+    """Never from the command line, where every user of the machine could read it."""
+    if sys.stdin.isatty():
+        secret: str = click.prompt(what, hide_input=True, err=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\r\n")
+    if not secret:
+        raise click.UsageError(f"The {what.lower()} is empty: enter it, or write it to standard input.")
+    return secret

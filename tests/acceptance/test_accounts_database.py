@@ -1,0 +1,138 @@
+"""Accounts come into the database while everything runs; the others notice nothing, and no secret is anywhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.support.accounts import as_user, table, write_accounts
+from tests.support.dovecot import Dovecot
+from tests.support.mail import make_mail
+from tests.support.processes import MOZZART, Mozzart
+from tests.support.programs import wait_until
+from tests.support.proxy import Proxy
+
+HIDDEN = "hidden-pass-8861"
+
+
+def command(mozzart: Mozzart, *arguments: str, secret: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [MOZZART, "accounts", *arguments],
+        cwd=mozzart.home,
+        env=mozzart.settings,
+        input=f"{secret}\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def add(mozzart: Mozzart, dovecot: Dovecot, name: str, port: int, *more: str) -> subprocess.CompletedProcess[str]:
+    where = ("--host", "127.0.0.1", "--port", str(port), "--tls", "none")
+    return command(mozzart, "add", name, *where, *more, secret=dovecot.password)
+
+
+def listed(mozzart: Mozzart) -> dict[str, dict[str, Any]]:
+    lines = command(mozzart, "list", "--json").stdout.splitlines()
+    return {one["name"]: one for one in map(json.loads, lines)}
+
+
+def live(mozzart: Mozzart) -> dict[str, dict[str, Any]]:
+    found = mozzart.http("GET", "/api/mailbox/states/").json["mailboxes"]
+    return {one["account"]: one["live"] for one in found if one["live"]}
+
+
+def wait_idling(mozzart: Mozzart, *names: str) -> None:
+    def idle() -> bool:
+        found = live(mozzart)
+        return found.keys() == set(names) and all(one["connection"] == "idling" for one in found.values())
+
+    wait_until(idle, lambda: f"{names} idle: {live(mozzart)}\n{mozzart.log_text()[-3000:]}", within=30)
+
+
+def test_the_first_account_is_added_while_it_runs_and_changes_touch_no_other(
+    make_dovecot: Callable[..., Dovecot], make_mozzart: Callable[..., Mozzart], make_proxy: Callable[[int], Proxy]
+) -> None:
+    dovecot = make_dovecot(password=HIDDEN)
+    mozzart = make_mozzart(SYNC_INTERVAL="3600", ACCOUNT_HOSTS="127.0.0.1")
+    anna, bert = make_proxy(dovecot.port), make_proxy(dovecot.port)
+    mozzart.start().wait_ready()
+    mozzart.wait_log("IMAP settings not configured; skipping sync.")
+    assert "No account yet" in command(mozzart, "list").stdout
+    as_user(dovecot, "anna").append(make_mail(1).raw)
+
+    added = add(mozzart, dovecot, "anna", anna.port)
+    assert (added.returncode, "Added anna." in added.stdout) == (0, True), added
+    wait_until(lambda: mozzart.stored() == 1, lambda: mozzart.log_text()[-3000:], within=20)
+    wait_idling(mozzart, "anna")
+    before, connections = live(mozzart)["anna"]["since"], anna.accepted
+
+    assert add(mozzart, dovecot, "bert", bert.port).returncode == 0
+    assert "already" in add(mozzart, dovecot, "anna", anna.port, "--no-test").stderr
+    wait_idling(mozzart, "anna", "bert")
+    assert {name: one["state"] for name, one in listed(mozzart).items()} == {"anna": "ok", "bert": "ok"}
+
+    assert command(mozzart, "pause", "bert").returncode == 0
+    wait_until(lambda: live(mozzart).keys() == {"anna"}, "it is logged out", within=5)
+    assert listed(mozzart)["bert"]["state"] == "paused"
+    assert command(mozzart, "test", "bert").returncode == 0
+    as_user(dovecot, "bert").append(make_mail(1).raw)
+    assert command(mozzart, "resume", "bert").returncode == 0
+    wait_until(lambda: mozzart.stored() == 2, "what came meanwhile", within=20)
+
+    assert command(mozzart, "rotate-key").stdout.startswith("2 accounts are encrypted under the first key")
+    assert command(mozzart, "test", "anna").returncode == 0
+    assert command(mozzart, "remove", "bert", "--yes").returncode == 0
+    wait_until(lambda: live(mozzart).keys() == {"anna"}, "it is removed", within=5)
+    assert command(mozzart, "remove", "bert", "--yes").returncode == 1
+    assert mozzart.stored() == 2, "its mail stays"
+
+    assert live(mozzart)["anna"]["since"] == before, "the same IDLE"
+    assert anna.accepted <= connections + 4, "two tests of ours, and perhaps one to look with"
+    assert HIDDEN not in mozzart.log_text()
+    assert mozzart.run("backup", str(mozzart.home / "kept.tar")).returncode == 0
+    assert mozzart.stop() < 5
+    found = [path for path in mozzart.home.rglob("*") if path.is_file() and HIDDEN.encode() in path.read_bytes()]
+    assert found == []
+
+
+def test_a_change_reaches_the_syncer_within_a_second(dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]) -> None:
+    mozzart = make_mozzart(ACCOUNT_HOSTS="127.0.0.1").start().wait_ready()
+    assert add(mozzart, dovecot, "swift", dovecot.port, "--no-test").returncode == 0
+    began = time.monotonic()
+    wait_until(lambda: "swift" in live(mozzart), "it is there", within=5)
+    assert time.monotonic() - began < 1
+
+
+def test_one_name_comes_from_one_source_only(
+    dovecot: Dovecot, make_mozzart: Callable[..., Mozzart], tmp_path: Path
+) -> None:
+    mozzart = make_mozzart(ACCOUNTS_FILE="accounts.toml", ACCOUNT_HOSTS="127.0.0.1")
+    file = write_accounts(mozzart.home / "accounts.toml", [table(dovecot, "anna")])
+    mozzart.start().wait_ready()
+    refused = add(mozzart, dovecot, "anna", dovecot.port)
+    assert refused.returncode == 78
+    assert "one source only" in refused.stderr
+    assert add(mozzart, dovecot, "bert", dovecot.port).returncode == 0
+    wait_idling(mozzart, "anna", "bert")
+
+    write_accounts(file, [table(dovecot, "anna"), table(dovecot, "bert")])
+    mozzart.hang_up()
+
+    mozzart.wait_log("account not synced")
+    assert "must be of one" in mozzart.log_text()
+    wait_idling(mozzart, "anna", "bert")
+
+
+def test_a_host_inside_is_refused_until_it_is_named(dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]) -> None:
+    mozzart = make_mozzart().start().wait_ready()
+    refused = add(mozzart, dovecot, "anna", dovecot.port)
+    assert refused.returncode == 1
+    assert "no address that accounts may be connected to" in refused.stdout
+    assert add(mozzart, dovecot, "anna", dovecot.port, "--no-test").returncode == 0
+    wait_until(lambda: listed(mozzart)["anna"]["state"] == "failing", lambda: str(listed(mozzart)), within=20)
+    assert "ACCOUNT_HOSTS" in listed(mozzart)["anna"]["reason"]
