@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from cli import exit_code
 from cli.troubles import safe
 from mailcore.bus import Bus
-from mailcore.errors import BusError, MozzartError
+from mailcore.errors import BusError, MozzartError, SettingsError
 from mailcore.events import control
 from mailcore.events.control import MailboxResult, Refusal, SyncResult, SyncRun, SyncStart
 from mailcore.settings import NOT_CONFIGURED, Settings
@@ -29,7 +29,7 @@ _EXIT: Final = {"ok": exit_code.OK, "partial": exit_code.PARTIAL, "failed": exit
 async def run(settings: Settings, account: str | None, mailbox: str | None) -> int:
     """Raises BusError when no syncer answers."""
     if not settings.imap_configured and not settings.nats_url and not settings.nats_url_path.exists():
-        raise MozzartError(f"{NOT_CONFIGURED} Set IMAP_HOST, IMAP_USER and IMAP_PASSWORD, then start `mozzart up`.")
+        raise SettingsError(f"{NOT_CONFIGURED} Set IMAP_HOST, IMAP_USER and IMAP_PASSWORD, then start `mozzart up`.")
     bus = await Bus.connect(settings.with_nats_url().nats_url, name="sync", connect_timeout=_ANSWER_WITHIN)
     console = Console(highlight=False, emoji=False)
     try:
@@ -89,6 +89,8 @@ def _read(answer: bytes) -> SyncRun:
         raise MozzartError(
             "The syncer was restarted and has forgotten this run; its sweep at start does the same work."
         )
+    if refusal.code == "not-configured":
+        raise SettingsError(refusal.message)
     raise MozzartError(refusal.message)
 
 

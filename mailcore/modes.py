@@ -55,7 +55,8 @@ def close(settings: Settings) -> Closed:
     """Take away what the umask would have."""
     closed, mask = Closed(), umask(settings)
     database = _database(settings)
-    ours = {"up.lock", "nats", "spool", ROOT, INCOMING, *(path.name for path in database)}
+    # With `.gitkeep` a clone has a media/ to begin with, open as everything that git makes.
+    ours = {"up.lock", "nats", "spool", ".gitkeep", ROOT, INCOMING, *(path.name for path in database)}
     for path in database:
         _close(path, mask, closed)
     _close_below(settings.data_dir, ours | {settings.media_root.name}, mask, closed, deep=("nats", "spool"))

@@ -31,6 +31,7 @@ from supervisor.plan import API, CONSUMER, SYNCER, UPGRADE, VERIFIER, WEBHOOK, P
 log = structlog.get_logger(__name__)
 
 _FORK_SERVER: Final = "fork-server"
+_TO_REFUSE: Final = 0.5  # seconds until a child that cannot start has said so
 # Together they stay under 5 s, with time left for our own start of the end.
 _GRACE: Final = (("syncer", "verifier"), 1.25), (("consumer", "api", "webhook"), 1.25), (("nats-server",), 0.75)
 
@@ -51,6 +52,8 @@ async def supervise(plan: Plan, lock: DataLock, forks: ForkServer | None, first:
                 try:
                     await _start(plan, supervisor, lock, nursery)
                     if plan.finale is None:
+                        with trio.move_on_after(_TO_REFUSE):
+                            await supervisor.refused()
                         if plan.output is None and plan.settings.log_format == "console":
                             sys.stdout.write(first_screen(plan.settings))
                             sys.stdout.flush()

@@ -51,9 +51,10 @@ class Journey:
     attachments: list[Attachment]
 
     def milliseconds(self) -> dict[str, float]:
-        """Each stage after delivery; a server may push before it answers APPEND, that is below zero."""
+        """Each stage after delivery. A server that pushed before it answered APPEND had the mail when it pushed."""
         stages = {"pushed": self.pushed, "published": self.published, "stored": self.stored.at}
-        return {name: (moment - self.delivered).total_seconds() * 1000 for name, moment in stages.items()}
+        began = min(self.delivered, *stages.values())
+        return {name: (moment - began).total_seconds() * 1000 for name, moment in stages.items()}
 
 
 class Screen:

@@ -200,7 +200,7 @@ def test_without_imap_settings_it_says_so_and_the_api_stays_up(make_mozzart: Cal
     answer = mozzart.http("POST", "/api/mailbox/sync/")
     assert (answer.status, answer.json["detail"]) == (503, "IMAP settings not configured; skipping sync.")
     sync = mozzart.run("sync")
-    assert (sync.returncode, sync.stderr.strip()) == (1, "IMAP settings not configured; skipping sync.")
+    assert (sync.returncode, sync.stderr.strip()) == (78, "IMAP settings not configured; skipping sync.")
 
 
 def test_what_it_leaves_in_the_data_directory_is_for_its_owner_alone(make_mozzart: Callable[..., Mozzart]) -> None:
@@ -246,6 +246,7 @@ def test_a_port_that_is_taken_ends_it_so_too(make_mozzart: Callable[..., Mozzart
     assert ended.returncode == 78
     assert f"cannot listen on 127.0.0.1 port {first.api_port}" in ended.stderr + ended.stdout
     assert ended.stderr.splitlines()[-1].endswith("could not start; its own words are above.")
+    assert "Mozzart runs." not in ended.stdout
 
 
 @pytest.mark.parametrize(

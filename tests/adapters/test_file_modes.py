@@ -115,3 +115,13 @@ def test_a_first_start_has_nothing_to_close(tmp_path: Path) -> None:
     assert logs == []
     (tmp_path / "made").mkdir()
     assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o700
+
+
+def test_the_media_directory_of_a_fresh_clone_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media/.gitkeep").touch()
+    assert (tmp_path / "media").stat().st_mode & 0o055
+
+    modes.keep_private(settings(tmp_path))
+
+    assert open_to(tmp_path, 0o077) == set()
