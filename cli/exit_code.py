@@ -63,5 +63,6 @@ OF: Final[dict[str, tuple[int, ...]]] = {
     "prune": (OK, FAILED, UNAVAILABLE),
     "import-django": (OK, FAILED, UNAVAILABLE, RUNNING),
     "hash-password": (OK,),
+    "accounts authorize": (OK, FAILED, UNAVAILABLE),
     "completion": (OK,),
 }

@@ -66,11 +66,15 @@ def files(settings: Settings, nats: Mapping[str, str], postgres: str) -> dict[tu
         "imap_password": settings.imap_password.get_secret_value(),
         "secret_key": secret_key,
     }
+    tokens = {
+        "oauth_client_secret": settings.oauth_client_secret.get_secret_value(),
+        "oauth_refresh_token": settings.oauth_refresh_token.get_secret_value(),
+    }
     elsewhere = ELSEWHERE if settings.imap_configured else ""
     return {
         ("nats", "passwords.conf"): "".join(f'{user.upper()}_PASSWORD: "{word}"\n' for user, word in nats.items()),
         (_POSTGRES, "password"): postgres,
-        **_of("syncer", nats_url=_nats_url("syncer", nats), database_url=database, **credentials),
+        **_of("syncer", nats_url=_nats_url("syncer", nats), database_url=database, **credentials, **tokens),
         **_of("consumer", nats_url=_nats_url("consumer", nats), database_url=database),
         **_of(
             "api",
@@ -94,6 +98,7 @@ def files(settings: Settings, nats: Mapping[str, str], postgres: str) -> dict[tu
             downstream_url=f"nats://downstream:{nats['downstream']}@127.0.0.1:4222",
             database_url=database,
             **credentials,
+            **tokens,
         ),
     }
 

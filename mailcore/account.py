@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from mailcore.oauth.configuration import OAuth
 from mailcore.setting_value import Auth, Backfill, Names, Port
 
 IMAPS_PORT: Final = 993  # RFC 8314 §7.3
@@ -40,8 +41,8 @@ class Account(BaseModel):
     `mailboxes` are names or LIST patterns (`*`, `%`); `backfill` is `all`, `none` or a number of days.
     `port` follows the way of connecting when it is not given: 993 with TLS from the start, 143 otherwise.
     `connections` is the most that are open at once. `auth` is how it logs in: with `password`, or with an access token
-    that `token_command` prints (`command`). `source` is where its settings stand; `hosts`, for those of the database,
-    where it may be connected to (mailcore/account_hosts.py), None where that is not restricted.
+    that `token_command` prints (`command`) or that `oauth` gets. `source` is where its settings stand; `hosts`, for
+    those of the database, where it may be connected to (mailcore/account_hosts.py), None where that is not restricted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -53,6 +54,7 @@ class Account(BaseModel):
     auth: Auth = "password"
     password: SecretStr = SecretStr("")
     token_command: str = Field(default="", repr=False)
+    oauth: OAuth | None = None
     use_ssl: bool = True
     starttls: bool = False
     ca_file: Path | None = None
@@ -80,9 +82,11 @@ class Account(BaseModel):
             raise ValueError("password: it is empty")
         if self.auth == "command" and not self.token_command:
             raise ValueError("token_command: is missing; auth = command needs it")
-        for auth, value in (("password", self.password.get_secret_value()), ("command", self.token_command)):
-            if value and auth != self.auth:
-                name = "password" if auth == "password" else "token_command"
+        if self.auth == "oauth" and self.oauth is None:
+            raise ValueError("oauth: is missing; auth = oauth needs it")
+        given = {"password": self.password.get_secret_value(), "token_command": self.token_command, "oauth": self.oauth}
+        for name, value in given.items():
+            if value and name != {"command": "token_command"}.get(self.auth, self.auth):
                 raise ValueError(f"{name}: is not used with auth = {self.auth}; remove it")
         return self
 
@@ -96,6 +100,9 @@ class Account(BaseModel):
         if self.auth == "command":
             command = self.setting("token_command")
             return f"{self.setting('user')} and {command}, which must print a token of that user's for IMAP"
+        if self.oauth is not None:
+            again = f", or sign in again: `mozzart accounts authorize {self.name}`" if self.oauth.signs_in else ""
+            return f"{self.setting('user')}, which must be who signed in, and {self.setting('scope')}{again}"
         return f"{self.setting('user')} and {self.setting('password')}"
 
 
@@ -103,4 +110,6 @@ def setting(source: Source, name: str) -> str:
     """As in Account.setting()."""
     if source != "environment":
         return f"`{name}`"
+    if name in OAuth.model_fields:
+        return f"OAUTH_{name.upper()}"
     return name.upper() if name in NAMES_OF_THEIR_OWN else f"IMAP_{name.upper()}"

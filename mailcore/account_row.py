@@ -24,6 +24,7 @@ from mailcore.store import AccountRow, Store
 APART: Final = ("name", "source", "hosts")
 # Whoever changes where the secrets go to has to know them.
 DESTINATION: Final = ("host", "port", "use_ssl", "starttls", "ca_file")
+PROVIDER: Final = ("provider", "tenant", "token_url", "authorize_url", "device_url")
 _ANYTHING: Final = TypeAdapter(dict[str, Any])
 
 
@@ -49,6 +50,8 @@ def new_account(name: str, values: Mapping[str, Any], hosts: Iterable[str]) -> A
     """Raises SettingsError: each key that is wrong, and what is wrong with it."""
     if values.get("token_command"):  # whoever may add an account may not run programs here
         raise SettingsError("token_command: is for the accounts of the settings alone (environment, ACCOUNTS_FILE)")
+    if isinstance(oauth := values.get("oauth"), Mapping) and oauth.get("service_account_file"):  # nor read our files
+        raise SettingsError("service_account_file: is for the accounts of the settings alone")
     try:
         return Account.model_validate({**values, "name": name, "source": "database", "hosts": tuple(hosts)})
     except ValidationError as error:
@@ -63,6 +66,11 @@ def changed(account: Account, changes: Mapping[str, Any]) -> Account:
     wanted = {**public, **_way(public, changes)}
     after = new_account(account.name, _merged(secret, wanted), account.hosts or ())
     elsewhere = [name for name in DESTINATION if getattr(after, name) != getattr(account, name)]
+    if account.oauth is not None and after.oauth is not None:
+        # Of these no change may take along a secret that the provider before was trusted with.
+        moved = [name for name in PROVIDER if getattr(after.oauth, name) != getattr(account.oauth, name)]
+        if moved and set(account.oauth.secrets()) & set(after.oauth.secrets()):
+            raise SettingsError(f"{', '.join(moved)}: the provider changes; enter the secrets of oauth again")
     if elsewhere and _parted(after)[1] == secret and not any(name in changes for name in secret):
         names = " and ".join(secret)
         raise SettingsError(f"{', '.join(elsewhere)}: where the {names} goes to changes; enter the {names} again")

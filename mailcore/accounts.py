@@ -16,11 +16,16 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from mailcore.account import Account
+from mailcore.oauth.configuration import OAuth
 from mailcore.setting_value import fault_lines, read_secret
 
 TABLE: Final = "account"
 # Exactly one of them; `password_file` and `password_env` keep the secret out of this file.
 PASSWORD_KEYS: Final = ("password_file", "password_env", "password")
+OAUTH_SECRETS: Final = ("client_secret", "refresh_token")
+OAUTH_KEYS: Final = frozenset(
+    (*OAuth.model_fields, *(f"{name}{kind}" for name in OAUTH_SECRETS for kind in ("_file", "_env")))
+)
 KEYS: Final = frozenset((*PASSWORD_KEYS, *Account.model_fields)) - {"source", "hosts"}
 
 
@@ -93,10 +98,16 @@ def _account(table: Mapping[str, Any], environment: Mapping[str, str]) -> Accoun
     values = {key: value for key, value in table.items() if key in KEYS and key not in PASSWORD_KEYS}
     try:
         if table.get("auth", "password") == "password" or any(key in table for key in PASSWORD_KEYS):
-            values["password"] = _password(table, environment)
+            values["password"] = _secret(table, "password", environment)
     except ValueError as error:
         faults.append(str(error))
         values["password"] = "?"  # so that the faults of the other keys are told too
+    if "oauth" in table:
+        values["oauth"], wrong = _oauth(table["oauth"], environment)
+        faults += [f"oauth: {fault}" for fault in wrong]
+        if wrong:
+            values.pop("auth", None)  # no fault of its own
+            values |= {"oauth": None, "password": "?"}
     try:
         account = Account.model_validate({**values, "source": "file"})
     except ValidationError as error:
@@ -104,23 +115,45 @@ def _account(table: Mapping[str, Any], environment: Mapping[str, str]) -> Accoun
     return faults or account
 
 
-def _password(table: Mapping[str, Any], environment: Mapping[str, str]) -> str:
-    """Raises ValueError, which names the key."""
-    given = [key for key in PASSWORD_KEYS if key in table]
+def _oauth(table: Any, environment: Mapping[str, str]) -> tuple[OAuth | None, list[str]]:
+    """What `[account.oauth]` says, or what is wrong with it."""
+    if not isinstance(table, Mapping):
+        return None, ["must be a table: [account.oauth] below its [[account]]"]
+    faults = [f"{key}: unknown{_meant(key, sorted(OAUTH_KEYS))}" for key in table if key not in OAUTH_KEYS]
+    values = {key: table[key] for key in table if key in OAuth.model_fields and key not in OAUTH_SECRETS}
+    for name in OAUTH_SECRETS:
+        try:
+            values[name] = _secret(table, name, environment, required=False)
+        except ValueError as error:
+            faults.append(str(error))
+            values[name] = "?"
+    try:
+        found = OAuth.model_validate(values)
+    except ValidationError as error:
+        return None, [*faults, *fault_lines(error, upper=False)]
+    return (None if faults else found), faults
+
+
+def _secret(table: Mapping[str, Any], name: str, environment: Mapping[str, str], *, required: bool = True) -> str:
+    """What one of `name`, `name_file` and `name_env` says. Raises ValueError, which names the key."""
+    keys = (f"{name}_file", f"{name}_env", name)
+    given = [key for key in keys if key in table]
+    if not given and not required:
+        return ""
     if not given:
-        raise ValueError("password: is missing; set password_file, password_env or password")
+        raise ValueError(f"{name}: is missing; set {keys[0]}, {keys[1]} or {name}")
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} are set; keep one of them")
     (key,) = given
     value = table[key]
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key}: must be text in quotes, and not empty")
-    if key == "password_file":
+    if key == keys[0]:
         secret = read_secret(key, Path(value))
         if not secret:
             raise ValueError(f"{key}: {value} is empty")
         return secret
-    if key == "password_env":
+    if key == keys[1]:
         if not environment.get(value):
             raise ValueError(f"{key}: {value!r} is not set, neither in the environment nor in .env")
         return environment[value]
@@ -135,8 +168,13 @@ def _meant(key: str, known: Iterable[str]) -> str:
 
 
 def _warnings(where: str, mode: int, document: Mapping[str, Any]) -> Iterable[str]:
-    if mode & stat.S_IROTH and any("password" in table for table in document[TABLE]):
+    if mode & stat.S_IROTH and any(_holds_a_secret(table) for table in document[TABLE]):
         yield (
             f"{where} holds passwords and every user of this machine may read it (mode {mode:04o}): "
             "chmod 600, or use password_file"
         )
+
+
+def _holds_a_secret(table: Mapping[str, Any]) -> bool:
+    oauth = table.get("oauth", {})
+    return "password" in table or any(name in oauth for name in OAUTH_SECRETS)

@@ -62,6 +62,8 @@ def hide_account(account: Account) -> None:
     password = account.password.get_secret_value()
     hide(password)
     hide(f"\0{account.user}\0{password}")  # AUTHENTICATE PLAIN, RFC 4616 §2
+    for secret in account.oauth.secrets() if account.oauth is not None else ():
+        hide(secret)
 
 
 def _learn(*secrets: str) -> None:

@@ -143,7 +143,7 @@ StreamBytes = Annotated[int, Field(ge=128 << 20)]
 Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Backfill = Annotated[Literal["all", "none"] | int, BeforeValidator(_backfill)]
-Auth = Annotated[Literal["password", "command"], BeforeValidator(_folded)]
+Auth = Annotated[Literal["password", "oauth", "command"], BeforeValidator(_folded)]
 NatsUrl = Annotated[str, BeforeValidator(_nats_url), Field(repr=False)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database_url), Field(repr=False)]
 WebhookUrl = Annotated[str, BeforeValidator(_webhook_url), Field(repr=False)]

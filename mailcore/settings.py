@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 from mailcore.account import CONNECTIONS, IMAP_PORT, IMAPS_PORT, Account, Connections, Mailboxes
 from mailcore.accounts import AccountsFile, read_accounts
 from mailcore.errors import SettingsError
+from mailcore.oauth.configuration import GrantName, OAuth, ProviderName, Url
 from mailcore.setting_value import (
     Auth,
     Backfill,
@@ -55,6 +56,8 @@ SECRETS: Final = (
     "webhook_url",
     "webhook_secret",
     "secret_key",
+    "oauth_client_secret",
+    "oauth_refresh_token",
 )
 
 
@@ -87,6 +90,17 @@ class Settings(BaseSettings):
     imap_password: SecretStr = SecretStr("")
     imap_auth: Auth = "password"
     token_command: str = Field(default="", repr=False)
+    oauth_provider: ProviderName = "custom"
+    oauth_grant: GrantName = "authorization_code"
+    oauth_client_id: str = ""
+    oauth_client_secret: SecretStr = SecretStr("")
+    oauth_tenant: str = ""
+    oauth_refresh_token: SecretStr = SecretStr("")
+    oauth_service_account_file: Path | None = None
+    oauth_token_url: Url = ""
+    oauth_authorize_url: Url = ""
+    oauth_device_url: Url = ""
+    oauth_scope: str = ""
     imap_use_ssl: bool = True
     imap_starttls: bool = False
     imap_ca_file: Path | None = None
@@ -142,6 +156,8 @@ class Settings(BaseSettings):
     webhook_url_file: Path | None = None
     webhook_secret_file: Path | None = None
     secret_key_file: Path | None = None
+    oauth_client_secret_file: Path | None = None
+    oauth_refresh_token_file: Path | None = None
 
     _accounts: tuple[Account, ...] = PrivateAttr(default=())
     _warnings: tuple[str, ...] = PrivateAttr(default=())
@@ -267,7 +283,9 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Every value that no log line may hold."""
         found = [self.imap_password, self.api_token, self.admin_password, *(a.password for a in self.accounts)]
+        found += [self.oauth_client_secret, self.oauth_refresh_token]
         values = [secret.get_secret_value() for secret in found]
+        values += [secret for one in self.accounts if one.oauth is not None for secret in one.oauth.secrets()]
         values += [self.webhook_url, *self.webhook_secret.get_secret_value().split()]
         values += self.secret_key.get_secret_value().replace(",", " ").split()
         for url in (self.nats_url, self.database_url):
@@ -293,6 +311,7 @@ class Settings(BaseSettings):
                 auth=self.imap_auth,
                 password=password,
                 token_command=self.token_command if self.imap_auth == "command" else "",
+                oauth=self._oauth() if self.imap_auth == "oauth" else None,
                 use_ssl=self.imap_use_ssl,
                 starttls=self.imap_starttls,
                 ca_file=self.imap_ca_file,
@@ -301,6 +320,14 @@ class Settings(BaseSettings):
                 connections=self.imap_connections,
             ),
         )
+
+    def _oauth(self) -> OAuth:
+        """Raises ValueError, which names the variable."""
+        try:
+            return OAuth(**{name: getattr(self, f"oauth_{name}") for name in OAuth.model_fields})
+        except ValidationError as error:
+            faults = [fault.partition(":") for fault in fault_lines(error, upper=False)]
+            raise ValueError("; ".join(f"OAUTH_{name.upper()}:{text}" for name, _, text in faults)) from None
 
     def _read_accounts_file(self) -> AccountsFile:
         if self.accounts_file is None or not self.reads_accounts_file:

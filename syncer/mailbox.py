@@ -56,7 +56,7 @@ class Shared:
     spool: Path
     interval: float
     servers: Servers
-    tokens: Tokens = field(default_factory=Tokens)
+    tokens: Tokens
     transit: Transit = field(default_factory=Transit)
     origins: Origins = field(default_factory=Origins)
     stream_made: str = ""  # when the stream MAIL was created, as JetStream tells

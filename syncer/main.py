@@ -17,6 +17,7 @@ from mailcore.events.message import origin_of, sha256_of
 from mailcore.events.subject import parse_subject
 from mailcore.events.thin import Dead, Stored, decode_thin
 from mailcore.hangup import Hangup, Wish, has_terminal
+from mailcore.oauth.tokens import Tokens
 from mailcore.settings import NOT_CONFIGURED, Settings
 from mailcore.store import Store
 from mailcore.sync.retry import verdict
@@ -34,6 +35,7 @@ from syncer.server import Servers
 from syncer.sources import Sources, warn
 
 log = structlog.get_logger(__name__)
+TOKENS_WITHIN = 5.0  # seconds for an answer of a provider that may hold the only good token
 CREDIT = 64 << 20  # bytes published and not yet stored, before bulk work waits
 
 
@@ -125,7 +127,8 @@ async def _sync(settings: Settings, sources: Sources, bus: Bus, store: Store) ->
     for left_over in spool.glob("*.eml"):
         left_over.unlink(missing_ok=True)
     servers = Servers(settings.host_connections, settings.host_logins)
-    shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval, servers)
+    tokens = Tokens(store, settings)
+    shared = Shared(bus, store, Credit(CREDIT), spool, settings.sync_interval, servers, tokens)
     await sources.open(store)
     accounts.open(shared)
     progress = Progress()
@@ -178,3 +181,4 @@ async def _sync(settings: Settings, sources: Sources, bus: Bus, store: Store) ->
             nursery.start_soon(streams.watch, bus)
     finally:
         unwatch()
+        await aio_bounded(TOKENS_WITHIN, tokens.ended)

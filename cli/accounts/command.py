@@ -132,3 +132,20 @@ def _secret(what: str) -> str:
     if not secret:
         raise click.UsageError(f"The {what.lower()} is empty: enter it, or write it to standard input.")
     return secret
+
+
+@accounts.command(short_help="Sign in at an account's OAuth provider.")
+@click.argument("name", default="default")
+@click.option(
+    "--port", type=click.IntRange(min=0, max=65535), default=0, help="Where the browser comes back to; 0: any."
+)
+@click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
+def authorize(name: str, port: int, no_browser: bool) -> int:
+    """Sign in at the OAuth provider of account NAME, and try the login with what that brings.
+
+    A browser comes back to this machine with a code (PKCE, RFC 8252). With OAUTH_GRANT=device_code the code is typed in
+    a browser anywhere. Where nobody signs in (client_credentials, service_account), only the login is tried.
+    """
+    from cli.accounts.authorize import run
+
+    return run_asyncio(run(settings("accounts", quiet=True, accounts=True), name, port=port, browser=not no_browser))

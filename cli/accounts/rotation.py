@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from cli import exit_code
 from mailcore.errors import MozzartError
+from mailcore.oauth.rotation import encrypt_again
 from mailcore.secrets import Cipher, new_key, read_keys, write_keys
 from mailcore.settings import Settings
 from mailcore.store import Store
@@ -26,12 +27,17 @@ async def rotate(settings: Settings) -> int:
     try:
         await store.check()
         count = await _encrypt_again(store, cipher)
+        unreadable = await encrypt_again(store, cipher)
     finally:
         await store.close()
     after = (
         "the other keys of SECRET_KEY may go" if configured else f"the key before stays in {path} until the next time"
     )
     sys.stdout.write(f"{count} accounts are encrypted under the first key; {after}, as backups may need them.\n")
+    for name in unreadable:
+        sys.stdout.write(
+            f"The tokens of {name} cannot be decrypted: sign in again, `mozzart accounts authorize {name}`.\n"
+        )
     return exit_code.OK
 
 

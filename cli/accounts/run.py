@@ -83,17 +83,22 @@ async def add(settings: Settings, name: str, values: Mapping[str, Any], *, teste
 
 
 async def test(settings: Settings, name: str, *, as_json: bool) -> int:
-    account = next((one for one in settings.accounts if one.name == name), None)
-    if account is None:
-        async with _store(settings) as store:
-            account = unseal(await _row(store, name), Cipher.open(settings), settings.account_hosts)
-    log.hide_account(account)
-    found = await _try(settings, account)
+    found = await _try(settings, await find(settings, name))
     if as_json:
         sys.stdout.write(log.strike_out(found.model_dump_json()) + "\n")
     else:
         _show_trial(found)
     return exit_code.OK if found.ok else exit_code.FAILED
+
+
+async def find(settings: Settings, name: str) -> Account:
+    """Wherever it comes from. Raises UnknownAccount, StoreError, SettingsError."""
+    account = next((one for one in settings.accounts if one.name == name), None)
+    if account is None:
+        async with _store(settings) as store:
+            account = unseal(await _row(store, name), Cipher.open(settings), settings.account_hosts)
+    log.hide_account(account)
+    return account
 
 
 async def pause(settings: Settings, name: str, *, paused: bool) -> int:
@@ -129,7 +134,8 @@ async def _row(store: Store, name: str) -> AccountRow:
 
 async def _try(settings: Settings, account: Account) -> Trial:
     trace.begin(settings.imap_trace)
-    return await trial(account.name, Endpoint.of(account, Tokens().of(account)), account.mailboxes)
+    async with Tokens.opened(settings, [account]) as tokens:
+        return await trial(account.name, Endpoint.of(account, tokens.of(account)), account.mailboxes)
 
 
 async def _done(settings: Settings, words: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,8 +46,18 @@ async def imap(settings: Settings) -> AsyncIterator[Finding]:
         trace.begin(settings.imap_trace)
     except SettingsError as error:
         yield Finding("failed", "IMAP", str(error))
+    async with AsyncExitStack() as stack:
+        try:
+            tokens = await stack.enter_async_context(Tokens.opened(settings, settings.accounts))
+        except SettingsError as error:
+            yield Finding("failed", "IMAP", str(error))
+            return
+        async for finding in _looked(settings, tokens):
+            yield finding
+
+
+async def _looked(settings: Settings, tokens: Tokens) -> AsyncIterator[Finding]:
     turns = asyncio.Semaphore(_AT_ONCE)
-    tokens = Tokens()
     looks = [asyncio.create_task(_look(account, turns, tokens)) for account in settings.accounts]
     try:
         for look in looks:
@@ -135,7 +146,7 @@ def _absent_remedy(account: Account) -> str:
 
 
 def _remedy(account: Account) -> str:
-    secret = {"password": "password", "command": "token_command"}[account.auth]
+    secret = {"password": "password", "command": "token_command", "oauth": "scope"}[account.auth]
     names = [account.setting(name) for name in ("host", "port", "use_ssl", "user", secret)]
     where = {
         "file": f" of the table {account.name!r} in ACCOUNTS_FILE",

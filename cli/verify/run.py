@@ -135,11 +135,14 @@ async def _accounts(
         and scope.account in (None, state.account)
         and scope.mailbox in (None, state.mailbox)
     ]
-    tokens = Tokens()
+    tokens = Tokens(store, settings)
     comparing = (
         compare_account(store, one, scope.mailbox, transit, scope.wait, progress, tokens.of(one)) for one in accounts
     )
-    return [*await asyncio.gather(*comparing), await without_account(store, states)]
+    try:
+        return [*await asyncio.gather(*comparing), await without_account(store, states)]
+    finally:
+        await tokens.ended()
 
 
 async def _files(

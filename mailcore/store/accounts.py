@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from mailcore.store import tokens
 from mailcore.store.dialect import insert
 from mailcore.store.row import AccountRow
 from mailcore.store.schema import accounts
@@ -50,9 +51,10 @@ def pause(connection: Connection, name: str, at: datetime | None) -> bool:
 
 
 def remove(connection: Connection, name: str, at: datetime, deletes_mail: bool) -> bool:
-    """Its row stays, without settings and secrets. False if it is not there."""
+    """Its row stays, without settings, secrets and tokens. False if it is not there."""
     statement = update(accounts).where(_columns.name == name, _columns.removed_at.is_(None))
     values = {"settings": {}, "secrets": "", "removed_at": at, "paused_at": None, "deletes_mail": deletes_mail}
+    tokens.forget(connection, name)
     return connection.execute(statement.values(**values).returning(_columns.id)).scalar_one_or_none() is not None
 
 

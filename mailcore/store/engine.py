@@ -6,6 +6,7 @@ Statements are written once, as functions of a synchronous `Connection`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, make_url
@@ -34,6 +35,9 @@ class Engine(Protocol):
         committed all the same. `unhurried`: its statements may take as long as they need (migrations of large
         tables). `end`: the time of the event loop at which nobody waits for it any more; PostgreSQL then ends what it
         does. `work` may run in another thread than the caller's."""
+
+    def lock(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Held for the time of the block, by one process and task; the others wait. It ends with its process."""
 
     async def close(self) -> None: ...
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, NullPool
+from sqlalchemy import URL, Connection, NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from mailcore.store.transactions import OPTIONS, Transactions
@@ -60,6 +61,16 @@ class Postgres(Transactions):
             (self._unhurried if unhurried else self._engine).begin() as connection,
         ):
             return await connection.run_sync(work)
+
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncIterator[None]:
+        """On a connection of its own, with whose end the server gives it to somebody else."""
+        async with self._unhurried.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(
+                text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": f"mozzart {name}"}
+            )
+            yield
 
     async def close(self) -> None:
         await self.last_ones()

@@ -309,3 +309,16 @@ class Location:
 
     slot: Slot
     stored: StoredMessage | None
+
+
+@dataclass(frozen=True)
+class KeptToken:
+    """The tokens of one account, encrypted. `configuration` is a hash of what they belong to; `refresh_token` is ""
+    where the grant knows none."""
+
+    account: str
+    configuration: str
+    refresh_token: str = field(repr=False)
+    access_token: str = field(repr=False)
+    replaced_at: datetime
+    expires_at: datetime

@@ -284,3 +284,16 @@ verify_reports: Final = Table(
     Column("position", Json),
     sqlite_autoincrement=True,
 )
+
+# Written by mailcore.oauth alone, whichever process it runs in, under the account's lock (I6). The tokens are encrypted
+# (mailcore/secrets.py); `configuration` is a hash of what they belong to, `refresh_token` "" where there is none.
+tokens: Final = Table(
+    "mailbox_app_token",
+    metadata,
+    Column("account", NameText, primary_key=True),
+    Column("configuration", String(64), nullable=False),
+    Column("refresh_token", Text, nullable=False),
+    Column("access_token", Text, nullable=False),
+    Column("replaced_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)

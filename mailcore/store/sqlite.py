@@ -8,6 +8,9 @@ as long. aiosqlite is pinned to one minor version for the private names used her
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +31,7 @@ T = TypeVar("T")
 _BUSY_TIMEOUT_MS: Final = 30_000
 # Threads, each with a connection, made as they are needed: one writes, the others read beside each other.
 _CONNECTIONS: Final = 15
+_LOOK: Final = 0.05  # seconds between two looks at a lock that another process has
 
 
 class Sqlite(Transactions):
@@ -45,6 +49,8 @@ class Sqlite(Transactions):
                     f"The directory of the database {url.database} cannot be used ({error.strerror}); make it writable "
                     "for this user, or set another DATABASE_URL or DATA_DIR."
                 ) from None
+        self._locks = None if in_memory else Path(str(url.database)).parent / "locks"
+        self._turns: dict[str, asyncio.Lock] = {}
         self._engine = create_engine(url.set(drivername="sqlite"), poolclass=NullPool, **OPTIONS)
         event.listen(self._engine, "connect", _on_connect)
         event.listen(self._engine, "handle_error", values_refused, retval=True)
@@ -70,10 +76,34 @@ class Sqlite(Transactions):
             finally:
                 self._idle.append(thread)
 
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncIterator[None]:
+        """On a file beside the database, which stays: SQLite has no lock that is not one of all its tables."""
+        async with self._turns.setdefault(name, asyncio.Lock()):
+            if self._locks is None:
+                yield
+                return
+            self._locks.mkdir(mode=0o700, exist_ok=True)
+            file = os.open(self._locks / hashlib.sha256(name.encode()).hexdigest()[:24], os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                while not _locked(file):  # noqa: ASYNC110  # of another process
+                    await asyncio.sleep(_LOOK)
+                yield
+            finally:
+                os.close(file)
+
     async def close(self) -> None:
         await self.last_ones()
         while self._idle:
             await self._idle.pop().end()
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class _Thread:

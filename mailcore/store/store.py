@@ -4,16 +4,30 @@ alone."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from mailcore.errors import MozzartError, Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.fault import told
-from mailcore.store import accounts, audit, lookup, mailboxes, messages, migration, pruning, reading, reports, threads
+from mailcore.store import (
+    accounts,
+    audit,
+    lookup,
+    mailboxes,
+    messages,
+    migration,
+    pruning,
+    reading,
+    reports,
+    threads,
+    tokens,
+)
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import is_fault, store_error
 from mailcore.store.page import (
@@ -28,6 +42,7 @@ from mailcore.store.page import (
 from mailcore.store.patience import Patience, current
 from mailcore.store.row import (
     AccountRow,
+    KeptToken,
     Location,
     MailboxColumns,
     MailboxState,
@@ -303,6 +318,35 @@ class Store:
     async def mark_present(self, row_ids: Sequence[int]) -> None:
         """Clear `expunged_at`: the server has the messages after all."""
         await self._write("marking messages as present", messages.set_present, row_ids)
+
+    async def load_token(self, account: str) -> KeptToken | None:
+        return await self._read(f"loading the tokens of {account!r}", tokens.load, account)
+
+    async def load_tokens(self) -> list[KeptToken]:
+        """Of every account that has some."""
+        return await self._read("loading the tokens", tokens.load_all)
+
+    async def save_token(self, kept: KeptToken) -> None:
+        """For mailcore.oauth alone (I6), under the lock `token ACCOUNT`; and for whoever encrypts it anew."""
+        await self._write(f"keeping the tokens of {kept.account!r}", tokens.save, kept)
+
+    @asynccontextmanager
+    async def lock(self, name: str, within: float) -> AsyncIterator[None]:
+        """Nobody else has this lock meanwhile, in no process that uses the database; one that dies has it no more.
+        Raises StoreError, also when it could not be had in so many seconds."""
+        doing = f"waiting for the lock {name!r}"
+        held = self._engine.lock(name)
+        try:
+            async with asyncio.timeout(within):
+                await held.__aenter__()
+        except TimeoutError:
+            raise StoreError(f"{doing}: another process has it for longer than {within:g} s") from None
+        except (SQLAlchemyError, OSError) as error:
+            raise store_error(error, doing) from None
+        try:
+            yield
+        finally:
+            await held.__aexit__(None, None, None)
 
     async def due(self, before: datetime) -> pruning.Share:
         """How many of the messages that were not pruned were stored before then."""

@@ -24,7 +24,7 @@ from tests.support.programs import wait_until
 HEALTHCHECK = MOZZART.with_name("mozzart-healthcheck")
 SECRET = "whsec_b3VyLXNlY3JldC1vbmx5LWZvci10ZXN0cy0zMmJ5dGU="
 FILES = {
-    "syncer": ("nats_url", "database_url", "imap_user", "imap_password"),
+    "syncer": ("nats_url", "database_url", "imap_user", "imap_password", "secret_key"),
     "consumer": ("nats_url", "database_url"),
     "api": ("nats_url", "database_url", "imap_user", "imap_password", "api_token", "admin_password"),
     "webhook": ("nats_url", "webhook_url", "webhook_secret"),

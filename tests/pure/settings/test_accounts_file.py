@@ -128,6 +128,24 @@ def test_a_password_may_stand_in_the_environment_or_in_dotenv(environment: pytes
         (("password='hidden-pw'", "auth='command'"), "token_command: is missing; auth = command needs it"),
         (("", "token_command='x'\n"), "token_command: is not used with auth = password; remove it"),
         (("", "auth='oath'\n"), "auth: "),
+        (("password='hidden-pw'", "auth='oauth'"), "oauth: is missing; auth = oauth needs it"),
+        (("password='hidden-pw'", "auth='oauth'\noauth=1"), "oauth: must be a table: [account.oauth]"),
+        (
+            ("password='hidden-pw'", "auth='oauth'\n[account.oauth]\nclient='x'"),
+            "client: unknown; did you mean client_id?",
+        ),
+        (
+            ("password='hidden-pw'", "auth='oauth'\n[account.oauth]\nprovider='google'"),
+            "client_id: is missing; the grant authorization_code of the provider google needs it",
+        ),
+        (
+            ("password='hidden-pw'", "auth='oauth'\n[account.oauth]\nclient_secret='hidden-pw'\nclient_secret_env='X'"),
+            "client_secret_env and client_secret are set; keep one of them",
+        ),
+        (
+            ("password='hidden-pw'", "auth='oauth'\n[account.oauth]\nclient_id='x'\ntoken_url='http://h/'"),
+            "must look like https://host/path",
+        ),
         (("[[account]]", "[[accounts]]"), "accounts: unknown; did you mean account?"),
         (("[[account]]", "[account]"), "expected one [[account]] table"),
         (("[[account]]", "interval=3\n[[account]]"), "interval: unknown"),
@@ -199,7 +217,7 @@ def test_the_example_is_a_file_without_faults(tmp_path: Path) -> None:
 
     found = read_accounts(copy, {"SUPPORT_PASSWORD": "secret"})
 
-    assert [account.name for account in found.accounts] == ["billing", "support", "orders", "archive"]
+    assert [account.name for account in found.accounts] == ["billing", "support", "orders", "info", "archive"]
     assert found.warnings == ()
     assert {key for table in tomllib.loads(text)["account"] for key in table} >= KEYS - {"password", "use_ssl"}
 

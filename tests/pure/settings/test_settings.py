@@ -308,3 +308,24 @@ def test_with_a_token_command_no_password_is_needed(environment: pytest.MonkeyPa
     )
     assert (account.setting("token_command"), account.setting("auth")) == ("TOKEN_COMMAND", "IMAP_AUTH")
     assert "TOKEN_COMMAND" in account.credentials
+
+
+def test_oauth_needs_no_password_and_a_fault_names_the_variable(environment: pytest.MonkeyPatch) -> None:
+    put(environment, IMAP_HOST="h", IMAP_USER="anna", IMAP_AUTH="oauth", OAUTH_PROVIDER="microsoft")
+    assert "OAUTH_CLIENT_ID: is missing" in refusal()
+    put(environment, OAUTH_CLIENT_ID="id", OAUTH_GRANT="client_credentials", OAUTH_CLIENT_SECRET="hidden-secret")
+    assert "OAUTH_TENANT: is missing" in refusal()
+    put(environment, OAUTH_TENANT="example.com", OAUTH_REFRESH_TOKEN="hidden-token")
+    settings = load_settings()
+    (account,) = settings.accounts
+    assert account.oauth is not None
+    assert (account.setting("client_secret"), account.setting("scope")) == ("OAUTH_CLIENT_SECRET", "OAUTH_SCOPE")
+    assert {"hidden-secret", "hidden-token"} <= set(settings.secrets())
+    assert "hidden" not in f"{settings!r}{account!r}"
+
+
+def test_a_key_that_is_none_is_refused_and_not_shown(environment: pytest.MonkeyPatch) -> None:
+    put(environment, SECRET_KEY="hidden-and-too-short")
+    said = refusal()
+    assert "SECRET_KEY: must be 32 random bytes in base64" in said
+    assert "hidden" not in said

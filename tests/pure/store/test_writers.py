@@ -26,6 +26,8 @@ OWNERS: Final[dict[str, tuple[str, ...]]] = {
     "mark_present": ("consumers",),
     "set_flags": ("consumers",),
     "prune": ("consumers",),
+    # Under the account's lock, whichever process has it.
+    "save_token": ("mailcore.oauth",),
 }
 
 
