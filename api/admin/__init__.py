@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from api.admin import dead_letters, health, live, mailboxes, messages, pictures, verify
+from api.admin import dead_letters, health, live, mailboxes, messages, pictures, previews, verify
 from api.admin.quantity import FILTERS
 from api.admin.templates import environment
 
 environment.filters.update(FILTERS)
 
 routes: Final = tuple(
-    route for module in (mailboxes, messages, pictures, live, dead_letters, verify, health) for route in module.routes
+    route
+    for module in (mailboxes, messages, pictures, previews, live, dead_letters, verify, health)
+    for route in module.routes
 )

@@ -103,6 +103,12 @@ class Form:
         return found
 
 
+def here(query: Mapping[str, str]) -> str:
+    """The query of a page of the list, as it goes along with what is opened from there."""
+    position = {name: query.get(name, "")[:_LONGEST] for name in ("cursor", "newer")}
+    return Form.of(query).path("", **position)
+
+
 def _words(name: str, value: str) -> str:
     if name in _CHOICES:
         _, yes, no = _CHOICES[name]

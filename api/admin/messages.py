@@ -9,8 +9,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from api.admin import pictures, zone
-from api.admin.message_filter import Form
+from api.admin.message_filter import Form, here
 from api.admin.portion import beginning, fields
+from api.admin.previews import may_be_shown
 from api.admin.quantity import counted
 from api.admin.templates import render
 from api.dependencies import DEPENDENCIES
@@ -21,6 +22,7 @@ from api.http.paging import cursor_of, encode_cursor
 from api.http.problem import Problem
 from mailcore.errors import StoreError
 from mailcore.events.identity import Identity
+from mailcore.html.document import asks_elsewhere
 from mailcore.imap.flag import in_words
 from mailcore.store import Cursor, MailboxState, MessageDetail, MessageSummary
 
@@ -80,7 +82,7 @@ async def messages(request: web.Request) -> web.StreamResponse:
         first=form.path(LIST),
         newer=form.path(LIST, newer=encode_cursor(_place(shown[0]))) if shown and has_newer else "",
         older=form.path(LIST, cursor=encode_cursor(_place(shown[-1]))) if shown and has_older else "",
-        here=form.path("", cursor=at, newer=newer),
+        here=here(request.query),
         news=form.api("/api/messages/", order="asc", limit=_NEWS, **_behind(newest)),
     )
 
@@ -99,8 +101,7 @@ async def message(request: web.Request) -> web.StreamResponse:
         thread = await store.thread(found.summary.id)
     except StoreError as error:
         raise Problem(503, f"The database does not answer: {error}") from None
-    position = {name: request.query.get(name, "") for name in ("cursor", "newer")}
-    here = form.path("", **position)
+    at = here(request.query)
     text = beginning(found.body_text, _LARGEST_TEXT)
     headers = fields(found.headers, _LARGEST_HEADERS)
     every = "all" in request.query
@@ -118,12 +119,14 @@ async def message(request: web.Request) -> web.StreamResponse:
         way=_way(found),
         flags=in_words(found.summary.flags),
         origin=Identity.parse(found.origin) if found.origin else None,
-        back=f"{LIST}{here}#message-{found.summary.id}",
-        here=here,
-        newer=_path(newer.messages[0], here) if newer.messages else "",
-        older=_path(older.messages[0], here) if older.messages else "",
+        back=f"{LIST}{at}#message-{found.summary.id}",
+        here=at,
+        newer=_path(newer.messages[0], at) if newer.messages else "",
+        older=_path(older.messages[0], at) if older.messages else "",
+        asks_elsewhere=asks_elsewhere(found.body_html),
+        shown={part.id for part in found.attachments if may_be_shown(part.content_type, part.filename)},
         thread=thread if thread.count > 1 else None,
-        every=f"{form.path('', **position, all='yes')}",
+        all_of_them=f"{at}{'&' if at else '?'}all",
     )
 
 
@@ -131,10 +134,23 @@ async def message(request: web.Request) -> web.StreamResponse:
 @page
 async def html(request: web.Request) -> web.StreamResponse:
     """The message's HTML, inert: what it may do is said by the policy."""
+    return await _html(request, elsewhere=False)
+
+
+@routes.post(LIST + r"{id:\d{1,19}}/html/")
+@page
+async def html_with_pictures(request: web.Request) -> web.StreamResponse:
+    """The same, with pictures from elsewhere. Asked for by a form of ours, as no link of a message may do it; and no
+    address has it, so that it is for once."""
+    return await _html(request, elsewhere=True)
+
+
+async def _html(request: web.Request, *, elsewhere: bool) -> web.Response:
     found = await _message(request)
     addresses = pictures.addresses(request, found)
-    made = await request.app[DEPENDENCIES].sanitizer.document(found.body_html, addresses)
-    headers = security_headers.message(request.host, pictures.path(found.summary.id))
+    sanitizer = request.app[DEPENDENCIES].sanitizer
+    made = await sanitizer.document(found.body_html, addresses, elsewhere=elsewhere)
+    headers = security_headers.message(request.host, pictures.path(found.summary.id), elsewhere=elsewhere)
     return web.Response(text=made.html, content_type="text/html", charset="utf-8", headers=headers)
 
 

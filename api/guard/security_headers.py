@@ -16,8 +16,13 @@ PAGE: Final = (
 DATA: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
 # A message's HTML, shown in a sandboxed frame of ours: its own styles and pictures, no script, no other request.
 _MESSAGE: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data: {pictures}; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data: {pictures}{elsewhere}; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+# A picture or a PDF by itself. A sandbox that the frame itself has would keep a browser from showing a PDF at all.
+PREVIEW: Final = (
+    "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'; sandbox"
 )
 # What a content security policy can name; it has no words for an IPv6 address.
 _NAMEABLE: Final = re.compile(r"[a-z0-9.-]+(:\d+)?", re.I)
@@ -33,11 +38,12 @@ _ALWAYS: Final = {
 }
 
 
-def message(host: str, pictures: str) -> dict[str, str]:
-    """For a message's HTML; `pictures` is what the paths of its pictures begin with, at the request's host. Pure."""
+def message(host: str, pictures: str, *, elsewhere: bool = False) -> dict[str, str]:
+    """For a message's HTML; `pictures` is what the paths of its pictures begin with, at the request's host;
+    `elsewhere`: pictures may come from anywhere. Pure."""
     source = host + pictures if _NAMEABLE.fullmatch(host) else "'self'"
     return {
-        "Content-Security-Policy": _MESSAGE.format(pictures=source),
+        "Content-Security-Policy": _MESSAGE.format(pictures=source, elsewhere=" https: http:" if elsewhere else ""),
         "Referrer-Policy": "no-referrer",
         "X-DNS-Prefetch-Control": "off",
     }

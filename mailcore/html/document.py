@@ -1,5 +1,5 @@
 """A message's HTML as a document for a sandboxed frame: nothing of it runs, nothing of it is fetched but the message's
-own pictures. Pure.
+own pictures. Who asks for pictures from elsewhere gets those of its elements, not those of its styles. Pure.
 
 Three fences: what is not on the list is taken out here; the answer's content security policy allows no script and no
 other request; the frame is sandboxed.
@@ -48,6 +48,17 @@ _NOTICE: Final = (
     'font:14px/1.5 system-ui,sans-serif!important">{}</p>'
 )
 _BLOCKED: Final = "not loaded: that would tell the sender who reads this, and when."
+_LEFT: Final = "not loaded all the same: its address is no public name, or a style asks for it."
+# A name as in the public DNS, and nothing that a browser might take for another one: a mail is not to name a machine
+# that only its reader reaches. What a browser takes for an IPv4 address has a last label that begins with a digit.
+_ELSEWHERE: Final = re.compile(
+    r"(?:https?:)?//(?:[a-z0-9_-]{1,63}\.){1,20}(?!(?:localhost|local|internal|lan|arpa)\b)[a-z][a-z0-9-]{1,62}"
+    r"(?::\d{1,5})?(?:[/?#].*)?",
+    re.I | re.S | re.A,
+)
+_ASKS_ELSEWHERE: Final = re.compile(
+    r"""<(?:img|body|table|t[dhr])\b[^<>]*?\s(?:src|background)\s*+=\s*+["']?+\s*+(?:https?:)?//""", re.I
+)
 _CUT: Final = "This is only the beginning: the message is larger than what is shown of one. The api has all of it."
 
 
@@ -60,9 +71,14 @@ class MailDocument:
     cut: bool
 
 
-def document(html: str, pictures: Mapping[str, str]) -> MailDocument:
-    """`pictures`: addresses of the message's own parts by their Content-ID. What is too much to be taken apart becomes
-    text (`as_text`)."""
+def asks_elsewhere(html: str) -> bool:
+    """Whether it has pictures that `document` could let be fetched. It may find some where there are none."""
+    return _ASKS_ELSEWHERE.search(html, 0, LONGEST) is not None
+
+
+def document(html: str, pictures: Mapping[str, str], *, elsewhere: bool = False) -> MailDocument:
+    """`pictures`: addresses of the message's own parts by their Content-ID. `elsewhere`: pictures may be fetched from
+    where the sender says. What is too much to be taken apart becomes text (`as_text`)."""
     blocked = 0
     if why := fault(html[:LONGEST]):
         return as_text(html, f"It has {why}.")
@@ -84,6 +100,9 @@ def document(html: str, pictures: Mapping[str, str]) -> MailDocument:
                 return pictures.get(rest) or pictures.get(unquote(rest))  # RFC 2392 §2: it may be percent-encoded
             if tag == "img" and value.strip().lower().startswith("data:image/"):
                 return value
+            if elsewhere and _ELSEWHERE.fullmatch(value.strip()):
+                # Without a scheme it would be that of the page.
+                return f"https:{value.strip()}" if value.strip().startswith("//") else value.strip()
             blocked += not value.lower().startswith(("cid:", "data:"))
             return None
         if name == "href" and value.strip().lower().startswith(("cid:", "data:")):
@@ -109,7 +128,7 @@ def document(html: str, pictures: Mapping[str, str]) -> MailDocument:
         set_tag_attribute_values={"a": {"target": "_blank"}},
     )
     clean = _STYLE.sub(lambda found: found[1] + without_requests(found[2]) + found[3], clean)
-    return _framed(clean, blocked, cut=len(html) > LONGEST)
+    return _framed(clean, blocked, cut=len(html) > LONGEST, reason=_LEFT if elsewhere else _BLOCKED)
 
 
 def as_text(html: str, why: str) -> MailDocument:
@@ -119,11 +138,11 @@ def as_text(html: str, why: str) -> MailDocument:
     return MailDocument(made.html, 0, True)
 
 
-def _framed(body: str, blocked: int, *, cut: bool, notice: str = "") -> MailDocument:
+def _framed(body: str, blocked: int, *, cut: bool, notice: str = "", reason: str = _BLOCKED) -> MailDocument:
     shown = body.encode()
     if len(shown) > LARGEST:
         body, cut = shown[:LARGEST].decode(errors="ignore"), True
     were = f"{blocked:,} pictures from elsewhere were" if blocked > 1 else "1 picture from elsewhere was"
-    told = [notice, f"{were} {_BLOCKED}" if blocked else "", _CUT if cut else ""]
+    told = [notice, f"{were} {reason}" if blocked else "", _CUT if cut else ""]
     notices = "".join(_NOTICE.format(words) for words in told if words)
     return MailDocument(_FRAME.format(body=notices + body), blocked, cut)

@@ -30,10 +30,10 @@ class Sanitizer:
         self._turn = asyncio.Lock()
         self._worker: _Worker | None = None
 
-    async def document(self, html: str, pictures: Mapping[str, str]) -> MailDocument:
+    async def document(self, html: str, pictures: Mapping[str, str], *, elsewhere: bool = False) -> MailDocument:
         """As `mailcore.html.document.document`; as text when that takes too much of time or memory."""
         html = html[: LONGEST + 1]  # so that it is seen whether there is more
-        question = encode({"html": html, "pictures": dict(pictures)})
+        question = encode({"html": html, "pictures": dict(pictures), "elsewhere": elsewhere})
         async with self._turn:
             worker = await self._running()
             try:

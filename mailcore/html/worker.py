@@ -2,7 +2,7 @@
 ends when it takes too much.
 
 Questions come by standard input and answers go to standard output, each as four bytes of length (big-endian) and
-JSON: `{"html", "pictures"}`, and the members of `MailDocument`. It ends with its input.
+JSON: `{"html", "pictures", "elsewhere"}`, and the members of `MailDocument`. It ends with its input.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _within_limits(question: dict[str, Any], patience: float) -> MailDocument:
         most = int(_SIZE.read_text().split()[0]) * resource.getpagesize() + _MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     signal.setitimer(signal.ITIMER_PROF, patience)
-    made = document(question["html"], question["pictures"])
+    made = document(question["html"], question["pictures"], elsewhere=question["elsewhere"])
     signal.setitimer(signal.ITIMER_PROF, 0)
     return made
 

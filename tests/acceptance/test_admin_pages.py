@@ -407,7 +407,7 @@ def test_a_hostile_message_is_read_and_nothing_of_it_runs_or_is_fetched(
     page.get_by_role("tab", name="Headers").click()
     expect(page.get_by_text("<script>hit('header')</script>")).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("link", name="onerror").click()
+        page.locator(".attachments a.save").last.click()
     saved = tmp_path / "saved"
     download.value.save_as(saved)
     assert saved.read_bytes().strip() == b"<script>hit('attachment')</script>"
@@ -457,6 +457,115 @@ def test_the_pictures_of_a_message_are_fetched_once_without_a_cookie_and_are_ine
     for path in (unsigned, address[:-1], f"{unsigned.replace('/pictures/', '/pictures/9')}?{signature}"):
         visitor.context.clear_cookies()
         assert visitor.open(path).url.startswith(f"{visitor.base}/admin/login/"), path
+
+
+def test_pictures_from_elsewhere_are_shown_once_for_those_who_press_the_button(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    head = "From: e@example.org\r\nSubject: far pictures\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n"
+    near = f"http://127.0.0.1:{mozzart.api_port}/admin/"
+    html = f"<p>Words<img alt=far src={BEACON}far.png><img alt=near src={near}><script src={BEACON}script></script>"
+    style = f"<style>p {{ background: url({BEACON}style) }}</style><img src='{BEACON}2.png' onerror='parent.hit()'>"
+    dovecot.append(f"{head}{html}{style}\r\n".encode())
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    query = "SELECT id FROM mailbox_app_mailmessage WHERE subject = 'far pictures'"
+    (row,) = wait_until(lambda: mozzart.rows(query), "it is stored")
+    visitor = visit()
+    page = visitor.sign_in()
+    expect(page.get_by_role("heading", name="Mailbox states")).to_be_visible()
+    left: list[str] = []
+
+    def leaves(route: Route) -> None:
+        left.append(route.request.url.removeprefix(BEACON))
+        assert not {"cookie", "referer"} & route.request.headers.keys()
+        route.fulfill(body=base64.b64decode(PIXEL), content_type="image/png")
+
+    visitor.context.route(BEACON + "**", leaves)
+    visitor.open(f"/admin/messages/{row['id']}/")
+    frame = page.frame_locator("iframe.mail-frame")
+    expect(frame.get_by_text("from elsewhere were not loaded")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert left == []
+
+    page.get_by_role("button", name="Show pictures once").focus()
+    page.keyboard.press("Enter")
+
+    expect(frame.get_by_text("not loaded all the same")).to_be_visible()
+    wait_until(lambda: page.wait_for_timeout(10) or len(left) == 2, "both are fetched")
+    assert sorted(left) == ["2.png", "far.png"]
+    wide = frame.get_by_alt_text("far")
+    expect(wide).to_have_js_property("naturalWidth", 1)
+    expect(frame.get_by_alt_text("near")).to_have_js_property("naturalWidth", 0)
+    visitor.open(f"/admin/messages/{row['id']}/")
+    expect(frame.get_by_text("that would tell the sender")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert len(left) == 2, "for once"
+    # Without the token of our own form nobody gets them.
+    assert page.request.post(f"{visitor.base}/admin/messages/{row['id']}/html/").status == 403
+    visitor.requests = [url for url in visitor.requests if not url.startswith(BEACON)]
+
+
+def test_pictures_pdfs_and_texts_are_looked_at_and_what_pretends_to_be_one_is_not(
+    visit: Callable[..., Visitor], dovecot: Dovecot, mozzart: Mozzart
+) -> None:
+    coded = "Content-Disposition: attachment\r\nContent-Transfer-Encoding: base64"
+    part = f"--b\r\nContent-Type: {{}}; name={{}}\r\n{coded}\r\n\r\n{{}}\r\n"
+    hostile = b"<html><script>parent.hit('preview')</script><img src=x onerror=hit(1)></html>"
+    files = {
+        "real.png": ("image/png", base64.b64decode(PIXEL)),
+        "real.pdf": ("application/octet-stream", b"%PDF-1.4\n%%EOF\n"),
+        "false.png": ("image/png", hostile),
+        "false.pdf": ("application/pdf", hostile),
+        "picture.svg": ("image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg' onload='parent.hit(2)'></svg>"),
+        "table.csv": ("text/csv", "Größe;東京\nlong\n".encode() + b"line\n" * 100_000),
+        "program.txt": ("text/plain", b"MZ\x90\x00\x03"),
+    }
+    parts = "".join(
+        part.format(kind, name, base64.encodebytes(content).decode().replace("\n", "\r\n"))
+        for name, (kind, content) in files.items()
+    )
+    head = "From: e@example.org\r\nSubject: to be looked at\r\nMIME-Version: 1.0\r\n"
+    head += "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    dovecot.append(f"{head}{parts}--b--\r\n".encode())
+    assert mozzart.http("POST", "/api/mailbox/sync/?wait=30").status == 200
+    query = "SELECT id FROM mailbox_app_mailmessage WHERE subject = 'to be looked at'"
+    (row,) = wait_until(lambda: mozzart.rows(query), "it is stored")
+    visitor = visit()
+    visitor.context.add_init_script("window.hits = []; window.hit = (what) => window.hits.push(what)")
+    page = visitor.sign_in("/admin/messages/?q=looked")
+    page.get_by_role("link", name="to be looked at").click()
+    at = f"{visitor.base}/admin/messages/{row['id']}/?q=looked"
+
+    def look(name: str) -> Page:
+        page.goto(at)
+        page.get_by_role("link", name=f"Preview of {name}").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+        page.wait_for_load_state("networkidle")
+        return page
+
+    expect(look("real.png").get_by_role("img", name="real.png")).to_have_js_property("naturalWidth", 1)
+    frame = look("real.pdf").locator("iframe.preview-frame")
+    answer = page.request.get(visitor.base + str(frame.get_attribute("src")))
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].endswith("; sandbox")
+    for name in ("false.png", "false.pdf"):
+        expect(look(name).locator(".mail-text")).to_contain_text("<script>parent.hit('preview')</script>")
+        assert page.request.get(f"{page.url.partition('?')[0]}file").status == 404
+        assert page.evaluate("window.hits") == []
+    text = look("table.csv").locator(".mail-text")
+    expect(text).to_contain_text("Größe;東京")
+    expect(page.get_by_role("link", name="Save all of it")).to_be_visible()
+    assert len(page.content()) < 1_000_000
+    expect(look("program.txt").get_by_text("This is no picture, PDF or text.")).to_be_visible()
+    page.keyboard.press("u")
+    expect(page.get_by_text("Its way")).to_be_visible()
+    assert page.url == at, "with the list from which one came"
+    expect(page.get_by_role("link", name="Preview of picture.svg")).to_have_count(0)
+    visitor.open(f"/admin/messages/{row['id'] + 1}/attachments/1/")
+    expect(page.get_by_text("There is no such attachment.")).to_be_visible()
+    # Chromium's own reader of PDFs is made of these.
+    visitor.requests = [url for url in visitor.requests if not url.startswith("chrome")]
 
 
 def test_what_a_sender_wrote_cannot_pretend_on_any_page(

@@ -143,6 +143,8 @@ def test_no_page_has_a_grave_fault_or_is_too_wide_light_or_dark_on_a_desk_or_a_p
     visitor = visit(viewport=DESK)
     page = visitor.page
     paths = ["", "messages/", "messages/?q=WWWW*", "messages/?q=nothing&seen=no", *(f"messages/{one}/" for one in ids)]
+    parts = mozzart.rows("SELECT id, message_id FROM mailbox_app_mailattachment")
+    paths += [f"messages/{part['message_id']}/attachments/{part['id']}/" for part in parts]
     paths += ["live/", "dead-letters/", "verify/", "health/", "nowhere/"]
     found: list[str] = []
     for path in [*(f"/admin/{path}" for path in paths), "/api/docs/", "/admin/login/"]:

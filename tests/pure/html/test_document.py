@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcore.html.document import LONGEST, document
+from mailcore.html.document import LONGEST, asks_elsewhere, document
 
 _PIECES = st.sampled_from(
     """<script> </script> <style> </style> <svg/onload=alert(1)> </svg> <math> <mtext> <!-- --> onerror=alert(1)>
@@ -32,6 +34,55 @@ def test_nothing_is_left_that_would_be_fetched_and_it_is_counted(html: str) -> N
     made = document(html, {})
     assert "evil.example" not in made.html
     assert made.blocked >= 1
+
+
+@pytest.mark.parametrize(
+    ("address", "fetched"),
+    [
+        ("http://evil.example/a.png", "http://evil.example/a.png"),
+        (" HTTPS://img.evil.example:8443/a?b=c#d ", "HTTPS://img.evil.example:8443/a?b=c#d"),
+        ("//xn--3ya.evil.example", "https://xn--3ya.evil.example"),
+        ("http://localhost/a", ""),
+        ("http://router/a", ""),
+        ("http://fritz.local/a", ""),
+        ("http://a.localhost./a", ""),
+        ("http://127.0.0.1:8000/admin/", ""),
+        ("http://127.1/", ""),
+        ("http://a.0x7f000001/", ""),
+        ("http://[::1]/", ""),
+        ("http://evil.example@127.0.0.1/", ""),
+        ("http://evil.example\\@127.0.0.1/", ""),
+        ("http:127.0.0.1", ""),
+        ("http://１２７.0.0.1/", ""),
+        ("/admin/logout/", ""),
+        ("ftp://evil.example/a", ""),
+    ],
+)
+def test_pictures_from_elsewhere_are_left_for_those_who_ask_for_them(address: str, fetched: str) -> None:
+    html = f'<img alt="a" src="{address}"><p style="background: url(http://evil.example/b)">x</p><script>x</script>'
+    made = document(html, {}, elsewhere=True)
+    assert (f'<img alt="a" src="{fetched}">' if fetched else '<img alt="a">') in made.html
+    assert made.html.count("evil.example") == ("evil" in fetched)
+    assert made.blocked == 1 or not fetched, "what the style asks for"
+    assert "<script" not in made.html
+    assert document(html, {}).html.count('<img alt="a">') == 1
+
+
+@pytest.mark.parametrize(
+    ("html", "asks"),
+    [
+        ("<IMG alt=x SRC = 'http://evil.example/'>", True),
+        ("<td width=1\nbackground=//evil.example>", True),
+        ("<img src=cid:a><a href=http://evil.example>", False),
+        ("<img " * 50_000, False),
+        ("<img src=" + " " * 250_000, False),
+        ("<img" + " src=" * 50_000, False),
+    ],
+)
+def test_whether_there_are_any_is_seen_quickly(html: str, asks: bool) -> None:
+    began = time.process_time()
+    assert asks_elsewhere(html) is asks
+    assert time.process_time() - began < 1
 
 
 @given(st.lists(_PIECES, max_size=30).map("".join))
