@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.process import run_asyncio, settings
+
+if TYPE_CHECKING:
+    from mailcore.discovery.decision import Found
 
 
 @click.group(short_help="The accounts: list, add, test, pause, remove.")
@@ -35,6 +39,7 @@ def list_accounts(as_json: bool) -> int:
 @click.option("--connections", type=click.IntRange(min=3), help="The most that are open at once.")
 @click.option("--ca-file", type=click.Path(dir_okay=False), help="PEM file of the authority of its certificate.")
 @click.option("--no-test", is_flag=True, help="Add it untried.")
+@click.option("--yes", is_flag=True, help="Take the server that is found without asking.")
 def add(
     user: str,
     name: str | None,
@@ -46,10 +51,15 @@ def add(
     connections: int | None,
     ca_file: str | None,
     no_test: bool,
+    yes: bool,
 ) -> int:
-    """Add the account of USER, which is an address at most servers. What is not given is asked for; the password is
+    """Add the account of USER, which is an address at most servers. Its server is found by what is known of providers,
+    by DNS and by Mozilla's autoconfig, and shown before it is used. What is not found is asked for; the password is
     asked for, or read as a line of standard input."""
     asking = sys.stdin.isatty()
+    if host is None and (found := _discovered(user, asking=asking, yes=yes)) is not None:
+        host, user, name = found.host, found.user, name or user
+        tls, port = tls or found.tls, port or found.port
     if host is None:
         if not asking:
             raise click.UsageError("--host is missing.")
@@ -121,6 +131,27 @@ def rotate_key() -> int:
     from cli.accounts.rotation import rotate
 
     return run_asyncio(rotate(settings("accounts", quiet=True)))
+
+
+def _discovered(address: str, *, asking: bool, yes: bool) -> Found | None:
+    """The server of an address, if a person agrees."""
+    from mailcore.discovery.lookup import discover
+    from mailcore.visible import one_line
+
+    if "@" not in address:
+        return None
+    found = run_asyncio(discover(address))
+    if found is None:
+        click.echo(f"Nobody knows the IMAP server of {one_line(address)}.", err=True)
+        return None
+    way = {"tls": "TLS", "starttls": "STARTTLS"}[found.tls]
+    click.echo(f"{found.host}:{found.port} ({way}), user {one_line(found.user)}: {one_line(found.source)}.", err=True)
+    if found.way != "password":
+        provider = found.preset.name if found.preset is not None else ""
+        click.echo(f"{provider} wants a sign-in instead of a password: docs/providers.md says how.", err=True)
+    if yes or (asking and click.confirm("Use it?", default=True, err=True)):
+        return found
+    return None
 
 
 def _secret(what: str) -> str:

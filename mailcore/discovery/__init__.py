@@ -1,0 +1,1 @@
+"""From a mail address to its IMAP server: presets, Mozilla's autoconfig, SRV records."""
