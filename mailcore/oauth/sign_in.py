@@ -224,7 +224,8 @@ class SignIn:
     async def post(self, url: str, form: Form) -> Answer:
         """Raises ImapError."""
         try:
-            return await post(url, form, now=self._now)
+            own = self._oauth.token_url or self._oauth.device_url  # else the provider's, which we know
+            return await post(url, form, now=self._now, hosts=self._account.hosts if own else None)
         except Unreachable as error:
             raise unreachable(str(error), self.whose) from None
 

@@ -23,8 +23,9 @@ from mailcore.account import Account
 from mailcore.account_row import changed, new_account
 from mailcore.errors import AuthenticationFailed, ImapError, Retry, Scope, SettingsError
 from mailcore.oauth.configuration import OAuth
+from mailcore.oauth.post import Unreachable, post
 from mailcore.oauth.rotation import encrypt_again
-from mailcore.oauth.sign_in import SignIn
+from mailcore.oauth.sign_in import SignIn, utc_now
 from mailcore.oauth.tokens import Tokens
 from mailcore.secrets import Cipher, new_key
 from mailcore.settings import Settings
@@ -401,3 +402,26 @@ async def test_an_account_of_the_database_sends_no_secret_to_another_provider_an
         new_account(
             "b", {**values, "oauth": {"grant": "service_account", "service_account_file": "/etc/passwd"}}, ["*"]
         )
+
+
+@pytest.mark.parametrize(
+    ("hosts", "name", "reached"),
+    [
+        (None, "127.0.0.1", True),
+        (("*",), "127.0.0.1", False),
+        (("*",), "localhost", False),
+        (("127.0.0.1",), "127.0.0.1", True),
+        (("localhost",), "localhost", True),
+    ],
+)
+async def test_a_token_endpoint_of_the_databases_is_bound_by_account_hosts(
+    openid: OpenId, hosts: tuple[str, ...] | None, name: str, reached: bool
+) -> None:
+    url = f"http://{name}:{openid.port}/token"
+    form = {"grant_type": "client_credentials", "client_id": "client", "client_secret": openid.clients["client"]}
+    if reached:
+        assert (await post(url, form, now=utc_now, hosts=hosts)).status == 200
+    else:
+        with pytest.raises(Unreachable, match="ACCOUNT_HOSTS"):
+            await post(url, form, now=utc_now, hosts=hosts)
+    assert len(openid.asked) == reached
