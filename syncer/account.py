@@ -148,7 +148,7 @@ class AccountTasks:
     def _pushed(self, name: str) -> None:
         mailbox = self.mailboxes.get(MailboxKey(self.account.name, canonical(name)))
         if mailbox is not None and mailbox.connection != "idling":  # its own connection tells it more
-            mailbox.pushed = True
+            mailbox.pushed = mailbox.pushed or datetime.now(UTC)
             mailbox.ask(by=FoundBy.PUSH)
 
     def _begin(self, name: str, found_at: datetime) -> None:

@@ -5,14 +5,12 @@ A push is a hint, never evidence: it starts a `UID FETCH n:*`, and the sweep pro
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 import trio
 
 from mailcore.aio import aio
 from mailcore.errors import CommandFailed, ConnectionLost, ImapError, Scope
-from mailcore.events.message import FoundBy
 from mailcore.imap.response import Exists, Expunge, Fetch, Vanished
 from mailcore.imap.sequence import UidSet
 from mailcore.sync.flags import hinted
@@ -21,6 +19,7 @@ from syncer import metrics
 from syncer.attempt import keep_trying
 from syncer.imap.connection import SEQUENCE_CHARS, IdleRefused, ImapConnection, Push, Selected
 from syncer.mailbox import MailboxTasks
+from syncer.pushed import fetch_pushed
 from syncer.transfer import Transfer
 
 REFRESH = 300.0  # seconds; RFC 2177 allows 29 minutes, middleboxes forget connections much sooner
@@ -198,26 +197,11 @@ class _Following:
                 self._nursery.start_soon(self._after_pause)
             self._stale = True
             return
-        shared, at = mailbox.shared, push.at or datetime.now(UTC)
-        transfer = Transfer(
-            self.connection, shared.bus, machine, machine.birth, shared.origins, shared.spool, FoundBy.PUSH, at
-        )
-        try:
-            await aio(transfer.push, self._first)
-        except* CommandFailed as refused:
-            found = verdict(refused)
-            mailbox.log.warning("push not fetched; it is fetched by itself", error=found.text)
-            mailbox.connections.judge(refused)
+        transfer, given = await fetch_pushed(mailbox, self.connection, self._first, push.at or datetime.now(UTC))
+        if not given:
             await self._announced(transfer)
-        finally:
-            mailbox.not_given(self.uidvalidity, transfer.not_given)
-            machine.give_back(self.uidvalidity, transfer.claimed - transfer.given, time.monotonic())
-            mailbox.changed()
         self._first = max(self._first, transfer.highest + 1)
-        metrics.PUBLISHED.labels(*metrics.of(mailbox.key), FoundBy.PUSH.value).inc(len(transfer.given))
         told = [hint.count for hint in push.hints if isinstance(hint, Exists)][-1:]
-        if transfer.given:
-            mailbox.remember(last_push_at=datetime.now(UTC), last_uid=self._first - 1)
         if told:
             mailbox.remember(message_count=told[0])
             if told[0] - (self._exists or 0) > transfer.answers:

@@ -94,7 +94,7 @@ class MailboxTasks:
         self.found_at = found_at  # when the account was seen first, or the mailbox was made
         self.counters = counters  # of a LIST that begins from now on; None where it gives none
         self.notices = notices
-        self.pushed = False  # the server told that something happened, and a sweep is to look
+        self.pushed: datetime | None = None  # the server told that something happened, and a sweep is to look
         self.machine = Mailbox(self.key, shared.credit.octets, shared.interval)
         self.log = log.bind(account=account.name, mailbox=name)
         self.flags = Following()

@@ -25,10 +25,12 @@ from syncer import metrics
 from syncer.attempt import judge
 from syncer.imap.connection import ImapConnection, Selected
 from syncer.mailbox import MailboxTasks, refusals
+from syncer.pushed import fetch_pushed
 from syncer.transfer import publish_expunged
 
 STATUS_DEADLINE = (3.0, 30.0)  # seconds, at least and at most
 LONGEST = 600.0  # seconds that a sweep may take, whatever the server sends
+PUSHED_AT_ONCE = 100  # UIDs that a push may have given to new mail
 EXPUNGED_AT_ONCE = 1000  # events published together, so that others are served in between
 
 
@@ -71,7 +73,7 @@ async def _sweep(mailbox: MailboxTasks, begun: Sweep) -> None:
 async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
     machine, began = mailbox.machine, time.monotonic()
     gone = UidSet()
-    pushed, mailbox.pushed = mailbox.pushed, False
+    pushed, mailbox.pushed = mailbox.pushed, None
     snapshot = None if pushed else await mailbox.counters(mailbox.key.mailbox)
     if snapshot is None or not machine.nothing_new(begun, snapshot):
         snapshot, gone = await _look(mailbox, begun, snapshot, pushed=pushed)
@@ -97,7 +99,7 @@ async def _compare(mailbox: MailboxTasks, begun: Sweep) -> None:
 
 
 async def _look(
-    mailbox: MailboxTasks, begun: Sweep, snapshot: Snapshot | None, *, pushed: bool
+    mailbox: MailboxTasks, begun: Sweep, snapshot: Snapshot | None, *, pushed: datetime | None
 ) -> tuple[Snapshot, UidSet]:
     """The counters, if they are not known, and when they do not prove that nothing changed the list of the UIDs.
     Returns them, and what is to be announced as expunged."""
@@ -117,6 +119,8 @@ async def _look(
                     f"{mailbox.account.host}: UIDVALIDITY of {mailbox.key.mailbox!r} is {selected.uidvalidity} on this "
                     "connection and was another one before; a second connection is asked"
                 )
+            if pushed:
+                await _fetch_pushed(mailbox, connection, selected, pushed)
             known = machine.known()
             gone = machine.compare(known, await _list(mailbox, begun, connection, selected, snapshot), time.monotonic())
             mailbox.changed()  # what is missing is fetched meanwhile
@@ -125,6 +129,18 @@ async def _look(
             else:
                 await aio(connection.unselect)
     return snapshot, gone
+
+
+async def _fetch_pushed(
+    mailbox: MailboxTasks, connection: ImapConnection, selected: Selected, pushed: datetime
+) -> None:
+    """What came since the last look is published before anything else is asked. Where it cannot be had so, or is much,
+    it is missing like all else."""
+    machine = mailbox.machine
+    first = machine.highest + 1
+    known = machine.listed is not None and not machine.doubt
+    if known and selected.uidnext is not None and 0 < selected.uidnext - first <= PUSHED_AT_ONCE:
+        await fetch_pushed(mailbox, connection, first, pushed)
 
 
 def counted(mailbox: MailboxTasks, counters: Snapshot) -> None:

@@ -44,13 +44,20 @@ class Subscriber:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._client.close())
+        self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _close(self) -> None:
+        await self._client.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # nats-py leaves those of its ordered consumers
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _take(self, message: Msg) -> None:
         headers = (message.headers or {}).items()
