@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,6 +40,8 @@ def list_accounts(as_json: bool) -> int:
 @click.option("--ca-file", type=click.Path(dir_okay=False), help="PEM file of the authority of its certificate.")
 @click.option("--no-test", is_flag=True, help="Add it untried.")
 @click.option("--yes", is_flag=True, help="Take the server that is found without asking.")
+@click.option("--client-id", help="Of an application at Google or Microsoft: sign in there instead of a password.")
+@click.option("--tenant", default="", help="Of Microsoft, with --client-id.")
 def add(
     user: str,
     name: str | None,
@@ -52,12 +54,16 @@ def add(
     ca_file: str | None,
     no_test: bool,
     yes: bool,
+    client_id: str | None,
+    tenant: str,
 ) -> int:
     """Add the account of USER, which is an address at most servers. Its server is found by what is known of providers,
     by DNS and by Mozilla's autoconfig, and shown before it is used. What is not found is asked for; the password is
     asked for, or read as a line of standard input."""
     asking = sys.stdin.isatty()
+    way = "password"
     if host is None and (found := _discovered(user, asking=asking, yes=yes)) is not None:
+        way = found.way
         host, user, name = found.host, found.user, name or user
         tls, port = tls or found.tls, port or found.port
     if host is None:
@@ -78,10 +84,17 @@ def add(
         "starttls": tls == "starttls",
         "mailboxes": mailboxes,
         "backfill": backfill,
-        "password": _secret("Password"),
+        **_credentials(way, client_id, tenant, asking=asking),
         **{key: value for key, value in (("port", port), ("connections", connections), ("ca_file", ca_file)) if value},
     }
-    return run_asyncio(run(settings("accounts", quiet=True, accounts=True), name or user, values, tested=not no_test))
+    known = settings("accounts", quiet=True, accounts=True)
+    # Before somebody has signed in there is nothing to test, and signing in tries the login.
+    code = run_asyncio(run(known, name or user, values, tested=not no_test and client_id is None))
+    if code or client_id is None:
+        return code
+    from cli.accounts.authorize import run as sign_in
+
+    return run_asyncio(sign_in(known, name or user))
 
 
 @accounts.command(short_help="Log in to one, step by step.")
@@ -152,6 +165,21 @@ def _discovered(address: str, *, asking: bool, yes: bool) -> Found | None:
     if yes or (asking and click.confirm("Use it?", default=True, err=True)):
         return found
     return None
+
+
+def _credentials(way: str, client_id: str | None, tenant: str, *, asking: bool) -> dict[str, Any]:
+    """What of the account's settings is about logging in."""
+    if client_id is None:
+        return {"password": _secret("Password")}
+    if way == "password":
+        raise click.UsageError("--client-id is for Google and Microsoft; others are set up in ACCOUNTS_FILE.")
+    if asking:
+        what = "Client secret (empty if it has none)"
+        secret = click.prompt(what, hide_input=True, default="", show_default=False, err=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\r\n")
+    oauth = {"provider": way, "client_id": client_id, "client_secret": secret, "tenant": tenant}
+    return {"auth": "oauth", "oauth": {key: value for key, value in oauth.items() if value}}
 
 
 def _secret(what: str) -> str:

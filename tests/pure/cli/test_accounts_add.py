@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.accounts.command import accounts
+from mailcore.account_row import new_account
 
 
 @pytest.fixture
@@ -43,3 +44,29 @@ def test_a_host_that_is_given_is_used_as_it_is(added: list[tuple[str, dict[str, 
     ran = CliRunner().invoke(accounts, ["add", "anna@gmail.com", "--host", "h.example"], input="a password\n")
     assert ran.exit_code == 0, ran.output
     assert added[0][1]["host"] == "h.example"
+
+
+def test_with_a_client_id_somebody_signs_in_instead(
+    added: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed: list[str] = []
+
+    async def sign_in(settings: object, name: str) -> int:
+        signed.append(name)
+        return 0
+
+    monkeypatch.setattr("cli.accounts.authorize.run", sign_in)
+    words = ["add", "anna@gmail.com", "--yes", "--client-id", "id"]
+    ran = CliRunner().invoke(accounts, words, input="its secret\n")
+    assert ran.exit_code == 0, ran.output
+    ((name, values),) = added
+    assert values["oauth"] == {"provider": "google", "client_id": "id", "client_secret": "its secret"}
+    assert "password" not in values
+    assert new_account(name, values, ["*"]).oauth is not None
+    assert signed == ["anna@gmail.com"]
+
+
+def test_a_client_id_is_for_known_providers_alone(added: list[tuple[str, dict[str, Any]]]) -> None:
+    ran = CliRunner().invoke(accounts, ["add", "anna@icloud.com", "--yes", "--client-id", "id"], input="x\n")
+    assert ran.exit_code == 2
+    assert added == []
