@@ -70,7 +70,7 @@ def _attachment(part: ParsedAttachment, path: PurePosixPath, content: bytes | Co
 def message_row(
     event: MessageEvent, drafted: Draft, slot: Slot, stored_at: datetime, stream_seq: int | None = None
 ) -> MessageRow:
-    """`stored_at` is the moment at which its transaction begins, `stream_seq` the event's sequence in MAIL."""
+    """`stored_at` is the moment at which its transaction begins, `stream_seq` the event's sequence in its stream."""
     parsed = drafted.parsed
     return MessageRow(
         mailbox_id=slot.mailbox_id,

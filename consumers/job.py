@@ -47,7 +47,7 @@ class Job:
 
 
 def decode(delivery: Delivery) -> MessageEvent | Rebind:
-    """The event of the stream MAIL that was delivered; raises EventError."""
+    """The event of a stream of messages that was delivered; raises EventError."""
     key, kind = parse_subject(delivery.subject)
     event: MessageEvent | Rebind
     if kind == Rebind.type:

@@ -1,4 +1,4 @@
-"""The consumer process: stores what the stream MAIL brings until it is asked to stop."""
+"""The consumer process: stores what the streams of messages bring until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -59,9 +59,10 @@ async def consume(
     try:
         async with asyncio.TaskGroup() as group:
             for durable, take in takes.items():
-                pull = await bus.pull(durable)
-                pulling = Pulling(pull, stop, messages=messages, octets=octets, batches=batches)
-                group.create_task(pulling.run(take))
+                for pull in (await bus.pull(durable), await bus.pull_former(durable)):
+                    if pull is not None:
+                        pulling = Pulling(pull, stop, messages=messages, octets=octets, batches=batches)
+                        group.create_task(pulling.run(take))
             if max_age is not None:
                 group.create_task(Pruning(store, media, retrying, max_age).run())
     finally:

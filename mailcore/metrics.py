@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from mailcore import waits
 from mailcore.bus import Bus
-from mailcore.bus.layout.streams import MAIL, MAIL_DEAD, MAIL_EVENTS
+from mailcore.bus.layout.streams import MAIL_DEAD, MAIL_EVENTS, MESSAGE_STREAMS
 
 if TYPE_CHECKING:  # who has no database does without its libraries
     from mailcore.store.row import VerifyReport
@@ -56,7 +56,7 @@ async def waiting(bus: Bus, within: float = 0.3) -> waits.Told:
 async def streams(bus: Bus) -> bytes:
     """What NATS holds and what waits there, as an answer of a process `nats`. Raises BusError."""
     families = stream_families()
-    for stream in (MAIL, MAIL_EVENTS, MAIL_DEAD):
+    for stream in (*MESSAGE_STREAMS, MAIL_EVENTS, MAIL_DEAD):
         held = await bus.position(stream)
         for name, value in (("messages", held.messages), ("bytes", held.size), ("max_bytes", held.max_size)):
             families[f"mozzart_stream_{name}"].add_metric((stream,), value)

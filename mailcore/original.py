@@ -34,7 +34,7 @@ async def write_original(bus: Bus, message: MessageDetail, path: Path) -> None:
     when NATS or the syncer does not answer, or the server cannot be asked."""
     if message.stream_seq is not None:
         try:
-            await bus.message_body(message.stream_seq, path)
+            await bus.message_body(message.stream_seq, message.sha256, path)
         except BodyMissing:
             pass
         else:

@@ -62,7 +62,7 @@ SECRETS: Final = (
 
 
 class Retention(TypedDict):
-    """How long and how much the streams keep: MAIL, and as `events_…` MAIL_EVENTS."""
+    """How long and how much the streams keep: those of messages, and as `events_…` MAIL_EVENTS."""
 
     max_age: timedelta
     max_bytes: int

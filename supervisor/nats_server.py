@@ -28,7 +28,7 @@ SYNC_INTERVAL: Final = "always"
 # Go's soft limit: without one a backfill of 300 MB took it to 400 MB resident; with it, of 1.5 GB to 170, as quickly.
 MEMORY_LIMIT: Final = "150MiB"
 # Of the room that there is, what streams may promise each other; the rest is for the database, files and logs.
-SHARE: Final = 0.75
+SHARE: Final = 0.8
 _OVERHEAD: Final = MAX_PAYLOAD  # a full stream holds one message more for a moment
 _BOOT_DEADLINE: Final = 10.0
 

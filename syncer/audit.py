@@ -1,13 +1,14 @@
 """What has been in flight for long: heard of, or lost?
 
-`stored` events can be lost (a reconnect), streams can lose messages (deleted, aged out). The database is what counts;
-the acknowledged part of the stream tells what nobody will store any more.
+`stored` events can be lost (a reconnect), streams can lose messages (deleted, aged out, a power cut: MAIL_BACKFILL is
+acknowledged before it is on disk). The database is what counts; the settled part of a stream tells what nobody will
+store any more.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -15,8 +16,9 @@ import trio
 
 from mailcore import metrics
 from mailcore.aio import aio
-from mailcore.bus import Bus
+from mailcore.bus import MESSAGE_STREAMS, Bus, StreamPosition
 from mailcore.errors import MozzartError
+from mailcore.sync.statuses import Standing
 from syncer.mailbox import MailboxTasks, Shared
 
 log = structlog.get_logger(__name__)
@@ -31,9 +33,7 @@ async def watch(mailboxes: Callable[[], Iterable[MailboxTasks]], shared: Shared)
         await trio.sleep(EVERY)
         await _tell_what_stalls(list(mailboxes()), shared)
         try:
-            made_anew = await _stream_made_anew(shared)
-            for mailbox in list(mailboxes()):
-                await _audit(mailbox, shared, made_anew)
+            await _audit_all(list(mailboxes()), shared)
         except MozzartError as error:  # NATS or the database is away; the next round asks again
             log.debug("in flight not audited", error=str(error))
 
@@ -58,33 +58,48 @@ async def _tell_what_stalls(mailboxes: Sequence[MailboxTasks], shared: Shared) -
             mailbox.changed()
 
 
-async def _stream_made_anew(shared: Shared) -> bool:
-    """Whether somebody deleted the stream MAIL since the last round, and with it all that was in flight."""
-    made = (await aio(shared.bus.position, "MAIL")).created
-    before, shared.stream_made = shared.stream_made, made
-    return before not in ("", made)
+def began_again(before: StreamPosition | None, acked: int, now: StreamPosition) -> bool:
+    """Whether a stream was made anew since `before`, or ends before what it held then, or has `acked`. Pure."""
+    if before is None:
+        return now.last_seq < acked
+    return before.created != now.created or now.last_seq < max(before.last_seq, acked)
 
 
-async def _audit(mailbox: MailboxTasks, shared: Shared, made_anew: bool) -> None:
+async def _audit_all(mailboxes: Sequence[MailboxTasks], shared: Shared) -> None:
+    acked = dict.fromkeys(MESSAGE_STREAMS, 0)
+    for mailbox in mailboxes:
+        for entry in mailbox.machine.uids.in_flight.values():
+            acked[entry.stream] = max(acked[entry.stream], entry.seq)
+    anew = set()
+    for stream in MESSAGE_STREAMS:
+        now = await aio(shared.bus.position, stream)
+        if began_again(shared.positions.get(stream), acked[stream], now):
+            log.warning("the stream began again: what is in flight is published once more", stream=stream)
+            anew.add(stream)
+        shared.positions[stream] = now
+    before = time.monotonic() - OLD
+    if any(mailbox.machine.overdue(before, anew) for mailbox in mailboxes):
+        # In this order: what is acknowledged below this floor was committed before, so the database read shows it.
+        streams = {stream: await _standing(shared.bus, stream, stream in anew) for stream in MESSAGE_STREAMS}
+        for mailbox in mailboxes:
+            await _audit(mailbox, shared, before, streams)
+
+
+async def _standing(bus: Bus, stream: str, anew: bool) -> Standing:
+    floor = await aio(bus.ack_floor, stream)
+    position = await aio(bus.position, stream)
+    return Standing(floor, position.first_seq, position.last_seq, anew)
+
+
+async def _audit(mailbox: MailboxTasks, shared: Shared, before: float, streams: Mapping[str, Standing]) -> None:
     machine, uidvalidity = mailbox.machine, mailbox.machine.uidvalidity
-    old = machine.overdue(time.monotonic() - (0 if made_anew else OLD))
+    old = machine.overdue(before, [stream for stream, standing in streams.items() if standing.anew])
     if not old:
         return
-    # In this order: what is acknowledged below this floor was committed before, so the database read shows it.
-    floor = await aio(shared.bus.ack_floor)
-    position = await aio(shared.bus.position, "MAIL")
     stored = await aio(shared.store.stored_among, machine.row_id, uidvalidity, list(old))
     if machine.uidvalidity != uidvalidity:
         return
-    lost = machine.audited(
-        old,
-        stored,
-        time.monotonic(),
-        ack_floor=floor,
-        first_seq=position.first_seq,
-        last_seq=position.last_seq,
-        made_anew=made_anew,
-    )
+    lost = machine.audited(old, stored, time.monotonic(), streams)
     if lost:
         dead = await aio(_dead, shared.bus, mailbox)
         for uid in [uid for uid in lost if uid in dead]:

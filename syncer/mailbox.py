@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from mailcore.aio import aio
-from mailcore.bus import Bus
+from mailcore.bus import Bus, StreamPosition
 from mailcore.errors import MozzartError
 from mailcore.events.control import MailboxLive, MailboxResult, RefusedMessage
 from mailcore.events.identity import MailboxKey
@@ -59,7 +59,7 @@ class Shared:
     tokens: Tokens
     transit: Transit = field(default_factory=Transit)
     origins: Origins = field(default_factory=Origins)
-    stream_made: str = ""  # when the stream MAIL was created, as JetStream tells
+    positions: dict[str, StreamPosition] = field(default_factory=dict)  # of the streams of messages, at the last look
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ class MailboxTasks:
         machine.fail(reason, time.monotonic())
         self._tell()
         for uid, entry in machine.uids.in_flight.items():
-            self.shared.transit.published(identity(uid), machine.row_id, entry.seq, entry.size)
+            self.shared.transit.published(identity(uid), machine.row_id, entry.stream, entry.seq, entry.size)
         for uid in machine.uids.dead:
             self.shared.transit.died(identity(uid), machine.row_id)
         machine.close()

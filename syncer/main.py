@@ -155,7 +155,7 @@ async def _sync(settings: Settings, sources: Sources, bus: Bus, store: Store) ->
             if sha256 := sha256_of(letter.headers):
                 shared.origins.add(sha256, origin_of(letter.headers) or letter.identity)
         async for one in bus.unsettled():
-            shared.transit.published(one.identity, one.mailbox_id, one.seq, one.size)
+            shared.transit.published(one.identity, one.mailbox_id, one.stream, one.seq, one.size)
             if one.sha256:
                 shared.origins.add(one.sha256, one.origin or one.identity)
 

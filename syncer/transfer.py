@@ -218,7 +218,8 @@ class Transfer:
         return _Found(message, size, sha256, place, origin, received_at, tuple(defects))
 
     def published(self, found: _Found, ack: PubAck) -> None:
-        self.mailbox.published(self.uidvalidity, found.message.uid, ack.seq, found.size, time.monotonic())
+        uid, now = found.message.uid, time.monotonic()
+        self.mailbox.published(self.uidvalidity, uid, ack.stream, ack.seq, found.size, now)
         identity, place = self._identity(found), found.place
         if place is None:
             self.origins.published(identity, found.sha256)

@@ -16,7 +16,7 @@ from api.admin.wrong import wrong_now
 from api.dependencies import DEPENDENCIES, Dependencies
 from api.http.page import page
 from mailcore import metrics
-from mailcore.bus import MAIL, MAIL_DEAD, MAIL_EVENTS, Bus, StreamPosition
+from mailcore.bus import MAIL_DEAD, MAIL_EVENTS, MESSAGE_STREAMS, Bus, StreamPosition
 from mailcore.errors import BusError, StoreError
 from mailcore.events.undelivered import STREAM as WEBHOOK_DEAD
 from mailcore.store import StoredAt
@@ -84,7 +84,7 @@ async def _processes(bus: Bus) -> dict[str, int]:
 
 async def _streams(bus: Bus) -> dict[str, StreamPosition]:
     found = {}
-    for stream in (MAIL, MAIL_EVENTS, MAIL_DEAD, WEBHOOK_DEAD):
+    for stream in (*MESSAGE_STREAMS, MAIL_EVENTS, MAIL_DEAD, WEBHOOK_DEAD):
         try:
             found[stream] = await bus.position(stream)
         except BusError:

@@ -62,7 +62,7 @@ class DeadLetters(Answer):
 
 
 class Redriven(Answer):
-    """`stream_seq` is the sequence in the stream MAIL of the event that was published again."""
+    """`stream_seq` is the sequence in its stream (MAIL, or MAIL_BACKFILL) of the event that was published again."""
 
     seq: int
     account: str

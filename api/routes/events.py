@@ -20,7 +20,7 @@ from api.http.problem import Problem
 from api.routes.sse import ID_PATTERN, TYPES, Position, encode, facts
 from api.schema.operation import Content, operation
 from api.schema.values import WHOLE, Query, Text, Timestamp
-from mailcore.bus import MAIL, MAIL_EVENTS, Bus, Delivery
+from mailcore.bus import MAIL, MAIL_BACKFILL, MAIL_EVENTS, Bus, Delivery
 from mailcore.errors import BusError
 from mailcore.events.subject import PREFIX, encode_token
 
@@ -88,9 +88,9 @@ async def _begin(bus: Bus, query: EventsQuery, last_id: str | None) -> tuple[Pos
     if isinstance(query.since, datetime):
         return Position(), query.since
     if query.since == "all":
-        return Position(0, 0), 0
+        return Position(0, 0, 0), 0
     back = query.since if isinstance(query.since, int) else 0
-    ends = [(await bus.position(stream)).last_seq for stream in (MAIL, MAIL_EVENTS)]
+    ends = [(await bus.position(stream)).last_seq for stream in (MAIL, MAIL_EVENTS, MAIL_BACKFILL)]
     return Position(*(max(end - back, 0) for end in ends)), 0
 
 

@@ -119,7 +119,7 @@ class Attachment(Answer):
 
 
 class Way(Answer):
-    """How it came: the server's hint (or the sweep that found it), the event with its sequence in the stream MAIL, the
+    """How it came: the server's hint (or the sweep that found it), the event with its sequence in its stream, the
     commit. Null where nobody told. `origin` is the identity (as in the events) that had the bytes of a copy first."""
 
     kind: str | None

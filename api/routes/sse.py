@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from mailcore.bus import MAIL, MAIL_EVENTS, Delivery
+from mailcore.bus import MAIL, MAIL_BACKFILL, MAIL_EVENTS, MESSAGE_STREAMS, Delivery
 from mailcore.errors import EventError
 from mailcore.events.identity import Identity
 from mailcore.events.message import ORIGIN
@@ -19,7 +19,9 @@ TYPES: Final = (
     *("new", "backfill", "copy", "stored", "flags", "expunged", "reset", "dead", "synced"),
     *("mailbox-created", "mailbox-renamed", "mailbox-deleted"),
 )
-ID_PATTERN: Final = r"^([0-9]{1,19}|_)-([0-9]{1,19}|_)$"
+# Ids from before there was a MAIL_BACKFILL have two parts.
+ID_PATTERN: Final = r"^([0-9]{1,19}|_)-([0-9]{1,19}|_)(-([0-9]{1,19}|_))?$"
+_PARTS: Final = {MAIL: "mail", MAIL_EVENTS: "events", MAIL_BACKFILL: "backfill"}
 _MESSAGE_HEADERS: Final = {
     "sha256": "ce-sha256",
     "found_by": "ce-foundby",
@@ -32,27 +34,28 @@ _MESSAGE_HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a reader is: the sequence of the last event it has of MAIL and of MAIL_EVENTS, None before the first."""
+    """Where a reader is: the sequence of the last event it has of MAIL, MAIL_EVENTS and MAIL_BACKFILL, None before the
+    first."""
 
     mail: int | None = None
     events: int | None = None
+    backfill: int | None = None
 
     def __str__(self) -> str:
-        return "-".join("_" if seq is None else str(seq) for seq in (self.mail, self.events))
+        return "-".join("_" if seq is None else str(seq) for seq in (self.mail, self.events, self.backfill))
 
     @classmethod
     def parse(cls, text: str) -> Position:
         """The inverse of `str()`, of a text that fits ID_PATTERN."""
-        mail, _, events = text.partition("-")
-        return cls(*(None if part == "_" else int(part) for part in (mail, events)))
+        return cls(*(None if part == "_" else int(part) for part in text.split("-")))
 
     def after(self, delivery: Delivery) -> Position:
         """Where a reader is that has `delivery` too."""
-        return replace(self, mail=delivery.seq) if delivery.stream == MAIL else replace(self, events=delivery.seq)
+        return replace(self, **{_PARTS[delivery.stream]: delivery.seq})
 
     def start(self, beginning: datetime | int) -> dict[str, int | datetime]:
         """What `Bus.tail` begins with; `beginning` for a stream of which nothing was read."""
-        places = {MAIL: self.mail, MAIL_EVENTS: self.events}
+        places = {stream: getattr(self, part) for stream, part in _PARTS.items()}
         return {stream: beginning if seq is None else seq for stream, seq in places.items()}
 
 
@@ -62,7 +65,7 @@ def facts(delivery: Delivery) -> dict[str, Any] | None:
         key, kind = parse_subject(delivery.subject)
         if kind not in TYPES:
             return None
-        if delivery.stream == MAIL:
+        if delivery.stream in MESSAGE_STREAMS:
             return _message(kind, delivery.headers)
         said = json.loads(delivery.data)
         return {"type": kind, **said, "account": key.account, "mailbox": key.mailbox}

@@ -19,7 +19,7 @@ from cli.quantity import counted
 from cli.status.run import count_processes
 from cli.troubles import said
 from mailcore import metrics, undelivered
-from mailcore.bus import MAIL, MAIL_DEAD, Bus
+from mailcore.bus import MAIL_DEAD, MESSAGE_STREAMS, Bus
 from mailcore.errors import BusError, MozzartError, SettingsError
 from mailcore.events import control
 from mailcore.events.control import MailboxLive, MailboxStates
@@ -50,10 +50,9 @@ async def nats(settings: Settings) -> AsyncIterator[Finding]:
         return
     try:
         try:
-            position = await bus.position(MAIL)
-            yield Finding(
-                "ok", "NATS", f"{bus.server}: the stream {MAIL} holds {counted(position.messages, 'message')}"
-            )
+            held = sum([(await bus.position(stream)).messages for stream in MESSAGE_STREAMS])
+            named = " and ".join(MESSAGE_STREAMS)
+            yield Finding("ok", "NATS", f"{bus.server}: the streams {named} hold {counted(held, 'message')}")
         except BusError as error:
             yield Finding(
                 "note",

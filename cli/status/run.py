@@ -17,7 +17,7 @@ from cli import exit_code
 from cli.status.overview import Overview
 from cli.status.screen import screen
 from mailcore import metrics, undelivered
-from mailcore.bus import MAIL, MAIL_DEAD, MAIL_EVENTS, Bus
+from mailcore.bus import MAIL_DEAD, MAIL_EVENTS, MESSAGE_STREAMS, Bus
 from mailcore.errors import BusError, SettingsError, StoreError
 from mailcore.events import control
 from mailcore.events.control import MailboxStates
@@ -77,7 +77,7 @@ async def _ask_nats(settings: Settings, found: Overview) -> None:
         return
     try:
         found.nats = bus.server
-        for stream in (MAIL, MAIL_EVENTS, MAIL_DEAD):
+        for stream in (*MESSAGE_STREAMS, MAIL_EVENTS, MAIL_DEAD):
             try:
                 found.streams[stream] = await bus.position(stream)
             except BusError as error:

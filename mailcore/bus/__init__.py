@@ -10,14 +10,16 @@ from mailcore.bus.jetstream.position import StreamPosition
 from mailcore.bus.jetstream.publish import PubAck
 from mailcore.bus.jetstream.pull import Pull
 from mailcore.bus.layout.durables import ACK_WAIT
-from mailcore.bus.layout.streams import MAIL, MAIL_DEAD, MAIL_EVENTS
+from mailcore.bus.layout.streams import MAIL, MAIL_BACKFILL, MAIL_DEAD, MAIL_EVENTS, MESSAGE_STREAMS
 from mailcore.events.dead_letter import DeadLetter
 
 __all__ = [
     "ACK_WAIT",
     "MAIL",
+    "MAIL_BACKFILL",
     "MAIL_DEAD",
     "MAIL_EVENTS",
+    "MESSAGE_STREAMS",
     "BodyMissing",
     "Bus",
     "DeadLetter",

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from mailcore.bus.core.connection import Connection
 from mailcore.bus.core.requests import Answerer, Callback, Requests, Subscription
-from mailcore.bus.jetstream.api import JetStream
+from mailcore.bus.jetstream.api import CONSUMER_NOT_FOUND, ApiError, JetStream
 from mailcore.bus.jetstream.bodies import Bodies, BodyMissing
 from mailcore.bus.jetstream.dead_letters import DeadLetters
 from mailcore.bus.jetstream.dedicated import Dedicated
@@ -22,8 +22,8 @@ from mailcore.bus.jetstream.publish import PubAck, Publisher
 from mailcore.bus.jetstream.pull import Pull
 from mailcore.bus.jetstream.reader import Reader, Since
 from mailcore.bus.jetstream.tail import Tails
-from mailcore.bus.layout.durables import DURABLES
-from mailcore.bus.layout.streams import MAIL, SUBJECTS, Limits
+from mailcore.bus.layout.durables import DURABLES, FORMER
+from mailcore.bus.layout.streams import MESSAGE_STREAMS, Limits
 from mailcore.errors import BusError, EventError
 from mailcore.events.dead_letter import DEAD_BUCKET, DeadLetter, identity_of, mailbox_id_of
 from mailcore.events.identity import Identity
@@ -37,10 +37,11 @@ T = TypeVar("T")
 
 
 class Unsettled(NamedTuple):
-    """`mailbox_id` is the row of the mailbox, 0 where the event does not tell. `sha256` is empty for a rebind; `origin`
-    is the identity that had the bytes of a copy first."""
+    """`seq` is the sequence in `stream`. `mailbox_id` is the row of the mailbox, 0 where the event does not tell.
+    `sha256` is empty for a rebind; `origin` is the identity that had the bytes of a copy first."""
 
     identity: Identity
+    stream: str
     seq: int
     size: int
     mailbox_id: int = 0
@@ -107,7 +108,7 @@ class Bus:
         events_max_age: timedelta | None = None,
         events_max_bytes: int | None = None,
     ) -> None:
-        """Make or update the streams MAIL, MAIL_EVENTS, MAIL_DEAD, the buckets and the durables.
+        """Make or update the streams MAIL, MAIL_BACKFILL, MAIL_EVENTS, MAIL_DEAD, the buckets and the durables.
 
         `max_bytes` bounds MAIL and the body bucket each, `events_…` MAIL_EVENTS; where the server has less space, less
         is asked for. What is deleted by hand later on is made again, with a warning in the log.
@@ -166,32 +167,36 @@ class Bus:
         """Write the object `name` into the file `path`. Raises BodyMissing (a BusError) when it is gone."""
         await self._bodies.get(name, path)
 
-    async def message_body(self, seq: int, path: Path) -> None:
-        """Write the bytes of the message whose event has this sequence in MAIL into the file `path`. Raises BodyMissing
-        (a BusError) when the stream has it no more, OSError."""
-        read = self._reader.read(MAIL, SUBJECTS[MAIL], after=seq - 1)
+    async def message_body(self, seq: int, sha256: str, path: Path) -> None:
+        """Write the bytes with this digest, whose event has this sequence in one of the streams of messages, into the
+        file `path`. Raises BodyMissing (a BusError) when none has it any more, OSError."""
+        for stream in MESSAGE_STREAMS:
+            event = await self._message(stream, seq)
+            if event is None or event.sha256 != sha256:
+                continue
+            if event.object_name:
+                await self._bodies.get(event.object_name, path)
+            else:
+                await asyncio.to_thread(path.write_bytes, event.body)
+            return
+        raise BodyMissing(f"{' and '.join(MESSAGE_STREAMS)} have no such event {seq} any more")
+
+    async def _message(self, stream: str, seq: int) -> MessageEvent | None:
+        read = self._reader.read(stream, (), after=seq - 1)
         async with aclosing(read):
             async for delivery in read:
-                if delivery.seq != seq:
-                    break
-                try:
-                    event = MessageEvent.decode(delivery.headers, delivery.data)
-                except EventError as error:
-                    raise BodyMissing(f"the event {seq} of {MAIL} is no message: {error}") from None
-                if event.object_name:
-                    await self._bodies.get(event.object_name, path)
-                else:
-                    await asyncio.to_thread(path.write_bytes, event.body)
-                return
-        raise BodyMissing(f"{MAIL} has no event {seq} any more")
+                if delivery.seq == seq:
+                    with suppress(EventError):
+                        return MessageEvent.decode(delivery.headers, delivery.data)
+                break
+        return None
 
     async def pull(self, durable: str) -> Pull:
         """Deliveries of the durable `store` (new mail, rebinds), `backfill` (with copies), `expunge` or `flags`."""
         stream, _ = DURABLES[durable]
 
         async def born() -> str:
-            info = await self._jetstream.call(f"CONSUMER.INFO.{stream}.{durable}")
-            return str(info["created"])
+            return str((await self._durable(stream, durable))["created"])
 
         async def restore() -> str:
             await self._jetstream.restore()
@@ -201,9 +206,39 @@ class Bus:
             first = await born()
         except BusError:
             first = await restore()
-        pull = Pull(self._connection, stream, durable, born=first, restore=restore)
+        return self._pull(Pull(self._connection, stream, durable, born=first, restore=restore))
+
+    async def pull_former(self, durable: str) -> Pull | None:
+        """Deliveries of what the durable had not settled when another stream was its own; None when nothing is left."""
+        stream = FORMER.get(durable, "")
+        if not stream or not (info := await self._former(durable)) or not _unsettled(info):
+            return None
+        created = str(info["created"])
+
+        async def look() -> str:
+            if await self._former(durable) is None:
+                await asyncio.Event().wait()  # nothing more will come of it
+            return created
+
+        return self._pull(Pull(self._connection, stream, durable, born=created, restore=look))
+
+    def _pull(self, pull: Pull) -> Pull:
         self._pulls.append(pull)
         return pull
+
+    async def _durable(self, stream: str, durable: str) -> dict[str, Any]:
+        return await self._jetstream.call(f"CONSUMER.INFO.{stream}.{durable}")
+
+    async def _former(self, durable: str) -> dict[str, Any] | None:
+        """The durable in its former stream, if it was there."""
+        if durable not in FORMER:
+            return None
+        try:
+            return await self._durable(FORMER[durable], durable)
+        except ApiError as error:
+            if error.err_code != CONSUMER_NOT_FOUND:
+                raise
+            return None
 
     async def listen(self, subjects: Sequence[str], callback: Callback) -> Subscription:
         """Call `callback(subject, data, headers)` in the event loop for each core message; it must not block. What it
@@ -236,20 +271,17 @@ class Bus:
                 yield delivery
 
     async def position(self, stream: str) -> StreamPosition:
-        """Where the stream (`MAIL`, `MAIL_EVENTS`, `MAIL_DEAD`) begins and ends."""
+        """Where the stream (`MAIL`, `MAIL_BACKFILL`, `MAIL_EVENTS`, `MAIL_DEAD`) begins and ends."""
         return await stream_position(self._jetstream, stream)
 
-    async def ack_floor(self) -> int:
-        """All messages of MAIL up to this sequence are settled."""
+    async def ack_floor(self, stream: str) -> int:
+        """All messages of this stream of messages up to this sequence are settled."""
         # The stream first: a durable with nothing left has settled all that was there before it was asked, though its
         # own floor stays at the last message that its filter let through.
-        last = (await self.position(MAIL)).last_seq
-        floor = last
-        for durable in ("store", "backfill"):
-            info = await self._jetstream.call(f"CONSUMER.INFO.{MAIL}.{durable}")
-            if info["num_pending"] or info["num_ack_pending"]:
-                floor = min(floor, int(info["ack_floor"]["stream_seq"]))
-        return floor
+        floor = (await self.position(stream)).last_seq
+        infos = [await self._durable(its, name) for name, (its, _) in DURABLES.items() if its == stream]
+        infos += [info for name, its in FORMER.items() if its == stream and (info := await self._former(name))]
+        return min([floor, *(int(info["ack_floor"]["stream_seq"]) for info in infos if _unsettled(info))])
 
     async def waiting(self) -> dict[str, int]:
         """By durable: what it has not settled, delivered or not."""
@@ -257,28 +289,30 @@ class Bus:
 
     async def settled(self, durable: str) -> tuple[int, int]:
         """Up to which sequence all that the durable lets through is settled, and how much waits for it, delivered or
-        not."""
-        stream, _ = DURABLES[durable]
-        info = await self._jetstream.call(f"CONSUMER.INFO.{stream}.{durable}")
-        return int(info["ack_floor"]["stream_seq"]), int(info["num_pending"]) + int(info["num_ack_pending"])
+        not, also in its former stream."""
+        info = await self._durable(DURABLES[durable][0], durable)
+        former = await self._former(durable)
+        return int(info["ack_floor"]["stream_seq"]), _unsettled(info) + (_unsettled(former) if former else 0)
 
     async def unsettled(self) -> AsyncGenerator[Unsettled, None]:
-        """The messages of MAIL after the ack floor: each one that is in flight, and some that were settled. Headers
-        only; `size` is that of the whole message (0 for a rebind)."""
-        floor = await self.ack_floor()
-        read = self._reader.read(MAIL, SUBJECTS[MAIL], after=floor, headers_only=True)
-        async with aclosing(read):
-            async for delivery in read:
-                with suppress(EventError, ValueError):
-                    headers = delivery.headers
-                    yield Unsettled(
-                        identity_of(headers),
-                        delivery.seq,
-                        int(headers.get("ce-size", "0")),
-                        mailbox_id_of(headers),
-                        sha256_of(headers),
-                        origin_of(headers),
-                    )
+        """The messages after the ack floor of their stream: each one that is in flight, and some that were settled.
+        Headers only; `size` is that of the whole message (0 for a rebind)."""
+        for stream in MESSAGE_STREAMS:
+            floor = await self.ack_floor(stream)
+            read = self._reader.read(stream, (), after=floor, headers_only=True)
+            async with aclosing(read):
+                async for delivery in read:
+                    with suppress(EventError, ValueError):
+                        headers = delivery.headers
+                        yield Unsettled(
+                            identity_of(headers),
+                            stream,
+                            delivery.seq,
+                            int(headers.get("ce-size", "0")),
+                            mailbox_id_of(headers),
+                            sha256_of(headers),
+                            origin_of(headers),
+                        )
 
     async def publish_dead(
         self, delivery_headers: Mapping[str, str], body: bytes | Path, error: str, deliveries: int
@@ -320,3 +354,8 @@ class Bus:
     async def dead_identities(self) -> dict[Identity, int]:
         """The messages that lie in MAIL_DEAD, each with the row of its mailbox (0: the event did not tell)."""
         return {letter.identity: letter.mailbox_id async for letter in self._dead.letters()}
+
+
+def _unsettled(info: Mapping[str, Any]) -> int:
+    """How much waits for a durable, delivered or not."""
+    return int(info["num_pending"]) + int(info["num_ack_pending"])

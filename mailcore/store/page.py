@@ -126,8 +126,8 @@ class MessageThread:
 @dataclass(frozen=True, slots=True)
 class MessageDetail:
     """Everything of one message. `to_names` and `cc_names` are the display names of `to_emails` and `cc_emails`, one
-    for each; None where it was stored before these were. `kind` to `stream_seq` (its sequence in the stream MAIL) tell
-    its way; None where nobody told. `origin` is the identity, in text, that had the bytes of a copy first."""
+    for each; None where it was stored before these were. `kind` to `stream_seq` (its sequence in its stream) tell its
+    way; None where nobody told. `origin` is the identity, in text, that had the bytes of a copy first."""
 
     summary: MessageSummary
     cc_emails: tuple[str, ...]

@@ -190,7 +190,7 @@ class MessageRow:
     """One message as it is to be stored. No string holds NUL or a lone surrogate (PostgreSQL takes neither).
     `to_names` and `cc_names` are the display names of `to_emails` and `cc_emails`, one for each; None: nobody knows.
 
-    `pushed_at` to `found_by` are those of the event and `stream_seq` is its sequence in MAIL; `search_text` is what is
+    `pushed_at` to `found_by` are those of the event, `stream_seq` its sequence in its stream; `search_text` is what is
     searched instead of `body_text`, if set. `origin` is the identity, in text, that had the bytes of a copy first.
     """
 

@@ -14,7 +14,7 @@ the present one no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -27,7 +27,7 @@ from mailcore.imap.sequence import MAX_UID, UidSet
 from mailcore.sync.generation import Birth, OldGenerations, OldPlace
 from mailcore.sync.listing import Listing, Snapshot, contradiction, unchanged
 from mailcore.sync.run import Run
-from mailcore.sync.statuses import InFlight, Octets, Refusal, Status, Statuses
+from mailcore.sync.statuses import InFlight, Octets, Refusal, Standing, Status, Statuses
 
 FULL_EVERY: Final = 10  # sweeps; the others ask for the counters alone when those say that nothing changed
 GAP: Final = 1.0  # between two sweeps that nobody but ourselves asks for
@@ -130,18 +130,18 @@ class Mailbox:
         row_id: int = 0,
         stored: Iterable[int] = (),
         dead: Iterable[int] = (),
-        in_flight: Mapping[int, tuple[int, int]] | None = None,
+        in_flight: Mapping[int, tuple[str, int, int]] | None = None,
         refused: Mapping[int, Refusal] | None = None,
         old: OldGenerations | None = None,
     ) -> None:
-        """A generation begins, with what the database and JetStream (`in_flight`: sequence and size) know of it."""
+        """A generation begins, with what the database and JetStream (`in_flight`: stream, sequence, bytes) know."""
         self.close()
         self._opened_at = now
         self.row_id, self.uidvalidity, self.birth, self.old = row_id, uidvalidity, birth, old or OldGenerations()
         self.uids = Statuses(self._octets, stored=stored, dead=dead, run=self.run)
-        for uid, (seq, size) in (in_flight or {}).items():
+        for uid, (stream, seq, size) in (in_flight or {}).items():
             if self.uids.of(uid) is None:
-                self.uids.move(uid, Status.IN_FLIGHT, InFlight(seq, size, now))
+                self.uids.move(uid, Status.IN_FLIGHT, InFlight(stream, seq, size, now))
         for uid, refusal in (refused or {}).items():
             if self.uids.of(uid) is None:
                 self.uids.move(uid, Status.REFUSED, refusal)
@@ -411,7 +411,7 @@ class Mailbox:
     def held_until(self) -> float:
         return self._fetch_not_before
 
-    def published(self, uidvalidity: int, uid: int, seq: int, size: int, now: float) -> None:
+    def published(self, uidvalidity: int, uid: int, stream: str, seq: int, size: int, now: float) -> None:
         """The PubAck came."""
         if uidvalidity != self.uidvalidity:
             return
@@ -422,7 +422,7 @@ class Mailbox:
             self.run.moved = now
         self._forget_trouble((uid,))
         if self.uids.of(uid) not in (Status.STORED, Status.DEAD, Status.IN_FLIGHT):  # else it was settled before
-            self.uids.move(uid, Status.IN_FLIGHT, InFlight(seq, size, now))
+            self.uids.move(uid, Status.IN_FLIGHT, InFlight(stream, seq, size, now))
 
     def _still_claimed(self, uidvalidity: int, uids: Iterable[int]) -> UidSet:
         mine = uidvalidity == self.uidvalidity
@@ -480,31 +480,21 @@ class Mailbox:
             self.uids.move(uid, Status.DEAD if dead else Status.STORED)
         self._end_run(now)
 
-    def overdue(self, before: float) -> dict[int, InFlight]:
-        """What has been in flight since before then."""
-        return {uid: entry for uid, entry in self.uids.in_flight.items() if entry.since < before}
+    def overdue(self, before: float, anew: Collection[str] = ()) -> dict[int, InFlight]:
+        """What has been in flight since before then, and whatever is in these streams."""
+        return {uid: one for uid, one in self.uids.in_flight.items() if one.since < before or one.stream in anew}
 
     def audited(
-        self,
-        overdue: Mapping[int, InFlight],
-        stored: Set[int],
-        now: float,
-        *,
-        ack_floor: int,
-        first_seq: int,
-        last_seq: int,
-        made_anew: bool = False,
+        self, overdue: Mapping[int, InFlight], stored: Set[int], now: float, streams: Mapping[str, Standing]
     ) -> UidSet:
-        """`stored` are those of `overdue` that the database holds, read after `ack_floor` (a stream sequence: all up to
-        it is acknowledged). Returns what is lost: what the stream has acknowledged, dropped or never had, and the
-        database does not hold; all of it when the stream was `made_anew` since, with sequences from 1."""
+        """`stored` are those of `overdue` that the database holds, read after the standing of the `streams`. Returns
+        what is lost: what its stream has settled, dropped or never had, and the database does not hold."""
         for uid in stored & self.uids.in_flight.keys():
             self.settled(self.uidvalidity, uid, now)
         return UidSet(
             uid
             for uid, entry in overdue.items()
-            if self.uids.in_flight.get(uid) is entry
-            and (made_anew or entry.seq <= ack_floor or entry.seq < first_seq or entry.seq > last_seq)
+            if self.uids.in_flight.get(uid) is entry and streams[entry.stream].lost(entry.seq)
         )
 
     def lost(self, uidvalidity: int, uids: Iterable[int]) -> None:

@@ -38,11 +38,27 @@ OPEN: Final = frozenset((Status.MISSING, Status.SUSPECT, Status.CLAIMED, Status.
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """Published, not yet stored. `seq` is the PubAck's stream sequence, `size` bytes, `since` monotonic seconds."""
+    """Published, not yet stored. `stream` and `seq` are the PubAck's, `size` bytes, `since` monotonic seconds."""
 
+    stream: str
     seq: int
     size: int
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Of a stream at a moment: all up to the sequence `settled` is settled, it holds `first` to `last`. `anew`: since
+    it was looked at before it was made anew, or went back, so that its sequences are given a second time."""
+
+    settled: int
+    first: int
+    last: int
+    anew: bool = False
+
+    def lost(self, seq: int) -> bool:
+        """Whether what was acknowledged under that sequence is to be stored by nobody any more."""
+        return self.anew or seq <= self.settled or not self.first <= seq <= self.last
 
 
 @dataclass(frozen=True, slots=True)

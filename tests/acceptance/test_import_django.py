@@ -104,7 +104,7 @@ async def announced(url: str) -> list[tuple[str, str]]:
     """What is in the streams: (last token of the subject, identity)."""
 
     async def read(bus: Bus) -> AsyncIterator[tuple[str, str]]:
-        position = sum([(await bus.position(stream)).messages for stream in ("MAIL", "MAIL_EVENTS")])
+        position = sum([(await bus.position(stream)).messages for stream in ("MAIL", "MAIL_BACKFILL", "MAIL_EVENTS")])
         async with aclosing(bus.tail("mail.>", since="all")) as events:
             while position:
                 event = await anext(events)

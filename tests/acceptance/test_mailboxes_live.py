@@ -35,7 +35,7 @@ async def heard(url: str) -> list[tuple[str, str, bytes]]:
     """Type, mailbox and payload of all that was published until now, each stream in its order."""
     bus = await Bus.connect(url, name="test")
     try:
-        left = {stream: (await bus.position(stream)).last_seq for stream in ("MAIL", "MAIL_EVENTS")}
+        left = {stream: (await bus.position(stream)).last_seq for stream in ("MAIL", "MAIL_BACKFILL", "MAIL_EVENTS")}
         found: list[tuple[str, str, bytes]] = []
         async with asyncio.timeout(30), aclosing(bus.tail("mail.*.*.*", since="all")) as deliveries:
             while any(left.values()):

@@ -54,7 +54,7 @@ def test_of_a_nats_of_ones_own_everybody_says_that_it_stores_nothing_until_it_is
     make_disk: Callable[[int], Disk], make_mozzart: Callable[..., Mozzart], dovecot: Dovecot
 ) -> None:
     disk = make_disk(64 << 20)
-    server = NatsServer(home=disk.path, max_file_store="48M")
+    server = NatsServer(home=disk.path, max_file_store="56M")
     try:
         server.start()
         mozzart = make_mozzart(NATS_URL=server.url).use(dovecot)

@@ -28,7 +28,7 @@ NO_NEWS = {"synced", "account"}  # of our own work, not of what people do
 
 
 class Subscriber:
-    """Everything that the two streams hold below `mail.>`, from the first message on."""
+    """Everything that the streams hold below `mail.>`, from the first message on."""
 
     def __init__(self, url: str) -> None:
         self.heard: list[Event] = []
@@ -39,7 +39,7 @@ class Subscriber:
     def __enter__(self) -> Subscriber:
         self._thread.start()
         self._client = self._run(nats.connect(self._url))
-        for stream in ("MAIL", "MAIL_EVENTS"):
+        for stream in ("MAIL", "MAIL_BACKFILL", "MAIL_EVENTS"):
             self._run(self._client.jetstream().subscribe("mail.>", stream=stream, ordered_consumer=True, cb=self._take))
         return self
 

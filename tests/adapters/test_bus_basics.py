@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from mailcore.bus import MAIL, MAIL_EVENTS, BodyMissing, Bus, DeadLetterMissing, Delivery
+from mailcore.bus import MAIL, MAIL_BACKFILL, MAIL_EVENTS, BodyMissing, Bus, DeadLetterMissing, Delivery
 from mailcore.bus.layout.durables import DURABLES
 from mailcore.bus.layout.streams import Limits, streams
 from mailcore.errors import BusError, Retry, Scope
@@ -38,7 +38,7 @@ async def test_a_published_message_is_delivered_as_it_was(bus: Bus) -> None:
     event = message(1)
     pull = await bus.pull("store")
     ack = await bus.publish(event)
-    assert ack == (1, False)
+    assert ack == (MAIL, 1, False)
     (delivery,) = await pull.next(timeout=5)
     assert MessageEvent.decode(delivery.headers, delivery.data) == event
     assert (delivery.subject, delivery.seq, delivery.deliveries, delivery.pending) == (event.nats_subject, 1, 1, 0)
@@ -48,8 +48,8 @@ async def test_a_published_message_is_delivered_as_it_was(bus: Bus) -> None:
 
 @pytest.mark.asyncio
 async def test_a_second_publish_of_the_same_identity_is_a_duplicate(bus: Bus) -> None:
-    assert await bus.publish(message(1)) == (1, False)
-    assert await bus.publish(message(1)) == (1, True)
+    assert await bus.publish(message(1)) == (MAIL, 1, False)
+    assert await bus.publish(message(1)) == (MAIL, 1, True)
     position = await bus.position(MAIL)
     assert (position.first_seq, position.last_seq, position.messages) == (1, 1, 1)
 
@@ -119,7 +119,7 @@ async def test_acked_is_settled_nak_comes_again_and_term_never(bus: Bus) -> None
     again.in_progress()
     again.ack()
     assert await pull.next(timeout=0.2) == []
-    assert await bus.ack_floor() == 3
+    assert await bus.ack_floor(MAIL) == 3
 
 
 @pytest.mark.asyncio
@@ -278,9 +278,9 @@ async def test_what_is_too_large_or_badly_named_is_refused_at_once(bus: Bus) -> 
 async def test_copies_come_to_a_durable_that_the_version_before_has_made(bus: Bus) -> None:
     config = {**DURABLES["backfill"][1], "filter_subject": "mail.*.*.backfill"}
     del config["filter_subjects"]
-    request = {"stream_name": MAIL, "config": config}
-    await bus._jetstream.call(f"CONSUMER.DELETE.{MAIL}.backfill")
-    await bus._jetstream.call(f"CONSUMER.DURABLE.CREATE.{MAIL}.backfill", request)
+    request = {"stream_name": MAIL_BACKFILL, "config": config}
+    await bus._jetstream.call(f"CONSUMER.DELETE.{MAIL_BACKFILL}.backfill")
+    await bus._jetstream.call(f"CONSUMER.DURABLE.CREATE.{MAIL_BACKFILL}.backfill", request)
     await bus.publish(replace(message(1), kind=Kind.BACKFILL))
     pull = await bus.pull("backfill")
     (first,) = await pull.next(max_messages=1, timeout=5)

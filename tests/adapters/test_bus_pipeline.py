@@ -34,7 +34,7 @@ async def test_every_message_is_told_of_in_order_with_its_own_sequence(bus: Bus)
     told = await acknowledged(bus, mails(1000))
 
     assert [tag for tag, _ in told] == list(range(1000))
-    assert [outcome for _, outcome in told] == [PubAck(seq, False) for seq in range(1, 1001)]
+    assert [outcome for _, outcome in told] == [PubAck(MAIL, seq, False) for seq in range(1, 1001)]
 
 
 @pytest.mark.asyncio
@@ -60,7 +60,7 @@ async def test_who_sends_another_one_or_flushes_hears_what_became_of_those_befor
 async def test_messages_larger_than_all_its_room_go_one_by_one(bus: Bus) -> None:
     told = await acknowledged(bus, mails(9, size=7 << 20))
 
-    assert [outcome for _, outcome in told] == [PubAck(seq, False) for seq in range(1, 10)]
+    assert [outcome for _, outcome in told] == [PubAck(MAIL, seq, False) for seq in range(1, 10)]
 
 
 @pytest.mark.asyncio
@@ -134,6 +134,6 @@ async def test_what_the_stream_refuses_is_told_and_stops_no_other(bus: Bus) -> N
 async def test_publish_all_gives_the_outcomes_in_order(bus: Bus) -> None:
     thin = [events.expunged(number) for number in range(1, 301)]
 
-    assert await bus.publish_all(thin) == [PubAck(seq, False) for seq in range(1, 301)]
-    assert await bus.publish_all(thin[:2]) == [PubAck(1, True), PubAck(2, True)]
+    assert await bus.publish_all(thin) == [PubAck(MAIL_EVENTS, seq, False) for seq in range(1, 301)]
+    assert await bus.publish_all(thin[:2]) == [PubAck(MAIL_EVENTS, 1, True), PubAck(MAIL_EVENTS, 2, True)]
     assert (await bus.position(MAIL_EVENTS)).messages == 300

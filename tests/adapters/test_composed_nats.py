@@ -162,7 +162,7 @@ async def test_the_api_sees_what_waits_and_what_a_webhook_could_not_deliver(comp
 async def test_a_role_may_not_do_the_work_of_another(composed: Composed, buses: Buses) -> None:
     await (await buses.of("syncer")).ensure()
     wrong = {
-        "syncer": ["mail.a.b.stored", "dead.a.b", "$JS.API.CONSUMER.MSG.NEXT.MAIL.store", "$JS.ACK.MAIL.store.1"],
+        "syncer": ["mail.a.b.stored", "dead.a.b", "$JS.API.CONSUMER.MSG.NEXT.MAIL_BACKFILL.backfill", "$JS.ACK.MAIL.store.1"],
         "consumer": ["mail.a.b.new", "mail.a.b.expunged", "mozzart.sync.start", "$JS.API.STREAM.PURGE.MAIL_DEAD"],
         "api": ["mail.a.b.stored", "$JS.API.STREAM.UPDATE.MAIL", "$JS.API.CONSUMER.DELETE.MAIL.store", "dead.a.b"],
         "webhook": ["mail.a.b.new", "mail.a.b.stored", "dead.a.b", "$JS.API.CONSUMER.MSG.NEXT.MAIL.store"],
@@ -226,6 +226,7 @@ async def test_a_subscriber_changes_nothing(composed: Composed, buses: Buses, do
     for durable, stream in (
         ("store", "MAIL"),
         ("backfill", "MAIL"),
+        ("backfill", "MAIL_BACKFILL"),
         ("expunge", "MAIL_EVENTS"),
         ("flags", "MAIL_EVENTS"),
         ("webhook", "MAIL_EVENTS"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mailcore.bus import Bus
+from mailcore.bus import MAIL, Bus
 from mailcore.store import Store
 from tests.support.consumers import Ear, event, kept_files, mail, temporary_files, until
 from tests.support.nats import NatsServer
@@ -103,7 +103,7 @@ async def test_killed_again_and_again_it_stores_all_and_leaves_no_temporary_file
     with consumer(nats_server.url, store_url, tmp_path, "-c", _HASTY) as process:
 
         async def all_there() -> bool:
-            return await store.count_messages() == 300 and await bus.ack_floor() == 300
+            return await store.count_messages() == 300 and await bus.ack_floor(MAIL) == 300
 
         await until(all_there, "300 rows, all settled", within=60)
         process.send_signal(signal.SIGTERM)

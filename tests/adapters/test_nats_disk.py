@@ -47,7 +47,7 @@ async def test_a_store_in_error_is_told_without_a_publish_until_the_server_is_st
         bus = await Bus.connect(server.url, name="test")
         with pytest.raises(BusError, match=r"NATS has not even .* MiB for our streams .*max_file_store"):
             await bus.ensure(max_bytes=24 << 20)
-        server.max_file_store = "48M"
+        server.max_file_store = "56M"
         server.restart()
         await bus.ensure()  # of 4 GiB: less is asked for
         assert (await bus.position(MAIL)).max_size == 16 << 20

@@ -368,7 +368,7 @@ async def test_events_lost_with_their_stream_are_published_again(
     async with syncing(settings) as seen:
         await until(lambda: len(seen.messages) == 3, "published")
         await trio.sleep(0.5)  # the audit has seen the stream
-        await aio(seen.bus.request, "$JS.API.STREAM.DELETE.MAIL", b"", 5.0)
+        await aio(seen.bus.request, "$JS.API.STREAM.DELETE.MAIL_BACKFILL", b"", 5.0)
         await until(lambda: len(seen.messages) == 6, "published again", within=30)
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from mailcore.bus import MAIL, Bus
+from mailcore.bus import MAIL, MESSAGE_STREAMS, Bus
 from mailcore.errors import BusError
 from mailcore.events.identity import MailboxKey
 from mailcore.events.message import FoundBy, MessageEvent
@@ -77,14 +77,15 @@ def boxes(bus: Bus, tmp_path: Path) -> Boxes:
 
 
 async def announced(bus: Bus) -> list[tuple[str, str]]:
-    """Kind and identity of what is in MAIL, without account and UIDVALIDITY; with the origin of a copy."""
+    """Kind and identity of each message event, without account and UIDVALIDITY; with the origin of a copy."""
     out = []
-    async for delivery in bus._reader.read(MAIL, [">"]):
-        event = MessageEvent.decode(delivery.headers, delivery.data)
-        place = f"{event.identity.mailbox}/{event.identity.uid}"
-        out.append(
-            (event.kind.value, f"{place} < {event.origin.mailbox}/{event.origin.uid}" if event.origin else place)
-        )
+    for stream in MESSAGE_STREAMS:
+        async for delivery in bus._reader.read(stream, ()):
+            event = MessageEvent.decode(delivery.headers, delivery.data)
+            place = f"{event.identity.mailbox}/{event.identity.uid}"
+            out.append(
+                (event.kind.value, f"{place} < {event.origin.mailbox}/{event.origin.uid}" if event.origin else place)
+            )
     return sorted(out)
 
 

@@ -16,7 +16,7 @@ import nats
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js.api import ConsumerConfig
 
-_STREAMS: Final = ("MAIL", "MAIL_EVENTS")
+_STREAMS: Final = ("MAIL", "MAIL_BACKFILL", "MAIL_EVENTS")
 _DURABLE: Final = "chaos"
 _ACK_WAIT: Final = 3.0  # seconds until it hears again what it had when NATS was killed
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from consumers.main import consume
-from mailcore.bus import Bus
+from mailcore.bus import MAIL, Bus
 from mailcore.bus.layout.streams import bucket_stream
 from mailcore.events.identity import Identity
 from mailcore.events.message import BODY_BUCKET, MessageEvent
@@ -70,7 +70,7 @@ async def acknowledged(bus: Bus, seq: int) -> None:
     """Wait until the durable `store` has settled all up to `seq`."""
 
     async def settled() -> bool:
-        return await bus.ack_floor() >= seq
+        return await bus.ack_floor(MAIL) >= seq
 
     await until(settled, f"settled up to {seq}")
 

@@ -29,7 +29,7 @@ from tests.support.programs import wait_until
 T = TypeVar("T")
 # What a killed consumer held comes again after this; the product's own 30 s are for those that think.
 _ACK_WAIT: Final = 0.5
-_DURABLES: Final = {"MAIL": ("store", "backfill"), "MAIL_EVENTS": ("expunge", "flags")}
+_DURABLES: Final = {"MAIL": ("store",), "MAIL_BACKFILL": ("backfill",), "MAIL_EVENTS": ("expunge", "flags")}
 
 
 class Installation:

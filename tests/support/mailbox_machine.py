@@ -20,13 +20,14 @@ from mailcore.sync.generation import Birth
 from mailcore.sync.listing import Listing, Snapshot
 from mailcore.sync.mailbox import PATIENCE, REFUSED_FIRST, Known, Mailbox, Sweep
 from mailcore.sync.run import Run
-from mailcore.sync.statuses import OPEN, Octets, Refusal, Status
+from mailcore.sync.statuses import OPEN, Octets, Refusal, Standing, Status
 
 INTERVAL = 60.0
 SEEN = datetime(2026, 1, 1, tzinfo=UTC)
 PICKS = st.lists(st.integers(0, 60), max_size=12)
 MEANWHILE = st.sampled_from(("", "", "mail", "expunge", "push", "stored", "ask", "hold"))
 WORDS = "the server's words"
+STREAM = "MAIL_BACKFILL"
 
 
 class World(RuleBasedStateMachine):
@@ -341,7 +342,7 @@ class World(RuleBasedStateMachine):
             seq = self.unacked.pop(uid)
             if came:
                 self.acked.add(uid)
-                self.machine.published(self.uidvalidity, uid, seq, 100 + uid, self.now)
+                self.machine.published(self.uidvalidity, uid, STREAM, seq, 100 + uid, self.now)
                 self._absolve(uid)
                 self.held_until = min(self.held_until, self.machine.held_until)
             else:
@@ -375,17 +376,20 @@ class World(RuleBasedStateMachine):
         self.unheard.clear()
         self._note_ended()
 
-    @rule(made_anew=st.booleans())
-    def audit(self, made_anew: bool) -> None:
-        if made_anew:
+    @rule(trouble=st.sampled_from(("", "", "deleted", "power cut")), kept=st.integers(0, 5))
+    def audit(self, trouble: str, kept: int) -> None:
+        if trouble == "deleted":
             self.stream.clear()
+        elif trouble == "power cut":  # the sequences of what it took are given a second time
+            self.seq -= min(kept, self.seq)
+            self.floor = min(self.floor, self.seq)
+            self.stream = {uid: held for uid, held in self.stream.items() if held[0] <= self.seq}
         overdue = self.machine.overdue(self.now + 1)
         stored = (self.database - self.marked) & overdue.keys()
         first = min((seq for seq, _ in self.stream.values()), default=self.seq + 1)
-        lost = self.machine.audited(
-            overdue, stored, self.now, ack_floor=first - 1, first_seq=first, last_seq=self.seq, made_anew=made_anew
-        )
-        assert not set(lost) & self.stream.keys(), "what is in the stream was taken for lost"
+        standing = Standing(first - 1, first, self.seq, anew=bool(trouble))
+        lost = self.machine.audited(overdue, stored, self.now, {STREAM: standing})
+        assert trouble or not set(lost) & self.stream.keys(), "what is in the stream was taken for lost"
         for uid in stored:
             self._absolve(uid)
         for uid in set(lost) & self.dead:
@@ -441,7 +445,7 @@ class World(RuleBasedStateMachine):
             self.now,
             stored=self.database - self.marked,
             dead=self.dead,
-            in_flight=dict(self.stream),
+            in_flight={uid: (STREAM, *held) for uid, held in self.stream.items()},
             refused=refused,
         )
         if self.machine.sweep_at > self.now:
@@ -524,7 +528,7 @@ class World(RuleBasedStateMachine):
         self.poison.clear()
         for _ in range(30):
             self._work()
-            self.audit(made_anew=False)
+            self.audit("", 0)
             self.time_passes(1000.0)
             self.tick()
             self._sweep_honestly()

@@ -85,7 +85,7 @@ class Pipeline:
         self.bus = bus
         self.log = log
         self.thin: list[ThinEvent] = []
-        self.announced: list[str] = []  # subjects in MAIL, in their order
+        self.announced: list[str] = []  # subjects of messages, in their order
 
     # ---- what the database holds ----
 

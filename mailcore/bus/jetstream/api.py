@@ -27,6 +27,8 @@ STREAM_NOT_FOUND: Final = 10059
 CONSUMER_NOT_FOUND: Final = 10014
 NO_MESSAGE: Final = 10037
 _STREAM_NAME_IN_USE: Final = 10058
+_INVALID_CONFIG: Final = 10052
+_FOR_LIFE: Final = "persist_mode"  # of a stream: no update may change it
 _NO_SPACE: Final = (10023, 10028, 10047)
 _NOT_ENABLED: Final = (10039, 10076)
 
@@ -150,7 +152,7 @@ class JetStream:
             await self._create_stream(wanted, tell)
             return
         config = found["config"]
-        merged = {**config, **wanted}
+        merged = {**config, **_without(_FOR_LIFE, wanted)}
         if merged == config:
             return
         await self.call(f"STREAM.UPDATE.{name}", merged)
@@ -160,7 +162,9 @@ class JetStream:
         try:
             await self.call(f"STREAM.CREATE.{wanted['name']}", wanted)
         except ApiError as error:
-            if error.err_code != _STREAM_NAME_IN_USE:  # else another process was faster, with other limits
+            if error.err_code == _INVALID_CONFIG and _FOR_LIFE in wanted:  # this server cannot
+                await self._create_stream(_without(_FOR_LIFE, wanted), tell)
+            elif error.err_code != _STREAM_NAME_IN_USE:  # else another process was faster, with other limits
                 raise
         else:
             tell("stream-created", stream=wanted["name"], max_bytes=wanted["max_bytes"])
@@ -179,6 +183,10 @@ class JetStream:
                 return
             log.info("consumer-updated", stream=stream, consumer=name)
         await self.call(f"CONSUMER.DURABLE.CREATE.{stream}.{name}", {"stream_name": stream, "config": config})
+
+
+def _without(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != name}
 
 
 def _look(task: asyncio.Task[None]) -> None:

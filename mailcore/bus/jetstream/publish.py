@@ -30,8 +30,9 @@ _RETRY_CODES: Final = (429, 500, 503)
 
 
 class PubAck(NamedTuple):
-    """`seq` is the sequence in the stream; `duplicate` says that the stream had this id already, under that `seq`."""
+    """`seq` is the sequence in `stream`; `duplicate` says that it had this id already, under that `seq`."""
 
+    stream: str
     seq: int
     duplicate: bool
 
@@ -166,7 +167,7 @@ def read_ack(reply: Reply, what: str) -> PubAck | str:
     answer = json.loads(reply.data)
     error = answer.get("error")
     if error is None:
-        return PubAck(answer["seq"], answer.get("duplicate", False))
+        return PubAck(answer["stream"], answer["seq"], answer.get("duplicate", False))
     why = str(error.get("description", error))
     if error.get("code") not in _RETRY_CODES:
         raise BusError(f"{what}: JetStream refused it: {why}", scope=Scope.MESSAGE)

@@ -40,8 +40,8 @@ class Reader:
         follow: bool = False,
         max_bytes: int = 1 << 20,
     ) -> AsyncGenerator[Delivery, None]:
-        """Each message once, in the order of the stream, from the sequence `after` (excluded) or the time `since` on;
-        ends with the last one there was, unless `follow`.
+        """Each message that a filter lets through (all, where there is none) once, in the order of the stream, from the
+        sequence `after` (excluded) or the time `since` on; ends with the last one there was, unless `follow`.
 
         Close it (`contextlib.aclosing`) when leaving it early. Raises BusError.
         """

@@ -10,11 +10,16 @@ from mailcore.events.dead_letter import DEAD_BUCKET
 from mailcore.events.message import BODY_BUCKET
 
 MAIL: Final = "MAIL"
+MAIL_BACKFILL: Final = "MAIL_BACKFILL"
 MAIL_EVENTS: Final = "MAIL_EVENTS"
 MAIL_DEAD: Final = "MAIL_DEAD"
 
+# Those whose events carry messages.
+MESSAGE_STREAMS: Final = (MAIL, MAIL_BACKFILL)
+
 SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
-    MAIL: tuple(f"mail.*.*.{kind}" for kind in ("new", "backfill", "copy", "rebind")),
+    MAIL: ("mail.*.*.new", "mail.*.*.rebind"),
+    MAIL_BACKFILL: ("mail.*.*.backfill", "mail.*.*.copy"),
     MAIL_EVENTS: tuple(
         f"mail.*.*.{kind}"
         for kind in (
@@ -41,7 +46,7 @@ _BODY_GRACE: Final = timedelta(days=1)
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`max_age` and `max_bytes` of MAIL; those of MAIL_EVENTS are as old and an eighth as large unless told otherwise,
-    and the other streams' limits follow from MAIL's."""
+    and the other streams' limits follow from MAIL's: MAIL_BACKFILL is as old and half as large."""
 
     max_age: timedelta = timedelta(days=3)
     max_bytes: int = 4 << 30
@@ -64,11 +69,21 @@ def streams(limits: Limits) -> dict[str, dict[str, Any]]:
 
     `discard: old` may drop an event that no consumer has seen when a stream is full; the sweep finds such a message
     missing and publishes it again.
+
+    What was there before is on the server, too, so nobody waits until the disk has it: its PubAcks come before any
+    sync (`persist_mode`), whatever the server does for the other streams. What a power cut takes is found missing.
     """
     common = {"retention": "limits", "storage": "file", "discard": "old"}
     plain = {name: {**common, "name": name, "subjects": list(subjects)} for name, subjects in SUBJECTS.items()}
     return {
+        # Narrowed before the next one is made: subjects of two streams must not overlap.
         MAIL: {**plain[MAIL], "max_age": ns(limits.max_age), "max_bytes": limits.max_bytes},
+        MAIL_BACKFILL: {
+            **plain[MAIL_BACKFILL],
+            "max_age": ns(limits.max_age),
+            "max_bytes": limits.max_bytes // 2,
+            "persist_mode": "async",
+        },
         MAIL_EVENTS: {
             **plain[MAIL_EVENTS],
             "max_age": ns(limits.events_max_age or limits.max_age),

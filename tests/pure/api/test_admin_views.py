@@ -19,7 +19,7 @@ from api.admin.mailbox_view import MailboxView, RunView, totals
 from api.admin.quantity import ago, exact, size, span, took
 from api.admin.templates import environment
 from api.admin.wrong import Wrong
-from api.routes.sse import Position
+from api.routes.sse import ID_PATTERN, Position
 from api.routes.states import KnownMailbox, Live
 from mailcore.events.control import MailboxLive, MailboxResult, SyncRun
 from mailcore.store import MailboxState, Refused
@@ -131,10 +131,21 @@ def test_a_time_is_told_in_the_zone_of_the_page() -> None:
         assert drawn.count(words) == 3
 
 
-@given(st.none() | st.integers(0, 10**18), st.none() | st.integers(0, 10**18))
-def test_the_id_of_an_event_says_where_its_reader_is(mail: int | None, events: int | None) -> None:
-    position = Position(mail, events)
+SEQS = st.none() | st.integers(0, 10**18)
+
+
+@given(SEQS, SEQS, SEQS)
+def test_the_id_of_an_event_says_where_its_reader_is(
+    mail: int | None, events: int | None, backfill: int | None
+) -> None:
+    position = Position(mail, events, backfill)
+    assert re.match(ID_PATTERN, str(position))
     assert Position.parse(str(position)) == position
+
+
+def test_an_id_of_before_the_backfill_had_a_stream_of_its_own_is_understood() -> None:
+    assert re.match(ID_PATTERN, "12-_")
+    assert Position.parse("12-_") == Position(12)
 
 
 def test_the_page_shows_what_a_server_said_as_what_it_is() -> None:

@@ -52,7 +52,7 @@ def fail_until_alone(mailbox: Mailbox, bad: set[int], now: float = 0.0) -> list[
             mailbox.failed(7, wish.uids, "hung up", now)
         else:
             for uid in wish.uids:
-                mailbox.published(7, uid, 1, 10, now)
+                mailbox.published(7, uid, "MAIL", 1, 10, now)
     return asked
 
 
@@ -213,7 +213,7 @@ def test_who_asks_during_a_sweep_gets_the_answer_of_the_next_one() -> None:
     assert mailbox.sweep_at <= 0.2
     sweep(mailbox, UidSet([1, 2]), 0.3)
     mailbox.claim(0.3, 10)
-    mailbox.published(7, 2, 1, 10, 0.4)
+    mailbox.published(7, 2, "MAIL", 1, 10, 0.4)
     mailbox.settled(7, 2, 0.5)
     assert run.result is not None
     assert (run.result.status, run.result.found, run.result.stored) == ("ok", 1, 1)
@@ -244,10 +244,10 @@ def test_pubacks_that_come_after_their_generation_has_ended_count_for_nothing() 
     mailbox.opened(7, Birth(SEEN, SEEN, 1), 0.0)
     sweep(mailbox, UidSet([1, 2]), 0.0)
     mailbox.claim(0.0, 10)
-    mailbox.published(7, 1, 1, 1000, 0.0)
+    mailbox.published(7, 1, "MAIL", 1, 1000, 0.0)
     assert octets.total == 1000
     mailbox.opened(8, Birth(SEEN, SEEN, 1), 0.0)
-    mailbox.published(7, 2, 2, 1000, 0.0)
+    mailbox.published(7, 2, "MAIL", 2, 1000, 0.0)
     assert octets.total == 0
     assert mailbox.uids.of(2) is None
 
@@ -270,7 +270,7 @@ def test_a_refused_message_that_the_live_connection_gives_is_taken() -> None:
     assert wish is not None
     mailbox.not_given(7, {1: "not there"}, 0.0)
     assert mailbox.claim_pushed(7, 1)
-    mailbox.published(7, 1, 1, 10, 1.0)
+    mailbox.published(7, 1, "MAIL", 1, 10, 1.0)
     assert mailbox.uids.of(1) is Status.IN_FLIGHT
     assert mailbox.state() == ("ok", "")
 
@@ -285,7 +285,7 @@ def test_old_rows_end_only_when_every_message_of_the_new_generation_is_settled()
     assert mailbox.unclaimed() == []
     mailbox.swept(begun, Snapshot(8, 2, 1), 0.0)
     mailbox.claim(0.0, 10)
-    mailbox.published(8, 1, 1, 10, 0.0)
+    mailbox.published(8, 1, "MAIL", 1, 10, 0.0)
     assert mailbox.unclaimed() == []
     mailbox.settled(8, 1, 0.0)
     assert mailbox.unclaimed() == [OldPlace(7, 1)]
@@ -296,7 +296,7 @@ def test_a_run_whose_messages_nobody_stores_ends_though_sweeps_go_on() -> None:
     run = mailbox.ask(now, "run", by=FoundBy.MANUAL)
     sweep(mailbox, UidSet([1]), now)
     mailbox.claim(now, 10)
-    mailbox.published(7, 1, 1, 10, now)
+    mailbox.published(7, 1, "MAIL", 1, 10, now)
     while now <= PATIENCE:
         now += 60.0
         sweep(mailbox, UidSet([1]), now)
@@ -311,7 +311,7 @@ def test_what_is_in_flight_and_cannot_be_stored_is_told_and_ends_a_run_soon() ->
     sweep(mailbox, UidSet([1, 2]), 0.0)
     assert mailbox.claim(0.0, 500) is not None
     for uid in (1, 2):
-        mailbox.published(7, uid, uid, 10, 1.0)
+        mailbox.published(7, uid, "MAIL", uid, 10, 1.0)
     assert mailbox.state() == ("ok", "")
     mailbox.stall("consumer waits since 14:05 UTC: the disk is full")
     assert mailbox.state() == ("incomplete", "consumer waits since 14:05 UTC: the disk is full")

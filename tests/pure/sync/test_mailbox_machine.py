@@ -65,7 +65,7 @@ class EndsARunThatHasNotSwept(Mailbox):
 
 
 class TakesWhatIsInTheStreamForLost(Mailbox):
-    def audited(self, overdue: Mapping[int, InFlight], stored: object, now: float, **given: object) -> UidSet:  # type: ignore[override]
+    def audited(self, overdue: Mapping[int, InFlight], stored: object, now: float, streams: object) -> UidSet:  # type: ignore[override]
         return UidSet(uid for uid in overdue if uid in self.uids.in_flight)
 
 
@@ -73,7 +73,7 @@ class CountsAClaimAsInFlight(Mailbox):
     def claim(self, now: float, count: int) -> Fetch | None:
         wish = super().claim(now, count)
         for uid in wish.uids if wish is not None else ():
-            self.uids.move(uid, Status.IN_FLIGHT, InFlight(1, 1, now))
+            self.uids.move(uid, Status.IN_FLIGHT, InFlight("MAIL", 1, 1, now))
         return wish
 
 

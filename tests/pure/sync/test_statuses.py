@@ -15,7 +15,7 @@ MOVES = st.lists(st.tuples(st.integers(1, 12), st.none() | st.sampled_from(Statu
 
 def with_it(to: Status | None) -> InFlight | Refusal | None:
     if to is Status.IN_FLIGHT:
-        return InFlight(1, 10, 0.0)
+        return InFlight("MAIL", 1, 10, 0.0)
     return Refusal("no", 0.0, 1, 60.0) if to is Status.REFUSED else None
 
 
