@@ -162,7 +162,12 @@ async def test_the_api_sees_what_waits_and_what_a_webhook_could_not_deliver(comp
 async def test_a_role_may_not_do_the_work_of_another(composed: Composed, buses: Buses) -> None:
     await (await buses.of("syncer")).ensure()
     wrong = {
-        "syncer": ["mail.a.b.stored", "dead.a.b", "$JS.API.CONSUMER.MSG.NEXT.MAIL_BACKFILL.backfill", "$JS.ACK.MAIL.store.1"],
+        "syncer": [
+            "mail.a.b.stored",
+            "dead.a.b",
+            "$JS.API.CONSUMER.MSG.NEXT.MAIL_BACKFILL.backfill",
+            "$JS.ACK.MAIL.store.1",
+        ],
         "consumer": ["mail.a.b.new", "mail.a.b.expunged", "mozzart.sync.start", "$JS.API.STREAM.PURGE.MAIL_DEAD"],
         "api": ["mail.a.b.stored", "$JS.API.STREAM.UPDATE.MAIL", "$JS.API.CONSUMER.DELETE.MAIL.store", "dead.a.b"],
         "webhook": ["mail.a.b.new", "mail.a.b.stored", "dead.a.b", "$JS.API.CONSUMER.MSG.NEXT.MAIL.store"],
