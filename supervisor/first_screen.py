@@ -9,7 +9,7 @@ from mailcore.settings import Settings
 # An address to listen on is not always one to open in a browser.
 _OPENED = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - nothing is bound here
 
-_NONE = "none in the settings; add one: `mozzart accounts add ADDRESS`"
+_NONE = "none in the settings; add one: /admin/accounts/, `mozzart accounts`"
 
 
 def first_screen(settings: Settings) -> str:

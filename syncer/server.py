@@ -9,7 +9,15 @@ from typing import Final
 import trio
 
 from mailcore.aio import aio_bounded
-from mailcore.sync.admission import Pace, Queue, Waiting, for_bulk
+from mailcore.sync.admission import (
+    BY_ACCOUNT_LIMIT,
+    BY_ACCOUNT_RATE,
+    Pace,
+    Queue,
+    Waiting,
+    bounded_by_account,
+    for_bulk,
+)
 from syncer.imap.connection import Endpoint, ImapConnection
 
 _FAREWELL: Final = 1.0  # seconds for the LOGOUT of a connection that makes room
@@ -45,14 +53,15 @@ class Permit:
 
 
 class Server:
-    """At most `limit` connections, at most `rate` logins a second. Accounts at other servers share nothing with these.
+    """At most `limit` connections, `bulk` of them for bulk work, at most `rate` logins a second. Accounts at other
+    servers share nothing with these.
 
     Of those who wait, only the first of the queue is ever woken.
     """
 
-    def __init__(self, limit: int, rate: float) -> None:
+    def __init__(self, limit: int, rate: float, bulk: int | None = None) -> None:
         self.limit = limit
-        self.bulk = trio.CapacityLimiter(for_bulk(limit))
+        self.bulk = trio.CapacityLimiter(bulk or for_bulk(limit))
         self._pace = Pace(rate)
         self._queue = Queue(limit)
         self._numbers = itertools.count()
@@ -148,7 +157,7 @@ class Server:
 
 
 class Servers:
-    """All servers, each by name and port."""
+    """All servers, each by name and port. `limit` and `rate` are of those that count by the client's address."""
 
     def __init__(self, limit: int, rate: float) -> None:
         self._limit = limit
@@ -158,5 +167,8 @@ class Servers:
     def of(self, endpoint: Endpoint) -> Server:
         key = (endpoint.host.lower(), endpoint.port)
         if key not in self._servers:
-            self._servers[key] = Server(self._limit, self._rate)
+            limit, rate = self._limit, self._rate
+            if bounded_by_account(endpoint.host):
+                limit, rate = max(limit, BY_ACCOUNT_LIMIT), max(rate, BY_ACCOUNT_RATE)
+            self._servers[key] = Server(limit, rate, for_bulk(self._limit))
         return self._servers[key]

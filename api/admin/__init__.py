@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from api.admin import dead_letters, health, live, mailboxes, messages, pictures, previews, verify
+from api.admin import accounts, dead_letters, health, live, mailboxes, messages, pictures, previews, verify
 from api.admin.quantity import FILTERS
 from api.admin.templates import environment
 
@@ -12,6 +12,6 @@ environment.filters.update(FILTERS)
 
 routes: Final = tuple(
     route
-    for module in (mailboxes, messages, pictures, previews, live, dead_letters, verify, health)
+    for module in (mailboxes, accounts, messages, pictures, previews, live, dead_letters, verify, health)
     for route in module.routes
 )

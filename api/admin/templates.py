@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 # Shown in this order, each only where its route is served.
 NAVIGATION: Final = (
     ("/admin/", "Mailboxes"),
+    ("/admin/accounts/", "Accounts"),
     ("/admin/messages/", "Messages"),
     ("/admin/live/", "Live"),
     ("/admin/dead-letters/", "Dead letters"),

@@ -20,6 +20,7 @@ PROBLEM: Final = "Problem"
 _PLACES: Final = {"path": "path", "query": "query", "headers": "header"}
 _REFERENCE: Final = "#/components/schemas/{model}"
 _TAGS: Final = {
+    "accounts": "The accounts, and those of the database to change.",
     "mailboxes": "The mailboxes, and comparing them with the server now.",
     "messages": "What is stored.",
     "events": "What happens.",

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.accounts import as_user, table, write_accounts
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
@@ -54,6 +56,7 @@ def wait_idling(mozzart: Mozzart, *names: str) -> None:
     wait_until(idle, lambda: f"{names} idle: {live(mozzart)}\n{mozzart.log_text()[-3000:]}", within=30)
 
 
+@pytest.mark.timeout(240)
 def test_the_first_account_is_added_while_it_runs_and_changes_touch_no_other(
     make_dovecot: Callable[..., Dovecot], make_mozzart: Callable[..., Mozzart], make_proxy: Callable[[int], Proxy]
 ) -> None:
@@ -136,3 +139,56 @@ def test_a_host_inside_is_refused_until_it_is_named(dovecot: Dovecot, make_mozza
     assert add(mozzart, dovecot, "anna", dovecot.port, "--no-test").returncode == 0
     wait_until(lambda: listed(mozzart)["anna"]["state"] == "failing", lambda: str(listed(mozzart)), within=20)
     assert "ACCOUNT_HOSTS" in listed(mozzart)["anna"]["reason"]
+
+
+def test_the_api_adds_changes_tries_pauses_and_removes_and_tells_no_secret(
+    make_dovecot: Callable[..., Dovecot], make_mozzart: Callable[..., Mozzart]
+) -> None:
+    dovecot = make_dovecot(password=HIDDEN)
+    mozzart = make_mozzart(ACCOUNT_HOSTS="127.0.0.1").start().wait_ready()
+    told: list[str] = []
+
+    def ask(method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+        answer = mozzart.http(method, f"/api/accounts/{path}", body)
+        told.append(json.dumps(answer.json))
+        return answer.status, answer.json
+
+    new = {"name": "anna", "host": "127.0.0.1", "port": dovecot.port, "user": "anna", "use_ssl": False}
+    assert ask("GET", "") == (200, {"accounts": []})
+    assert ask("POST", "", new)[0] == 400, "the password is missing"
+    status, refused = ask("POST", "", new | {"password": HIDDEN, "mailboxes": ["\u0007"]})
+    assert (status, "mailboxes: " in refused["detail"]) == (400, True)
+    status, added = ask("POST", "", new | {"password": HIDDEN})
+    assert (status, added["source"], added["settings"]["port"]) == (201, "database", dovecot.port)
+    assert ask("POST", "", new | {"password": HIDDEN})[0] == 409
+    wait_until(lambda: ask("GET", "anna/")[1]["state"] == "ok", lambda: told[-1], within=20)
+
+    status, tried = ask("POST", "anna/test/")
+    assert (status, tried["ok"], tried["steps"][-1]["name"]) == (200, True, "capabilities")
+    assert ask("POST", "anna/pause/")[1]["state"] == "paused"
+    assert ask("POST", "anna/resume/")[1]["state"] in ("starting", "ok")
+    status, refused = ask("PATCH", "anna/", {"port": dovecot.tls_port})
+    assert (status, "enter the password again" in refused["detail"]) == (400, True)
+    status, changed = ask("PATCH", "anna/", {"password": "hidden-other", "mailboxes": ["*"]})
+    assert (status, changed["settings"]["mailboxes"]) == (200, ["*"])
+    wait_until(lambda: ask("GET", "anna/")[1]["state"] == "failing", lambda: told[-1], within=20)
+    assert "login of 'anna' refused" in ask("GET", "anna/")[1]["reason"]
+    assert ask("POST", "anna/test/")[1]["steps"][-1] | {"ms": 0, "words": ""} == {
+        "name": "login",
+        "status": "failed",
+        "words": "",
+        "ms": 0,
+    }
+    assert ask("DELETE", "anna/")[1]["state"] == "removed"
+    for method, path in (
+        ("PATCH", "nobody/"),
+        ("DELETE", "nobody/"),
+        ("POST", "nobody/pause/"),
+        ("POST", "nobody/test/"),
+    ):
+        assert ask(method, path, {})[0] == 404, path
+
+    for secret in (HIDDEN, "hidden-other"):
+        assert secret not in "\n".join(told)
+        assert secret not in mozzart.log_text()
+        assert secret.encode() not in mozzart.database.read_bytes()

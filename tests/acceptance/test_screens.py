@@ -149,6 +149,7 @@ def test_no_page_has_a_grave_fault_or_is_too_wide_light_or_dark_on_a_desk_or_a_p
     paths += [f"/admin/messages/{one}/" for one in ids]
     parts = mozzart.rows("SELECT id, message_id FROM mailbox_app_mailattachment")
     paths += [f"/admin/messages/{part['message_id']}/attachments/{part['id']}/" for part in parts]
+    paths += ["/admin/accounts/default/"]
     found: list[str] = []
     for path in sorted(paths, key="/admin/login/".__eq__):  # that one last: nobody is signed in there
         if path == "/admin/login/":
