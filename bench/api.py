@@ -35,6 +35,9 @@ _BEGAN: Final = datetime(2020, 1, 1, tzinfo=UTC)
 # Words as often as in a language (Zipf): w0 is in nearly every message, w30000 in few.
 _WORDS: Final = [f"w{number}" for number in range(40_000)]
 _WEIGHTS: Final = list(accumulate(1 / (number + 1) for number in range(len(_WORDS))))
+# One of ten messages is Chinese, without blanks between words.
+_CHARACTERS: Final = [chr(0x4E00 + number) for number in range(3_000)]
+_CHARACTER_WEIGHTS: Final = list(accumulate(1 / (number + 10) for number in range(len(_CHARACTERS))))
 _MAILBOXES: Final = ("INBOX",) * 6 + ("Sent",) * 3 + ("Archive/2020",)
 
 QUERIES: Final = {
@@ -55,6 +58,27 @@ QUERIES: Final = {
     "search: frequent, in a small mailbox": "q=w1&mailbox=Archive/2020",
     "search: frequent, of a rare sender": "q=w1&from=person499",
     "search: frequent, no longer there": "q=w1&expunged=true",
+    "search: within words, rare": "q=3999",
+    "search: within words, of most messages": "q=erson",
+    "search: within a word, nothing": "q=rsonal",
+    "search: the name of a file": "q=invoice-199990.pdf",
+    "search: within the name of a file": "q=voice19999",
+    "search: two Chinese characters, frequent": "q=%E4%B8%80%E4%B8%81",
+    "search: two Chinese characters, rare": "q=%E4%BF%A1%E4%BF%A2",
+    "search: four Chinese characters": "q=%E4%B8%80%E4%B8%81%E4%B8%82%E4%B8%83",
+    "search: in the subject, frequent": "q=subject:w1",
+    "search: in the subject, rare": "q=subject:w3000",
+    "search: within words of the sender": "q=from:rson49",
+    "search: without a frequent word": "q=w20+-w1",
+    "search: has:attachment before: in:": "q=w5+has:attachment+before:2024+in:sent",
+    "total of a frequent word": "q=w100&total=true&limit=1",
+    "to": "to=me@example.org",
+    "subject": "subject=w40",
+    "message-id": "message_id=%3C777@bench.example%3E",
+    "stored since": "stored_since=2025-09-01",
+    "unread, oldest first": "seen=false&order=asc",
+    "flagged, rare": "flagged=true",
+    "an account, oldest first": "account=default&order=asc",
 }
 
 
@@ -63,9 +87,11 @@ def rows(ids: list[int], count: int) -> Iterator[MessageRow]:
     dice = random.Random(1)
     for number in range(count):
         text = " ".join(dice.choices(_WORDS, cum_weights=_WEIGHTS, k=dice.randint(50, 700)))
+        if number % 10 == 0:
+            text = "".join(dice.choices(_CHARACTERS, cum_weights=_CHARACTER_WEIGHTS, k=dice.randint(50, 700)))
         person = min(int(dice.paretovariate(0.5)), 500)
         part = AttachmentRow(
-            "2", f"{number}.pdf", "application/pdf", 9, "b" * 64, "", False, f"mail_attachments/{number}"
+            "2", f"invoice-{number}.pdf", "application/pdf", 9, "b" * 64, "", False, f"mail_attachments/{number}"
         )
         moment = _BEGAN + timedelta(minutes=15 * (count - number))
         yield MessageRow(
@@ -75,6 +101,8 @@ def rows(ids: list[int], count: int) -> Iterator[MessageRow]:
             size=len(text) + 2_000,
             sha256=f"{number:064x}",
             received_at=moment,
+            message_id=f"<{number}@bench.example>",
+            flags=("\\Seen",) if number % 3 else ("\\Flagged",) if number % 1000 == 0 else (),
             stored_at=moment,
             subject=" ".join(dice.choices(_WORDS, cum_weights=_WEIGHTS, k=6)),
             from_name=f"Person {person}",

@@ -7,17 +7,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from typing import Final
 
-from consumers.plaintext import words_of
 from consumers.spooled import Content, parse_file
 from mailcore.events.fields import LISTED
 from mailcore.events.identity import Identity
 from mailcore.events.message import MessageEvent
 from mailcore.events.thin import Rebind, Stored, StoredFile
+from mailcore.html.plaintext import readable
 from mailcore.mime.model import ParsedAttachment, ParsedMessage
 from mailcore.mime.parse import parse
 from mailcore.mime.path import attachment_path
 from mailcore.store import AttachmentRow, MessageRow, Slot, StoredMessage
+
+# Characters of HTML, and of its text.
+_LOOKED_AT: Final = 1_000_000
+_KEPT: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,9 @@ def draft(identity: Identity, received_at: datetime, raw: bytes | Path) -> Draft
         for part, content in zip(parsed.attachments, contents, strict=True)
     )
     rows = tuple(_attachment(part, *file) for part, file in zip(parsed.attachments, files, strict=True))
-    search_text = words_of(parsed.body_html) if parsed.body_html and not parsed.body_text.strip() else None
+    search_text = None
+    if parsed.body_html and not parsed.body_text.strip():
+        search_text = readable(parsed.body_html[:_LOOKED_AT])[:_KEPT]
     return Draft(replace(parsed, attachments=()), rows, files, search_text)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 import uvloop
 
+from consumers.indexing import index
 from consumers.linking import Linking
 from consumers.marking import Marking
 from consumers.metrics import watch_space
@@ -46,9 +47,9 @@ async def consume(
     batches: int = BATCHES,
     max_age: timedelta | None = None,
 ) -> None:
-    """Store messages, mark expunged ones, set flags and prune those that were stored longer than `max_age` ago until
-    `stop` is set; then end what is under way, for three seconds at most, and give back the rest. Several processes may
-    do this at once. `messages` and `octets` bound a batch."""
+    """Store messages, mark expunged ones, set flags, index what an earlier version stored and prune what was stored
+    longer than `max_age` ago, until `stop` is set; then end what is under way, for three seconds at most, and give back
+    the rest. Several processes may do this at once. `messages` and `octets` bound a batch."""
     retrying = Retrying(stop)
     linking = Linking(store)
     storing = Storing(bus, store, media, retrying, linking)
@@ -63,6 +64,7 @@ async def consume(
                     if pull is not None:
                         pulling = Pulling(pull, stop, messages=messages, octets=octets, batches=batches)
                         group.create_task(pulling.run(take))
+            group.create_task(index(store, retrying))
             if max_age is not None:
                 group.create_task(Pruning(store, media, retrying, max_age).run())
     finally:

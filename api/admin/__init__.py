@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from api.admin import accounts, dead_letters, health, live, mailboxes, messages, pictures, previews, verify
+from api.admin.marking import marked
 from api.admin.quantity import FILTERS
 from api.admin.templates import environment
 
-environment.filters.update(FILTERS)
+environment.filters.update(FILTERS, marked=marked)
 
 routes: Final = tuple(
     route

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from api.admin import pictures, zone
+from api.admin.marking import marked_html
 from api.admin.message_filter import Form, here
 from api.admin.portion import beginning, fields
 from api.admin.previews import may_be_shown
@@ -25,6 +27,7 @@ from mailcore.events.identity import Identity
 from mailcore.html.document import asks_elsewhere
 from mailcore.imap.flag import in_words
 from mailcore.store import Cursor, MailboxState, MessageDetail, MessageSummary
+from mailcore.store.hits import Hits
 
 routes = web.RouteTableDef()
 
@@ -74,6 +77,7 @@ async def messages(request: web.Request) -> web.StreamResponse:
         found=shown,
         total=f"more than {most:,} messages" if total > most else counted(total, "message"),
         given=form.given,
+        hits=Hits.of(wanted),
         fault=form.fault,
         filtered=bool(form.on),
         out_of_sight=form.out_of_sight(LIST),
@@ -109,6 +113,8 @@ async def message(request: web.Request) -> web.StreamResponse:
         request,
         "admin/message.html",
         message=found,
+        hits=Hits.of(form.wanted),
+        frame=form.path(f"{LIST}{found.summary.id}/html/"),
         summary=found.summary,
         subject=beginning(found.summary.subject, 2_000) or "(no subject)",
         text=text,
@@ -151,7 +157,9 @@ async def _html(request: web.Request, *, elsewhere: bool) -> web.Response:
     sanitizer = request.app[DEPENDENCIES].sanitizer
     made = await sanitizer.document(found.body_html, addresses, elsewhere=elsewhere)
     headers = security_headers.message(request.host, pictures.path(found.summary.id), elsewhere=elsewhere)
-    return web.Response(text=made.html, content_type="text/html", charset="utf-8", headers=headers)
+    hits = Hits.of(Form.of(request.query, zone.of(request)).wanted)
+    shown = await asyncio.to_thread(marked_html, made.html, hits)
+    return web.Response(text=shown, content_type="text/html", charset="utf-8", headers=headers)
 
 
 @routes.get(LIST + r"{id:\d{1,19}}/text/")

@@ -11,11 +11,11 @@ from pydantic import Field
 
 from api.dependencies import DEPENDENCIES
 from api.http.download import MEDIA_TYPE, send_file, to_save
+from api.http.existing import existing
 from api.http.problem import Problem
 from api.schema.operation import Content, operation
 from api.schema.values import Query, RowId
 from mailcore.descent import open_file
-from mailcore.errors import StoreError
 from mailcore.mime.safename import nameless
 
 log = structlog.get_logger(__name__)
@@ -53,12 +53,7 @@ class AttachmentHeaders(Query):
 )
 async def attachment(request: web.Request, path: AttachmentPath, headers: AttachmentHeaders) -> web.StreamResponse:
     dependencies = request.app[DEPENDENCIES]
-    try:
-        found = await dependencies.store.attachment(path.id)
-    except StoreError as error:
-        raise Problem(503, f"The database does not answer: {error}") from None
-    if found is None:
-        raise Problem(404, f"There is no attachment {path.id}.")
+    found = await existing(dependencies.store.attachment(path.id), f"There is no attachment {path.id}.")
     try:
         file = await asyncio.to_thread(open_file, dependencies.settings.media_root, found.file)
     except (OSError, ValueError) as error:

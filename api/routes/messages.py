@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from api.dependencies import DEPENDENCIES
+from api.http.existing import existing
 from api.http.paging import cursor_of, encode_cursor
 from api.http.problem import Problem
 from api.schema.operation import operation
@@ -85,7 +86,8 @@ class Summary(Answer):
 
 class Listed(Summary):
     """`attachment_names` are the senders' names of the first 20 that do not stand in the text, each cut at 200
-    characters. `snippet` is the beginning of the text in one line, null unless asked for."""
+    characters. `snippet` is a line of the text, its beginning or where it has what was searched for, null unless
+    asked for."""
 
     attachment_names: list[str]
     snippet: str | None
@@ -200,13 +202,8 @@ async def messages(request: web.Request, query: MessagesQuery) -> Messages:
     problems={404: "There is no such message.", 503: "The database does not answer."},
 )
 async def message(request: web.Request, path: MessagePath) -> Message:
-    try:
-        found = await request.app[DEPENDENCIES].store.message(path.id)
-    except StoreError as error:
-        raise Problem(503, f"The database does not answer: {error}") from None
-    if found is None:
-        raise Problem(404, f"There is no message {path.id}.")
-    return _message(found)
+    look = request.app[DEPENDENCIES].store.message(path.id)
+    return _message(await existing(look, f"There is no message {path.id}."))
 
 
 def _message(found: MessageDetail) -> Message:

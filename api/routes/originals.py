@@ -12,10 +12,11 @@ from pydantic import Field
 
 from api.dependencies import DEPENDENCIES
 from api.http.download import as_mail, send_file
+from api.http.existing import existing
 from api.http.problem import Problem
 from api.schema.operation import Content, operation
 from api.schema.values import Query, RowId
-from mailcore.errors import BusError, StoreError
+from mailcore.errors import BusError
 from mailcore.original import OriginalGone, write_original
 
 routes = web.RouteTableDef()
@@ -57,12 +58,7 @@ class OriginalHeaders(Query):
 )
 async def original(request: web.Request, path: OriginalPath, headers: OriginalHeaders) -> web.StreamResponse:
     dependencies = request.app[DEPENDENCIES]
-    try:
-        found = await dependencies.store.message(path.id)
-    except StoreError as error:
-        raise Problem(503, f"The database does not answer: {error}") from None
-    if found is None:
-        raise Problem(404, f"There is no message {path.id}.")
+    found = await existing(dependencies.store.message(path.id), f"There is no message {path.id}.")
     async with request.app[READING]:
         with tempfile.TemporaryDirectory(prefix="mozzart-", ignore_cleanup_errors=True) as directory:
             file = Path(directory) / "message"

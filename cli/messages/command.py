@@ -16,8 +16,15 @@ def messages() -> None:
     """What is stored: search it, show one message, save its attachments."""
 
 
-# `-word` is no option, also where it has an h.
-@messages.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+class _Search(click.Command):
+    """`-word` is no option, also where it has an h; `-h` alone is."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, ["--help" if each == "-h" else each for each in args[:end]] + args[end:])
+
+
+@messages.command(cls=_Search, context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("words", nargs=-1)
 @click.option("--account", help="Only this account.")
 @click.option("--mailbox", help="Only this mailbox.")
@@ -48,9 +55,9 @@ def search(
 ) -> int:
     """List messages, the newest first.
 
-    All WORDS must be in the subject, the sender, the recipients or the text, and those after a - must not; those of
-    one "quoted argument" must stand side by side, and begin* may go on. from:, to:, subject:, has:attachment,
-    is:unread, before:, after:, in: and account: may stand among them.
+    All WORDS must be in the subject, the sender, the recipients, the text or the names of attachments, and those after
+    a - must not; those of one "quoted argument" must stand side by side, and begin* may go on. from:, to:, subject:,
+    has:attachment, is:unread, before:, after:, in: and account: may stand among them.
     """
     if options := [word for word in words if word.startswith("--")]:
         raise click.NoSuchOption(options[0], ctx=click.get_current_context())

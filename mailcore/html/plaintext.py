@@ -6,23 +6,36 @@ import re
 from html import unescape
 from typing import Final
 
-_BLANKS: Final = re.compile(r"\s+")
-_UNREAD: Final = re.compile(r"<(head|script|style|title)\b.*?(?:</\1\b[^<>]*>|\Z)", re.I)
-# What begins a new line; all others stand in the same one as their neighbours.
-_LINE: Final = re.compile(
-    r"</?(?:address|article|blockquote|br|center|d[dlt]|div|footer|form|h[1-6r]|header|li|[ou]l|p|pre|section|table|tr)"
-    r"\b[^<>]*>",
-    re.I,
+_TAG: Final = re.compile(r"(<[a-zA-Z/!?][^<>]*(?:>|\Z))")  # the last one may have been cut
+_NAME: Final = re.compile(r"</?([a-zA-Z0-9]+)")
+_UNREAD: Final = frozenset({"script", "style", "title"})
+# What begins a new line, and what may stand within a word; all others stand between words.
+_LINE: Final = frozenset(
+    "address article blockquote br center dd div dl dt footer form h1 h2 h3 h4 h5 h6 header hr li ol p pre section "
+    "table tr ul".split()
 )
-_CELL: Final = re.compile(r"<t[dh]\b[^<>]*>", re.I)
-_TAG: Final = re.compile(r"<[a-zA-Z/!?][^<>]*(?:>|\Z)")  # the last one may have been cut
+_INLINE: Final = frozenset({"a", "b", "em", "font", "i", "mark", "small", "span", "strong", "u", "wbr"})
+_NEW_LINE: Final = "\0"  # a line break of the source is none
 _EMPTY_LINES: Final = re.compile(r"\n{3,}")
 
 
 def readable(html: str) -> str:
     """Its words in lines."""
-    text = _UNREAD.sub(" ", _BLANKS.sub(" ", html))
-    for tag, instead in ((_LINE, "\n"), (_CELL, " "), (_TAG, "")):
-        text = tag.sub(instead, text)
-    lines = "\n".join(line.strip() for line in unescape(text).split("\n"))
+    out: list[str] = []
+    unread = ""
+    # Texts and tags by turns, a text first.
+    for number, piece in enumerate(_TAG.split(html)):
+        if number % 2 == 0:
+            if piece and not unread:
+                out.append(unescape(piece) if "&" in piece else piece)
+            continue
+        found = _NAME.match(piece)
+        name = found[1].lower() if found else ""
+        if unread:
+            unread = "" if name == unread and piece.startswith("</") else unread
+        elif name in _UNREAD and not piece.startswith("</"):
+            unread = name
+        if name not in _INLINE:
+            out.append(_NEW_LINE if name in _LINE else " ")
+    lines = "\n".join(" ".join(line.split()) for line in "".join(out).split(_NEW_LINE))
     return _EMPTY_LINES.sub("\n\n", lines).strip()

@@ -3,20 +3,26 @@ commit)."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Executable, bindparam, delete, func, literal, select, tuple_, update
+from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, literal, select, tuple_, update
 
 from mailcore.imap.sequence import UidSet
-from mailcore.store import lookup
+from mailcore.store import lookup, parts
 from mailcore.store.dialect import insert
 from mailcore.store.lookup import PRESENT, slot_columns
 from mailcore.store.row import MessageRow, Move, PresentDigest, Slot, StoredDigest, StoredOrigin
 from mailcore.store.schema import attachments, formers, messages
 
+_FIELDS: Final = tuple(
+    messages.c[name]
+    for name in ("id", "subject", "from_name", "from_email", "to_emails", "cc_emails", "to_names", "cc_names")
+)
+_TEXTS: Final = (messages.c.body_text, messages.c.search_text)
 _UIDS_A_STATEMENT: Final = 10_000  # both databases take some 32,000 parameters in one
 
 
@@ -97,9 +103,9 @@ def add(connection: Connection, rows: Sequence[MessageRow]) -> list[int]:
         connection.execute(delete(messages).where(messages.c.id.in_([fresh.pop(slot) for slot in doubles])))
     # The last row of an identity that the batch holds twice is as good as the first: they are the same message.
     by_slot = {row.slot: row for row in rows}
-    parts = [values for slot, row_id in fresh.items() for values in _attachment_values(row_id, by_slot[slot])]
-    if parts:
-        connection.execute(insert(connection.dialect.name, attachments), parts)
+    files = [values for slot, row_id in fresh.items() for values in _attachment_values(row_id, by_slot[slot])]
+    if files:
+        connection.execute(insert(connection.dialect.name, attachments), files)
     ids = fresh | doubles
     absent = by_slot.keys() - ids.keys()
     if absent:
@@ -242,10 +248,48 @@ def _message_values(row: MessageRow) -> dict[str, object]:
         "kind": row.kind,
         "found_by": row.found_by,
         "search_text": row.search_text,
+        "search_parts": _search_parts(row, (part.filename for part in row.attachments)),
         "origin": row.origin,
         "to_names": row.to_names,
         "cc_names": row.cc_names,
     }
+
+
+def _search_parts(row: MessageRow | Row[Any], files: Iterable[str]) -> str:
+    names = (*(row.to_names or ()), *(row.cc_names or ()))
+    people = (row.from_name, row.from_email, *row.to_emails, *row.cc_emails, *names)
+    return parts.of_message(row.subject, people, files, row.body_text if row.search_text is None else row.search_text)
+
+
+def unsearched(connection: Connection, before: int | None, limit: int) -> list[int]:
+    """The ids of rows without `search_parts`, the newest first."""
+    query = select(messages.c.id).where(messages.c.search_parts.is_(None), messages.c.pruned_at.is_(None))
+    if before is not None:
+        query = query.where(messages.c.id < before)
+    return list(connection.execute(query.order_by(messages.c.id.desc()).limit(limit)).scalars())
+
+
+def count_unsearched(connection: Connection) -> int:
+    lacking = (messages.c.search_parts.is_(None), messages.c.pruned_at.is_(None))
+    return connection.execute(select(func.count()).select_from(messages).where(*lacking)).scalar_one()
+
+
+def make_searchable(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Set the `search_parts` of rows that have none."""
+    files = defaultdict(list)
+    names = select(attachments.c.message_id, attachments.c.filename).where(attachments.c.message_id.in_(row_ids))
+    for message_id, filename in connection.execute(names.order_by(attachments.c.id)):
+        files[message_id].append(filename)
+    # A large text is not read whole for its beginning.
+    text = (func.substr(column, 1, parts.LOOKED_AT).label(column.name) for column in _TEXTS)
+    query = select(*_FIELDS, *text).where(messages.c.id.in_(row_ids), messages.c.search_parts.is_(None))
+    values = [
+        {"row_id": row.id, "made": _search_parts(row, files[row.id])}
+        for row in connection.execute(query.order_by(messages.c.received_at))
+    ]
+    if values:
+        statement = update(messages).where(messages.c.id == bindparam("row_id"), messages.c.search_parts.is_(None))
+        connection.execute(statement.values(search_parts=bindparam("made")), values)
 
 
 def _attachment_values(row_id: int, row: MessageRow) -> Iterator[dict[str, object]]:

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, Final
 
 from mailcore.store.page import MessageFilter
-from mailcore.store.words import MOST, Phrase, phrase, phrases
+from mailcore.store.words import MOST, Phrase, phrase, phrases, unquoted
 
 _BEGIN: Final = re.compile(
     r"(?:(?<!\S)(?P<minus>-))?(?:(?P<name>from|to|cc|subject|has|is|before|after|in|account):\s*)?", re.IGNORECASE
@@ -134,11 +134,11 @@ def _terms(part: re.Match[str], place: Place | None, value: str, excluded: bool)
         # An operator that was not understood is a word, as it stands.
         stands = [phrase(part["quoted"])] if part["quoted"] is not None else []
         typed = (part["name"] or "") if stands else part[0]
-        found = [phrase(typed, begins=typed.endswith("*")), *stands]
+        found = [phrase(typed, begins=typed.endswith("*")) if excluded else unquoted(typed), *stands]
         return [Term(each, excluded=excluded) for each in found if each is not None]
-    # Who asks for a sender has seldom typed all of an address.
-    begins = part["quoted"] is None and (value.endswith("*") or not excluded)
-    one = phrase(value, begins=begins)
+    # Who asks for a sender has seldom typed all of an address; what is not wanted is whole words.
+    wanted = part["quoted"] is None and not excluded
+    one = phrase(value, begins=wanted or (part["quoted"] is None and value.endswith("*")), inside=wanted)
     return [] if one is None else [Term(one, place, excluded)]
 
 

@@ -1,4 +1,5 @@
-"""Statements that read messages for people and programs. A page costs three, however long it is."""
+"""Statements that read messages for people and programs. A page costs three, however long it is,
+and up to six where PostgreSQL is asked first how many there may be."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
 
 from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
 from mailcore.store import search
+from mailcore.store.hits import Hits
 from mailcore.store.page import (
     AttachmentDetail,
     Cursor,
@@ -39,7 +41,7 @@ from mailcore.store.page import (
 )
 from mailcore.store.query import Search, Term, understand
 from mailcore.store.schema import UtcDateTime, attachments, mailboxes, messages
-from mailcore.store.snippet import LOOKED_AT, snippet
+from mailcore.store.snippet import LOOKED_AT, SEARCHED, snippet
 
 _summary: Final = (
     messages.c.id,
@@ -80,7 +82,7 @@ _details: Final = (
     messages.c.to_names,
     messages.c.cc_names,
 )
-_beginning: Final = func.substr(func.coalesce(messages.c.search_text, messages.c.body_text), 1, LOOKED_AT)
+_text: Final = func.coalesce(messages.c.search_text, messages.c.body_text)
 _MOST_NAMES: Final = 20
 _FEW: Final = 5_000
 _LONGEST_NAME: Final = 200
@@ -97,7 +99,10 @@ def page(
     oldest_first: bool,
     snippets: bool,
 ) -> MessagePage:
-    columns = (*_summary, (_beginning if snippets else null()).label("beginning"))
+    terms = understand(wanted).terms if snippets else ()
+    hits = Hits(terms) if terms else None
+    beginning = func.substr(_text, 1, SEARCHED if hits else LOOKED_AT) if snippets else null()
+    columns = (*_summary, beginning.label("beginning"))
     matching = _matching(connection, wanted, columns)
     if matching is None:
         return MessagePage((), None)
@@ -108,7 +113,7 @@ def page(
         ListedMessage(
             **_facts(row),
             attachment_names=tuple(names[row.id]),
-            snippet=snippet(row.beginning) if snippets else None,
+            snippet=snippet(row.beginning, hits) if snippets else None,
         )
         for row in shown
     )
@@ -167,7 +172,11 @@ def _matching(
     if wanted.has_attachments is not None:
         query = query.where(messages.c.has_attachments.is_(wanted.has_attachments))
     if asked.terms:
-        query = query.where(search.matches_on_postgres(asked.terms))
+        # PostgreSQL guesses how many have it: for a rare word it would walk all messages, for a frequent one sort them.
+        ids = search.few_on_postgres(connection, asked.terms)
+        if ids is None:
+            search.walk_on_postgres(connection)
+        query = query.where(search.matches_on_postgres(asked.terms, ids))
     return _Matching(query, by_index=False)
 
 

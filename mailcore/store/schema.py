@@ -171,6 +171,8 @@ messages: Final = Table(
     # The display names of `to_emails` and `cc_emails`, one for each address; null in rows of before.
     Column("to_names", JsonOrNull),
     Column("cc_names", JsonOrNull),
+    # What more there is to search in (mailcore/store/parts.py); null: a version before did not know of it.
+    Column("search_parts", Text),
     # I1, I4: the identity is the key; this constraint, not the stream's duplicate window, is what makes "once".
     UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailmessage_identity_uniq"),
     sqlite_autoincrement=True,
@@ -212,6 +214,13 @@ Index(
     postgresql_using="hash",
     sqlite_where=messages.c.pruned_at.is_(None),
     postgresql_where=messages.c.pruned_at.is_(None),
+)
+# Which rows still lack their `search_parts`.
+Index(
+    "mailbox_app_mailmessage_unsearched_idx",
+    messages.c.id,
+    sqlite_where=messages.c.search_parts.is_(None) & messages.c.pruned_at.is_(None),
+    postgresql_where=messages.c.search_parts.is_(None) & messages.c.pruned_at.is_(None),
 )
 
 attachments: Final = Table(

@@ -1,7 +1,8 @@
 """Full text, which the two databases do in their own ways, found with the same words.
 
-Triggers keep the index (migrations 0002 and 0003), so whoever writes messages need not know of it. Subject, sender and
-recipients are indexed, and of the text the first 100,000 characters; case and accents do not matter.
+Triggers keep the index (migrations 0002, 0003 and 0012), so whoever writes messages need not know of it. Subject,
+sender and recipients are indexed, of the text the first 100,000 characters, and beside it what stands in
+`search_parts`: names of files and parts of words (mailcore/store/parts.py). Case and accents do not matter.
 
 SQLite: a contentless FTS5 table. Its rowid is made of the time of receipt and the message's id, so that it gives the
 newest first without sorting, and stops when a page is full. Its column `facets` has the mailbox and whether there are
@@ -12,13 +13,33 @@ PostgreSQL: a table of tsvectors with GIN indexes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, String, and_, cast, column, func, literal_column, not_, table
-from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    and_,
+    any_,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    table,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
 
+from mailcore.store.parts import tokens
 from mailcore.store.query import Place, Term
 from mailcore.store.schema import messages
 from mailcore.store.words import Phrase
@@ -33,11 +54,21 @@ on_postgres: Final = table(
     NAME, column("message_id", BigInteger), column("document", TSVECTOR), column("sender", TSVECTOR)
 )
 _SIMPLE: Final[ColumnElement[Any]] = literal_column("'simple'::regconfig")
-_UNINDEXED: Final[dict[Place, ColumnElement[str]]] = {
+_SHOWN: Final[dict[Place, ColumnElement[str]]] = {
+    Place.SENDER: messages.c.from_name.op("||")(" ").op("||")(messages.c.from_email),
+    Place.RECIPIENTS: reduce(
+        lambda one, other: one.op("||")(" ").op("||")(other),
+        (
+            func.coalesce(cast(messages.c[name], String), "", type_=String)
+            for name in ("to_emails", "cc_emails", "to_names", "cc_names")
+        ),
+    ),
     Place.SUBJECT: messages.c.subject,
-    Place.RECIPIENTS: cast(messages.c.to_emails, String).op("||")(" ").op("||")(cast(messages.c.cc_emails, String)),
 }
 _LONGEST_FIELD: Final = 50_000
+# So many messages are sorted sooner than all are walked for them.
+_FEW: Final = 3_000
+_ROWS: Final = re.compile(r" rows=(\d+) ")
 # The message of a row of the index.
 sqlite_message_id: Final = on_sqlite.c.rowid.op("&")((1 << ID_BITS) - 1)
 
@@ -65,28 +96,95 @@ def matches_on_sqlite(
     excluded = [_fts5(each) for each in terms if each.excluded]
     if excluded:
         wanted = f"({wanted}) NOT ({' OR '.join(excluded)})"
-    return column(NAME, String).op("MATCH")(wanted)
+    there = [
+        not_(_stands(each, func.instr)) if each.excluded else _stands(each, func.instr)
+        for each in terms
+        if _has_doubts(each)
+    ]
+    return and_(column(NAME, String).op("MATCH")(wanted), *there)
 
 
 def _fts5(term: Term) -> str:
     where = "- facets" if term.place is Place.ANYWHERE else term.place.value
-    return f'{where} : ("{" ".join(term.phrase.words)}"{" *" if term.phrase.prefix else ""})'
+    whole = f'{where} : ("{" ".join(term.phrase.words)}"{" *" if term.phrase.prefix else ""})'
+    within = tokens(term.phrase)
+    if not within or (term.excluded and _has_doubts(term)):
+        return whole
+    parts = (f'"{each.text}"{" *" if each.prefix else ""}' for each in within)
+    return f"({whole} OR - facets : ({' AND '.join(parts)}))"
 
 
-def matches_on_postgres(terms: Sequence[Term]) -> ColumnElement[bool]:
-    conditions = [_contains(each) for each in terms]
-    return and_(on_postgres.c.message_id == messages.c.id, *conditions)
+def few_on_postgres(connection: Connection, terms: Sequence[Term]) -> list[int] | None:
+    """The ids of messages in which the index has all that is wanted, in whatever place; None where they are many."""
+    wanted = [_indexed(each) for each in terms if not each.excluded]
+    if not wanted:
+        return None
+    every = reduce(lambda one, other: one.op("&&", return_type=TSQUERY())(other), wanted)
+    found = select(on_postgres.c.message_id).where(on_postgres.c.document.bool_op("@@")(every))
+    # What is frequent is known without looking for it.
+    if _expected(connection, found) > _FEW:
+        return None
+    ids = list(connection.execute(found.limit(_FEW + 1)).scalars())
+    return ids if len(ids) <= _FEW else None
+
+
+def _expected(connection: Connection, query: Select[Any]) -> int:
+    """The rows that PostgreSQL expects of it by its statistics."""
+    compiled = query.compile(dialect=connection.dialect)
+    parameters = tuple(compiled.params[name] for name in compiled.positiontup or ())
+    plan = connection.exec_driver_sql(f"EXPLAIN {compiled}", parameters).scalars().first()
+    return int(_ROWS.findall(str(plan))[0])
+
+
+def walk_on_postgres(connection: Connection) -> None:
+    """Until the end of the transaction messages are read in their order, without sorting."""
+    names = ("enable_sort", "enable_seqscan", "enable_bitmapscan")
+    connection.execute(select(*(func.set_config(name, "off", True) for name in names)))
+
+
+def matches_on_postgres(terms: Sequence[Term], ids: Sequence[int] | None) -> ColumnElement[bool]:
+    """`ids`: what `few_on_postgres` found."""
+    conditions = [on_postgres.c.message_id == messages.c.id]
+    if ids is None:
+        conditions += [_contains(each) for each in terms]
+    else:
+        conditions.append(messages.c.id == any_(literal(ids, ARRAY(BigInteger))))
+        conditions += [_contains(each) for each in terms if each.excluded]
+        conditions += [_is_there(each) for each in terms if not each.excluded and each.place is not Place.ANYWHERE]
+    return and_(*conditions)
 
 
 def _contains(term: Term) -> ColumnElement[bool]:
-    wanted = _tsquery(term.phrase)
-    indexed = on_postgres.c.sender if term.place is Place.SENDER else on_postgres.c.document
-    condition: ColumnElement[bool] = indexed.bool_op("@@")(wanted)
-    if term.place in _UNINDEXED:
-        # The index says which messages have it anywhere; of these the row itself tells where.
-        text = func.left(_fold(func.left(_UNINDEXED[term.place], _LONGEST_FIELD, type_=String)), _LONGEST_FIELD)
-        condition = and_(condition, func.to_tsvector(_SIMPLE, text, type_=TSVECTOR).bool_op("@@")(wanted))
+    condition: ColumnElement[bool] = on_postgres.c.document.bool_op("@@")(_indexed(term))
+    if term.place is not Place.ANYWHERE:
+        condition = and_(condition, _is_there(term))
     return not_(condition) if term.excluded else condition
+
+
+def _is_there(term: Term) -> ColumnElement[bool]:
+    """The index says which messages have it anywhere; of these the row itself tells where."""
+    text = func.left(_fold(func.left(_SHOWN[term.place], _LONGEST_FIELD, type_=String)), _LONGEST_FIELD)
+    is_sender = term.place is Place.SENDER
+    words = on_postgres.c.sender if is_sender else func.to_tsvector(_SIMPLE, text, type_=TSVECTOR)
+    condition: ColumnElement[bool] = words.bool_op("@@")(_tsquery(term.phrase))
+    return or_(condition, _stands(term, func.strpos)) if _has_doubts(term) else condition
+
+
+def _indexed(term: Term) -> ColumnElement[Any]:
+    """One query and not two conditions: PostgreSQL would not know how few have either."""
+    within = " & ".join(f"'{each.text}'{':*' if each.prefix else ''}" for each in tokens(term.phrase))
+    whole = _tsquery(term.phrase)
+    return whole.op("||", return_type=TSQUERY())(cast(literal(within, String), TSQUERY)) if within else whole
+
+
+def _has_doubts(term: Term) -> bool:
+    """Whether the index tells that a message has it, and not where: the row does."""
+    return term.place is not Place.ANYWHERE and bool(tokens(term.phrase))
+
+
+def _stands(term: Term, find: Callable[..., ColumnElement[int]]) -> ColumnElement[bool]:
+    text = _fold(func.substr(_SHOWN[term.place], 1, _LONGEST_FIELD, type_=String))
+    return and_(*(find(text, _fold(word)) > 0 for word in term.phrase.words))
 
 
 def _tsquery(phrase: Phrase) -> ColumnElement[Any]:

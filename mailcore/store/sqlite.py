@@ -23,6 +23,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from mailcore.errors import SettingsError
 from mailcore.store.failure import values_refused
+from mailcore.store.parts import folded
 from mailcore.store.transactions import OPTIONS, Transactions
 
 T = TypeVar("T")
@@ -158,6 +159,8 @@ class _Thread:
 def _on_connect(connection: Any, _record: object) -> None:
     # The driver's own BEGIN is late and deferred.
     connection.isolation_level = None
+    # As PostgreSQL has it by migration 0002; triggers do not use it, as other programs write, too.
+    connection.create_function("mailbox_app_fold", 1, folded, deterministic=True)
     cursor = connection.cursor()
     try:
         # First of all: changing to WAL needs a lock that another process may hold.

@@ -348,6 +348,19 @@ class Store:
         finally:
             await held.__aexit__(None, None, None)
 
+    async def unsearched(self, before: int | None, limit: int) -> list[int]:
+        """The ids of up to `limit` messages, those with smaller ids than `before` alone, that a version stored which
+        knew of no parts of words; the newest first."""
+        return await self._read("looking for what is to be indexed", messages.unsearched, before, limit)
+
+    async def count_unsearched(self) -> int:
+        """How many there are of these."""
+        return await self._read("counting what is to be indexed", messages.count_unsearched)
+
+    async def make_searchable(self, row_ids: Sequence[int]) -> None:
+        """So that these are found by parts of words and names of files, too."""
+        await self._write(f"indexing {len(row_ids)} messages", messages.make_searchable, row_ids)
+
     async def due(self, before: datetime) -> pruning.Share:
         """How many of the messages that were not pruned were stored before then."""
         return await self._read("counting outdated messages", pruning.share, before)

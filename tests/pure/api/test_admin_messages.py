@@ -10,6 +10,7 @@ import api.main  # noqa: F401  # registers the filters of templates
 from api.admin.message_filter import FIELDS
 from api.admin.templates import environment
 from mailcore.store import MailboxState
+from mailcore.store.hits import Hits
 
 ONE = [MailboxState(1, "work", "INBOX")]
 TWO = [*ONE, MailboxState(2, "home", "Sent")]
@@ -22,6 +23,7 @@ TWO = [*ONE, MailboxState(2, "home", "Sent")]
 def test_an_account_that_is_filtered_by_is_seen(mailboxes: list[MailboxState], account: str, shown: list[str]) -> None:
     page = environment.get_template("admin/messages.html").render(
         found=[],
+        hits=Hits(()),
         given=dict.fromkeys(FIELDS, "") | {"account": account},
         mailboxes=mailboxes,
         filtered=bool(account),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailcore.html.plaintext import readable
 
@@ -18,8 +22,31 @@ from mailcore.html.plaintext import readable
         ("a < b", "a < b"),
         ("a<p class='cut", "a"),
         ("<style>never ended", ""),
+        ("<p>Gr&uuml;&szlig;e<br>aus <b>K</b>öln</p>", "Grüße\naus Köln"),
+        ("<style>p { color: red }</style><title>x</title>text<script>if (a<b) alert(1)</script> end", "text end"),
+        ("<head><meta name=x>never ended", "never ended"),
+        ("<option>one<option>two<img>three", "one two three"),
+        ("<p>source\nlines", "source lines"),
+        ("a < b & c > d", "a < b & c > d"),
+        ("<!-- gone -->there", "there"),
+        ("&#0;&#xd800;", "\ufffd\ufffd"),
         ("", ""),
     ],
 )
 def test_it_reads_as_a_page_would(html: str, text: str) -> None:
     assert readable(html) == text
+
+
+@given(st.text(alphabet="<>/!-&;# \x00\näscriptbr", max_size=200))
+def test_any_text_becomes_lines_that_both_databases_take(html: str) -> None:
+    text = readable(html)
+    assert text == "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+    assert not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
+    assert "\n\n\n" not in text
+
+
+@pytest.mark.parametrize("hostile", ["<", "<a ", "<style>", "</", "&", "&#", "<script", "<!--", "<br>"])
+def test_it_takes_no_longer_than_its_length_deserves(hostile: str) -> None:
+    started = time.process_time()
+    readable((hostile * 500_000)[:1_000_000])
+    assert time.process_time() - started < 5

@@ -28,6 +28,7 @@ OWNERS: Final[dict[str, tuple[str, ...]]] = {
     "prune": ("consumers",),
     # Under the account's lock, whichever process has it.
     "save_token": ("mailcore.oauth",),
+    "make_searchable": ("consumers",),
 }
 
 

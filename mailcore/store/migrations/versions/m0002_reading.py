@@ -69,7 +69,7 @@ _SQLITE = (
     f"INSERT INTO {_SEARCH}({_SQLITE_COLUMNS})"  # noqa: S608  # see above
     f" SELECT {_SQLITE_VALUES.format(row='message')} FROM {_MESSAGES} message ORDER BY received_at, id",
 )
-SQLITE_CREATE, SQLITE_MERGE, *_, SQLITE_FILL = _SQLITE
+SQLITE_CREATE, SQLITE_MERGE, *SQLITE_TRIGGERS, SQLITE_FILL = _SQLITE
 
 # A tsvector holds 1 MB at most: so much text, even of four bytes a character and one character a word, stays below it.
 _POSTGRES_SENDER = "to_tsvector('simple', left(mailbox_app_fold({row}.from_name || ' ' || {row}.from_email), 10000))"
@@ -105,6 +105,7 @@ _POSTGRES = (
     f"CREATE INDEX {_SEARCH}_document_idx ON {_SEARCH} USING gin (document)",
     f"CREATE INDEX {_SEARCH}_sender_idx ON {_SEARCH} USING gin (sender)",
 )
+_, _, *POSTGRES_KEEP = _POSTGRES[:4]
 
 
 def upgrade() -> None:

@@ -14,10 +14,11 @@ branch_labels = None
 depends_on = None
 
 _SEARCH = "mailbox_app_mailsearch"
+BEGINNINGS = ", prefix='1 2 3 4')"
 
 
 def upgrade() -> None:
-    _make_anew(SQLITE_CREATE.removesuffix(")") + ", prefix='1 2 3 4')")
+    _make_anew(SQLITE_CREATE.removesuffix(")") + BEGINNINGS)
 
 
 def downgrade() -> None:
