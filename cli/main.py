@@ -31,7 +31,7 @@ from mailcore.errors import BusError, Fault, MozzartError, SettingsError, StoreE
 
 _TYPES: Final = (
     *("new", "backfill", "copy", "rebind", "stored", "expunged", "flags", "reset", "dead", "synced"),
-    *("mailbox-created", "mailbox-renamed", "mailbox-deleted"),
+    *("mailbox-created", "mailbox-renamed", "mailbox-deleted", "account"),
 )
 
 

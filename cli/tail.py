@@ -37,6 +37,7 @@ _COLOURS: Final = {
     "mailbox-created": "bold",
     "mailbox-renamed": "bold",
     "mailbox-deleted": "bold yellow",
+    "account": "bold yellow",
 }
 _FIRST: Final = ("subject", "from_email")
 # What stands in the line's own columns already, or is of no use to the eye.

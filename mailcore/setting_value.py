@@ -132,7 +132,7 @@ _STANDARD: Final = str.maketrans("-_", "+/")
 # `stored` is new mail alone; `backfill` is the stored event of what was there before, `copy` of what is elsewhere, too.
 WEBHOOK_EVENTS: Final = (
     *("stored", "backfill", "copy", "flags", "expunged", "reset", "dead", "synced"),
-    *("mailbox-created", "mailbox-renamed", "mailbox-deleted"),
+    *("mailbox-created", "mailbox-renamed", "mailbox-deleted", "account"),
 )
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]

@@ -33,6 +33,7 @@ from syncer.mailbox import Shared
 from syncer.progress import Progress, tell
 from syncer.server import Servers
 from syncer.sources import Sources, warn
+from syncer.standing import announce
 
 log = structlog.get_logger(__name__)
 TOKENS_WITHIN = 5.0  # seconds for an answer of a provider that may hold the only good token
@@ -176,6 +177,7 @@ async def _sync(settings: Settings, sources: Sources, bus: Bus, store: Store) ->
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accounts.run)
             nursery.start_soon(sources.run)
+            nursery.start_soon(announce, sources, bus)
             nursery.start_soon(tell, progress, accounts.mailboxes)
             nursery.start_soon(watch, accounts.mailboxes, shared)
             nursery.start_soon(streams.watch, bus)

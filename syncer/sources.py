@@ -83,7 +83,11 @@ class Sources:
         named = {one.account for one in found}
         for row in self._opened.paused:
             since = row.paused_at or now
-            found.append(AccountLive(account=row.name, source="database", state="paused", since=since))
+            found.append(
+                AccountLive(
+                    account=row.name, source="database", state="paused", reason="paused by a person", since=since
+                )
+            )
         for name, fault in self._opened.faults.items():
             if name not in named:
                 since = self._faults_since.get(name, now)

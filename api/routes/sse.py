@@ -17,7 +17,7 @@ from mailcore.events.subject import parse_subject
 # `rebind` is left out: it is between our own processes, and the `stored` that follows tells of it.
 TYPES: Final = (
     *("new", "backfill", "copy", "stored", "flags", "expunged", "reset", "dead", "synced"),
-    *("mailbox-created", "mailbox-renamed", "mailbox-deleted"),
+    *("mailbox-created", "mailbox-renamed", "mailbox-deleted", "account"),
 )
 # Ids from before there was a MAIL_BACKFILL have two parts.
 ID_PATTERN: Final = r"^([0-9]{1,19}|_)-([0-9]{1,19}|_)(-([0-9]{1,19}|_))?$"

@@ -9,7 +9,7 @@ const connection = document.getElementById("connection");
 const pause = document.getElementById("pause");
 const clear = document.getElementById("clear");
 const filters = document.getElementById("filters");
-const TONES = { new: "accent", backfill: "", copy: "", stored: "good", expunged: "warn", reset: "warn", dead: "bad", synced: "", flags: "", "mailbox-deleted": "warn" };
+const TONES = { new: "accent", backfill: "", copy: "", stored: "good", expunged: "warn", reset: "warn", dead: "bad", synced: "", flags: "", "mailbox-deleted": "warn", account: "warn" };
 const OLD = new Set(["backfill", "copy"]); // their time says nothing of how quick new mail is
 
 let waiting = []; // came while paused
@@ -52,6 +52,8 @@ function words(event) {
       return `was called ${event.old}`;
     case "mailbox-deleted":
       return "is not on the server any more";
+    case "account":
+      return event.reason ? `${event.state}: ${event.reason}` : event.state;
     case "synced":
       return event.status === "ok" ? `${event.found_by}: ${event.found} found, ${event.stored} stored, ${event.expunged} expunged` : `failed: ${event.error}`;
     default:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mailcore.bus import StreamPosition
-from mailcore.events.control import MailboxLive
+from mailcore.events.control import AccountLive, MailboxLive
 from mailcore.events.identity import MailboxKey
 from mailcore.events.message import stamp
 from mailcore.store import MailboxState
@@ -26,6 +26,7 @@ class Overview:
     processes: dict[str, int] = field(default_factory=dict)
     live: dict[MailboxKey, MailboxLive] = field(default_factory=dict)
     rows: dict[MailboxKey, MailboxState] = field(default_factory=dict)
+    accounts: tuple[AccountLive, ...] = ()
     messages: int = 0
     undelivered: int = 0
     rate: float | None = None
@@ -54,6 +55,7 @@ class Overview:
             "webhook": {"undelivered": self.undelivered},
             "database": {"messages": self.messages},
             "processes": self.processes,
+            "accounts": [one.model_dump(mode="json") for one in self.accounts],
             "mailboxes": [self._mailbox(key) for key in self.keys],
             "faults": self.faults,
             "asks": self.asks,

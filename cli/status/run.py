@@ -20,7 +20,7 @@ from mailcore import metrics, undelivered
 from mailcore.bus import MAIL_DEAD, MAIL_EVENTS, MESSAGE_STREAMS, Bus
 from mailcore.errors import BusError, SettingsError, StoreError
 from mailcore.events import control
-from mailcore.events.control import MailboxStates
+from mailcore.events.control import AccountStates, MailboxStates
 from mailcore.events.identity import MailboxKey
 from mailcore.settings import Settings
 from mailcore.store import Store
@@ -89,6 +89,8 @@ async def _ask_nats(settings: Settings, found: Overview) -> None:
         found.asks = told.asks
         try:
             states = MailboxStates.model_validate_json(await bus.request(control.STATES, b"", _ANSWER_WITHIN))
+            accounts = AccountStates.model_validate_json(await bus.request(control.ACCOUNTS, b"", _ANSWER_WITHIN))
+            found.accounts = accounts.accounts
             found.live = {MailboxKey(one.account, one.mailbox): one for one in states.mailboxes}
         except (BusError, ValidationError) as error:
             found.faults["syncer"] = str(error)

@@ -49,6 +49,10 @@ def screen(settings: Settings, found: Overview, width: int) -> RenderableType:
                 "see `mozzart dead-letters list`"
             )
         )
+    for account in found.accounts:
+        if account.state in ("failing", "paused"):
+            said = f"{account.account}: {account.state}, {ago(account.since, found.at)}: {account.reason}"
+            lines.append(_unbroken(f"[yellow]![/] {'account':<10} {troubles.safe(said)}"))
     lines += [_unbroken(f"[yellow]![/] {'pruning':<10} {escape(one_line(words))}") for words in found.asks]
     if found.undelivered:
         lines.append(

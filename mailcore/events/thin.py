@@ -205,6 +205,21 @@ class MailboxDeleted(_MailboxFact):
     type: ClassVar[str] = "mailbox-deleted"
 
 
+class AccountState(ThinEvent):
+    """An account can be logged in to or not, was paused by a person, or removed. `reason` is in words, `since` is when
+    it became so. `mailbox` is always `_`: it speaks of all of them."""
+
+    type: ClassVar[str] = "account"
+    mailbox: str = "_"
+    state: Literal["ok", "failing", "paused", "removed"]
+    reason: ErrorText = ""
+    since: AwareDatetime
+
+    @property
+    def id(self) -> str:
+        return f"{self.key}/{stamp(self.at)}/{self.type}"
+
+
 class Synced(ThinEvent):
     """One reconciliation of one mailbox ended."""
 
@@ -226,7 +241,10 @@ class Synced(ThinEvent):
 
 TYPES: dict[str, type[ThinEvent]] = {
     cls.type: cls
-    for cls in (Stored, Flags, Expunged, Dead, Rebind, Reset, Synced, MailboxCreated, MailboxRenamed, MailboxDeleted)
+    for cls in (
+        *(Stored, Flags, Expunged, Dead, Rebind, Reset, Synced),
+        *(MailboxCreated, MailboxRenamed, MailboxDeleted, AccountState),
+    )
 }
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mailcore.bus import MAIL, MAIL_BACKFILL, MAIL_EVENTS, Bus
 from tests.support.accounts import as_user, table, write_accounts
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
@@ -141,6 +144,28 @@ def test_a_host_inside_is_refused_until_it_is_named(dovecot: Dovecot, make_mozza
     assert "ACCOUNT_HOSTS" in listed(mozzart)["anna"]["reason"]
 
 
+def account_events(mozzart: Mozzart) -> list[str]:
+    """The states that were told, the first one first."""
+
+    async def heard() -> list[str]:
+        bus = await Bus.connect((mozzart.home / "data" / "nats.url").read_text().strip(), name="test")
+        try:
+            left = {stream: (await bus.position(stream)).last_seq for stream in (MAIL, MAIL_BACKFILL, MAIL_EVENTS)}
+            states: list[str] = []
+            async with asyncio.timeout(30), aclosing(bus.tail("mail.*.*.*", since="all")) as deliveries:
+                while any(left.values()):
+                    event = await anext(deliveries)
+                    if event.subject.endswith("._.account"):
+                        states.append(json.loads(event.data)["state"])
+                    if event.seq >= left[event.stream]:
+                        left[event.stream] = 0
+            return states
+        finally:
+            await bus.close()
+
+    return asyncio.run(heard())
+
+
 def test_the_api_adds_changes_tries_pauses_and_removes_and_tells_no_secret(
     make_dovecot: Callable[..., Dovecot], make_mozzart: Callable[..., Mozzart]
 ) -> None:
@@ -180,6 +205,10 @@ def test_the_api_adds_changes_tries_pauses_and_removes_and_tells_no_secret(
         "ms": 0,
     }
     assert ask("DELETE", "anna/")[1]["state"] == "removed"
+    wait_until(lambda: account_events(mozzart)[-1:] == ["removed"], lambda: str(account_events(mozzart)), within=10)
+    # Between a pause and what resumes it there may be too little time to tell of either.
+    heard = [state for state in account_events(mozzart) if state != "paused"]
+    assert [state for at, state in enumerate(heard) if heard[at - 1 : at] != [state]] == ["ok", "failing", "removed"]
     for method, path in (
         ("PATCH", "nobody/"),
         ("DELETE", "nobody/"),

@@ -32,6 +32,7 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
             "mailbox-created",
             "mailbox-renamed",
             "mailbox-deleted",
+            "account",
         )
     ),
     MAIL_DEAD: ("dead.>",),
