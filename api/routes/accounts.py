@@ -278,7 +278,7 @@ async def pause(dependencies: Dependencies, name: str, *, paused: bool) -> None:
 async def remove(dependencies: Dependencies, name: str) -> None:
     await _row(dependencies, name)
     try:
-        await dependencies.store.remove_account(name, datetime.now(UTC), deletes_mail=False)
+        await dependencies.store.remove_account(name, datetime.now(UTC))
     except StoreError as error:
         raise _no_database(error) from None
     log.info("account removed", account=name)

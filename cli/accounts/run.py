@@ -110,7 +110,7 @@ async def pause(settings: Settings, name: str, *, paused: bool) -> int:
 
 async def remove(settings: Settings, name: str) -> int:
     async with _store(settings) as store:
-        if not await store.remove_account(name, datetime.now(UTC), deletes_mail=False):
+        if not await store.remove_account(name, datetime.now(UTC)):
             raise _unknown(name)
     return await _done(settings, f"Removed {name}.")
 

@@ -14,8 +14,6 @@ from mailcore.store.row import AccountRow
 from mailcore.store.schema import accounts
 
 _columns = accounts.c
-# A removed one whose mail is to be kept gives its name back at once.
-_FREE = _columns.removed_at.is_not(None) & ~_columns.deletes_mail
 
 
 def load_all(connection: Connection) -> list[AccountRow]:
@@ -28,7 +26,7 @@ def add(connection: Connection, name: str, settings: Mapping[str, Any], secrets:
     values = {"settings": settings, "secrets": secrets, "added_at": at, "changed_at": at, "paused_at": None}
     statement = insert(connection.dialect.name, accounts).values(name=name, **values)
     again = statement.on_conflict_do_update(
-        index_elements=[_columns.name], set_=values | {"removed_at": None, "deletes_mail": False}, where=_FREE
+        index_elements=[_columns.name], set_=values | {"removed_at": None}, where=_columns.removed_at.is_not(None)
     )
     return connection.execute(again.returning(_columns.id)).scalar_one_or_none() is not None
 
@@ -50,10 +48,10 @@ def pause(connection: Connection, name: str, at: datetime | None) -> bool:
     return True
 
 
-def remove(connection: Connection, name: str, at: datetime, deletes_mail: bool) -> bool:
+def remove(connection: Connection, name: str, at: datetime) -> bool:
     """Its row stays, without settings, secrets and tokens. False if it is not there."""
     statement = update(accounts).where(_columns.name == name, _columns.removed_at.is_(None))
-    values = {"settings": {}, "secrets": "", "removed_at": at, "paused_at": None, "deletes_mail": deletes_mail}
+    values = {"settings": {}, "secrets": "", "removed_at": at, "paused_at": None}
     tokens.forget(connection, name)
     return connection.execute(statement.values(**values).returning(_columns.id)).scalar_one_or_none() is not None
 

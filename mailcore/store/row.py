@@ -82,7 +82,7 @@ class MailboxState:
 @dataclass(frozen=True, slots=True)
 class AccountRow:
     """An account of the database. `secrets` are encrypted (mailcore/secrets.py). `removed_at` is when it was removed;
-    settings and secrets are empty since, and `deletes_mail` while its mail is still to be deleted."""
+    settings and secrets are empty since."""
 
     id: int
     name: str
@@ -92,7 +92,6 @@ class AccountRow:
     changed_at: datetime
     paused_at: datetime | None = None
     removed_at: datetime | None = None
-    deletes_mail: bool = False
 
 
 class VerifyColumns(TypedDict, total=False):

@@ -27,7 +27,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -268,7 +267,6 @@ accounts: Final = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Column("paused_at", UtcDateTime),
     Column("removed_at", UtcDateTime),
-    Column("deletes_mail", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("name", name="mailbox_app_account_name_uniq"),
     sqlite_autoincrement=True,
 )

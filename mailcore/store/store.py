@@ -168,9 +168,9 @@ class Store:
         """None: go on. False if there is no such account."""
         return await self._write(f"pausing the account {name}", accounts.pause, name, at)
 
-    async def remove_account(self, name: str, at: datetime, *, deletes_mail: bool) -> bool:
+    async def remove_account(self, name: str, at: datetime) -> bool:
         """False if there is no such account."""
-        return await self._write(f"removing the account {name}", accounts.remove, name, at, deletes_mail)
+        return await self._write(f"removing the account {name}", accounts.remove, name, at)
 
     async def digests(self, mailbox_id: int, after: tuple[int, int], limit: int) -> list[StoredDigest]:
         """What the next `limit` messages behind that UIDVALIDITY and UID hold, in their order; also those that were

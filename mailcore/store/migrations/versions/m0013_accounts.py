@@ -33,7 +33,6 @@ def upgrade() -> None:
         sa.Column("changed_at", _TIME, nullable=False),
         sa.Column("paused_at", _TIME),
         sa.Column("removed_at", _TIME),
-        sa.Column("deletes_mail", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.UniqueConstraint("name", name="mailbox_app_account_name_uniq"),
         sqlite_autoincrement=True,
     )
