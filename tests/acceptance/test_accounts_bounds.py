@@ -77,7 +77,8 @@ def test_a_server_that_allows_fewer_connections_than_we_thought_is_believed(
     wait_connections(mozzart, idling=2, notified=4)
 
     assert "server allows fewer connections" in mozzart.log_text()
-    assert re.search(r"all [34] connections that the server allows the account are in use", mozzart.log_text())
+    in_use = re.compile(r"all [34] connections that the server allows the account are in use")
+    wait_until(lambda: any(in_use.search(one["error"]) for one in live(mozzart)), "it is told where one looks")
 
 
 def test_accounts_at_one_server_share_its_connections_and_nobody_is_left_out(

@@ -84,7 +84,7 @@ def test_an_account_goes_its_whole_way_by_page(
     expect(page.get_by_text("works")).to_be_visible(timeout=20_000)
 
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_text("paused")).to_be_visible()
+    expect(page.get_by_text("paused", exact=True)).to_be_visible()
     wait_until(lambda: not mozzart.live(), "it is logged out", within=5)
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()

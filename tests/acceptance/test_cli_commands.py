@@ -116,7 +116,7 @@ def test_a_wrong_password_is_told_by_doctor_and_never_shown(
 
 
 @pytest.mark.parametrize(
-    ("command", "code"), [("sync", 1), ("status", 69), ("tail", 78), ("syncer", 78), ("consumer", 78), ("api", 78)]
+    ("command", "code"), [("sync", 78), ("status", 69), ("tail", 78), ("syncer", 78), ("consumer", 78), ("api", 78)]
 )
 def test_where_nothing_runs_each_command_says_what_to_do(
     make_mozzart: Callable[..., Mozzart], command: str, code: int

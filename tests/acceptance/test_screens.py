@@ -204,7 +204,7 @@ def test_the_question_mark_shows_the_keys_and_so_does_a_link(visit: Callable[...
     expect(keys).to_contain_text("next and previous row")
     page.keyboard.press("Enter")
     expect(keys).to_be_hidden()
-    page.keyboard.type("g2")
+    page.keyboard.type("g3")
     page.wait_for_url("**/admin/messages/")
     page.keyboard.press("/")
     page.keyboard.type("g1?")

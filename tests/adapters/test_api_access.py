@@ -197,7 +197,7 @@ async def test_a_wrong_password_or_user_gets_the_form_again_and_no_session(brows
         status, page, _ = await browser.sign_in(password, user)
         assert (status, "User or password is wrong." in page) == (403, True)
         assert "sessionid" not in browser.cookies
-        assert "<script" not in page
+        assert "<script>" not in page
         assert not password or password not in page
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import structlog
 from structlog.testing import capture_logs
 
 from consumers.indexing import index
@@ -39,6 +40,12 @@ MESSAGES: dict[int, dict[str, Any]] = {
 async def found(store: Store, typed: str, **wanted: Any) -> list[int]:
     page = await store.list_messages(MessageFilter(query=typed, **wanted))
     return sorted(each.uid for each in page.messages)
+
+
+@pytest.fixture(autouse=True)
+def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that no other test has bound already."""
+    monkeypatch.setattr("consumers.indexing.log", structlog.get_logger())
 
 
 @pytest_asyncio.fixture

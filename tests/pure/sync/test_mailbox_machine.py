@@ -111,7 +111,7 @@ def test_a_planted_fault_is_found(fault: type[Mailbox]) -> None:
         make = fault
 
     once = settings(
-        max_examples=400,
+        max_examples=1_500,  # until one finds it
         stateful_step_count=50,
         deadline=None,
         database=None,
