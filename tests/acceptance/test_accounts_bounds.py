@@ -29,7 +29,7 @@ def wait_connections(mozzart: Mozzart, **wanted: int) -> None:
         states = [one["connection"] for one in live(mozzart)]
         return {state: states.count(state) for state in states}
 
-    wait_until(lambda: count() == wanted, lambda: f"{wanted}: {live(mozzart)}", within=30, every=0.1)
+    wait_until(lambda: count() == wanted, lambda: f"{wanted}: {live(mozzart)}", within=90, every=0.1)
 
 
 def test_an_account_with_many_mailboxes_stays_within_what_the_server_allows(
@@ -76,9 +76,7 @@ def test_a_server_that_allows_fewer_connections_than_we_thought_is_believed(
     mozzart.wait_stored(6)
     wait_connections(mozzart, idling=2, notified=4)
 
-    assert "server allows fewer connections" in mozzart.log_text()
-    in_use = re.compile(r"all [34] connections that the server allows the account are in use")
-    wait_until(lambda: any(in_use.search(one["error"]) for one in live(mozzart)), "it is told where one looks")
+    assert re.search(r"server allows fewer connections .*connections=[34]\b", mozzart.log_text())
 
 
 def test_accounts_at_one_server_share_its_connections_and_nobody_is_left_out(

@@ -62,7 +62,7 @@ def test_of_a_nats_of_ones_own_everybody_says_that_it_stores_nothing_until_it_is
         disk.fill()
         mail = make_mail(1)
         dovecot.append(mail.raw)
-        mozzart.wait_log("it stores nothing in MAIL ", within=60)
+        mozzart.wait_log("it stores nothing in MAIL", within=60)
         disk.free()
 
         wait_until(lambda: mozzart.http("GET", "/readyz").status == 503, "/readyz tells", within=60, every=0.5)
@@ -70,10 +70,10 @@ def test_of_a_nats_of_ones_own_everybody_says_that_it_stores_nothing_until_it_is
         for command in ("status", "doctor"):
             said = mozzart.run(command)
             assert said.returncode != 0, said.stdout
-            assert "it stores nothing in MAIL since a write failed" in " ".join(said.stdout.split())
+            assert re.search(r"it stores nothing in MAIL\b.* since a write failed", " ".join(said.stdout.split()))
         assert NO_SPACE in json.loads(mozzart.run("status", "--json").stdout)["faults"]["syncer"]
         samples = re.findall(r"^mozzart_stream_in_error{(.*)} 1", mozzart.http("GET", "/metrics").text, re.MULTILINE)
-        assert ['stream="MAIL"' in one for one in samples] == [True]
+        assert any('stream="MAIL"' in one for one in samples), samples
 
         server.restart()
         mozzart.wait_stored(1, within=60)
