@@ -251,7 +251,7 @@ def test_a_day_of_people_at_work_is_told_exactly_as_it_was(
         assert mozzart.run("sync").returncode == 0
         assert mozzart.run("verify").returncode == 0
         heard, expected = Counter(subscriber.heard), Counter(day.expected)
-        # To expunge is STORE \\Deleted, then EXPUNGE: a look may fall in between, and what it tells is true.
+        # To expunge is STORE \Deleted, then EXPUNGE: a look may fall in between, and what it tells is true.
         for event in [one for one in heard if one[0] == "flags" and one[3] == "\\Deleted"]:
             if ("expunged", event[1]) in expected:
                 del heard[event]
