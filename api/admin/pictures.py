@@ -13,9 +13,9 @@ from aiohttp import web
 from api.dependencies import DEPENDENCIES
 from api.guard.session import SESSIONS
 from api.http.download import send_file
+from api.http.existing import existing
 from api.http.problem import Problem
 from mailcore.descent import open_file
-from mailcore.errors import StoreError
 from mailcore.store import AttachmentDetail, MessageDetail
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,15 @@ def addresses(request: web.Request, message: MessageDetail) -> dict[str, str]:
     return {part.content_id.strip("<>"): sessions.signed(f"{below}{part.id}/") for part in named}
 
 
+async def part_of(request: web.Request, absent: str) -> AttachmentDetail:
+    """The attachment that `{part}` names of the message that `{id}` names. Raises Problem, 404 with `absent`."""
+    message, part = int(request.match_info["id"]), int(request.match_info["part"])
+    found = await existing(request.app[DEPENDENCIES].store.attachment(min(part, _LARGEST_ID)), absent)
+    if found.message_id != message:
+        raise Problem(404, absent)
+    return found
+
+
 def kind_of(beginning: bytes) -> str:
     """The media type of a picture, by its first bytes; "" for what is none that is shown. Pure."""
     if beginning.startswith(b"RIFF") and beginning[8:12] == b"WEBP":
@@ -63,13 +72,7 @@ def kind_of(beginning: bytes) -> str:
 async def picture(request: web.Request) -> web.StreamResponse:
     """Inert, whatever it is: sandboxed, of the type that its bytes are of, nothing sniffed."""
     dependencies = request.app[DEPENDENCIES]
-    message, part = int(request.match_info["id"]), int(request.match_info["part"])
-    try:
-        found = await dependencies.store.attachment(part) if part <= _LARGEST_ID else None
-    except StoreError as error:
-        raise Problem(503, f"The database does not answer: {error}") from None
-    if found is None or found.message_id != message:
-        raise Problem(404, "There is no such picture.")
+    found = await part_of(request, "There is no such picture.")
     file, kind = await asyncio.to_thread(_opened, dependencies.settings.media_root, found)
     if not kind:
         await asyncio.to_thread(file.close)

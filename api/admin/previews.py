@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from api.admin.message_filter import here
-from api.admin.pictures import kind_of
+from api.admin.pictures import kind_of, part_of
 from api.admin.portion import beginning
 from api.admin.templates import render
 from api.dependencies import DEPENDENCIES
@@ -22,7 +22,6 @@ from api.http.download import send_file
 from api.http.page import page
 from api.http.problem import Problem
 from mailcore.descent import open_file
-from mailcore.errors import StoreError
 from mailcore.mime.charset import decode
 from mailcore.mime.defects import Defects
 from mailcore.store import AttachmentDetail
@@ -31,7 +30,6 @@ log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
 
 _PATH: Final = r"/admin/messages/{id:\d{1,19}}/attachments/{part:\d{1,19}}/"
-_LARGEST_ID: Final = 2**63 - 1
 _LARGEST: Final = 50_000_000  # bytes of a picture or a PDF that a browser is asked to show
 _READ: Final = 256 << 10  # bytes of a text
 _LONGEST: Final = 300_000  # bytes of a page
@@ -117,13 +115,7 @@ async def file(request: web.Request) -> web.StreamResponse:
 async def _open(request: web.Request) -> tuple[AttachmentDetail, BinaryIO]:
     """Raises Problem."""
     dependencies = request.app[DEPENDENCIES]
-    message, part = int(request.match_info["id"]), int(request.match_info["part"])
-    try:
-        found = await dependencies.store.attachment(part) if part <= _LARGEST_ID else None
-    except StoreError as error:
-        raise Problem(503, f"The database does not answer: {error}") from None
-    if found is None or found.message_id != message:
-        raise Problem(404, "There is no such attachment.")
+    found = await part_of(request, "There is no such attachment.")
     return found, await asyncio.to_thread(_opened, dependencies.settings.media_root, found)
 
 
