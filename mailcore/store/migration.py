@@ -65,7 +65,7 @@ def newest() -> str:
 
 
 def revisions() -> list[str]:
-    """All that this code knows, the first one first: one module each, `m` + revision + `_` + what it is about."""
+    """All that this code knows, the first one first: one module each, `m` + number + `_` + what it is about."""
     return list(versions.REVISIONS)
 
 

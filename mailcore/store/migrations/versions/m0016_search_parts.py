@@ -17,6 +17,7 @@ from mailcore.store.migrations.versions.m0002_reading import (
 )
 from mailcore.store.migrations.versions.m0003_beginnings import BEGINNINGS
 
+# The module has the number of its place; the revision stays what databases that ran it have written down.
 revision = "0012"
 down_revision = "0015"
 branch_labels = None
