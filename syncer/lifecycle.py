@@ -87,7 +87,10 @@ class Lifecycle:
             self._known = {
                 row.mailbox
                 for row in rows
-                if row.deleted_at is None and fits(row.mailbox, self._account.mailboxes, delimiter)
+                if row.deleted_at is None
+                and fits(row.mailbox, self._account.mailboxes, delimiter)
+                # One that is named plainly has a row that says what is wrong with it before the server has it.
+                and (row.uidvalidity is not None or row.mailbox not in self._account.mailboxes)
             }
             self._unseen = set(self._known)
             self._objectids = {row.mailbox: row.objectid for row in rows}

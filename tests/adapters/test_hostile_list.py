@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailcore.events.thin import Expunged, MailboxDeleted
+from mailcore.events.thin import Expunged, MailboxCreated, MailboxDeleted
 from tests.support.hostile_imap import HostileImap, Refused, Session, mail
 from tests.support.pipeline import Mirror, Pipeline
 
@@ -126,3 +126,18 @@ async def test_where_list_with_status_is_offered_and_refused_it_is_asked_without
     server.capabilities = "IMAP4rev1 IDLE UNSELECT LIST-STATUS LIST-EXTENDED"
     async with mirror(server, mailboxes=("*",)) as pipeline:
         await pipeline.until(lambda: rows(pipeline) == 2, "all stored")
+
+
+async def test_a_mailbox_that_is_asked_for_and_never_was_is_not_deleted_but_created(mirror: Mirror) -> None:
+    server = HostileImap(count=1)
+    asked_for = {"mailboxes": ("INBOX", "BOX"), "sync_interval": 0.5}
+    async with mirror(server, **asked_for) as pipeline:
+        await pipeline.until(
+            lambda: pipeline.rows("SELECT 1 FROM mailbox_app_mailboxstate WHERE mailbox = 'BOX'"), "a row"
+        )
+    async with mirror(server, **asked_for) as pipeline:
+        await pipeline.until(lambda: len(server.asked("STATUS")) > 4, "looked for again", 20)
+        server.names = ("INBOX", "BOX")
+        await pipeline.until(lambda: rows(pipeline) == 2, "found when it is made")
+        told = [one for one in pipeline.thin if isinstance(one, MailboxCreated | MailboxDeleted)]
+        assert [(one.type, one.mailbox) for one in told] == [("mailbox-created", "BOX")]
