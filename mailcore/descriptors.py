@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from mailcore.discovery.preset import counts_by_account
+
 if TYPE_CHECKING:
     from mailcore.account import Account
 
@@ -57,7 +59,8 @@ def needed(accounts: Iterable[Account], host_connections: int) -> int:
         named = not any(sign in name for name in account.mailboxes for sign in "*%")
         most = min(account.connections, len(account.mailboxes) + _LOOKING) if named else account.connections
         hosts[account.host] = hosts.get(account.host, 0) + most
-    return BESIDES + sum(min(count, host_connections) for count in hosts.values())
+    bounded = (count if counts_by_account(host) else min(count, host_connections) for host, count in hosts.items())
+    return BESIDES + sum(bounded)
 
 
 class Starved:

@@ -9,15 +9,8 @@ from typing import Final
 import trio
 
 from mailcore.aio import aio_bounded
-from mailcore.sync.admission import (
-    BY_ACCOUNT_LIMIT,
-    BY_ACCOUNT_RATE,
-    Pace,
-    Queue,
-    Waiting,
-    bounded_by_account,
-    for_bulk,
-)
+from mailcore.discovery.preset import counts_by_account
+from mailcore.sync.admission import BY_ACCOUNT_LIMIT, BY_ACCOUNT_RATE, Pace, Queue, Waiting, for_bulk
 from syncer.imap.connection import Endpoint, ImapConnection
 
 _FAREWELL: Final = 1.0  # seconds for the LOGOUT of a connection that makes room
@@ -168,7 +161,7 @@ class Servers:
         key = (endpoint.host.lower(), endpoint.port)
         if key not in self._servers:
             limit, rate = self._limit, self._rate
-            if bounded_by_account(endpoint.host):
+            if counts_by_account(endpoint.host):
                 limit, rate = max(limit, BY_ACCOUNT_LIMIT), max(rate, BY_ACCOUNT_RATE)
             self._servers[key] = Server(limit, rate, for_bulk(self._limit))
         return self._servers[key]

@@ -12,7 +12,11 @@ Way = Literal["password", "google", "microsoft"]
 class Preset:
     """`domains` are those of its addresses, `exchangers` the ends of the MX names of domains that it hosts. `way` is
     how to log in: by a password (of whatever kind), or by OAuth. `connections` and `daily_mb` are what the provider
-    allows one account, None where it does not say."""
+    allows one account, None where it does not say.
+
+    `zones` are the domains of its servers, where it counts connections and logins by account, whatever address these
+    come from: how many accounts there are is nothing to it. Empty: it counts by the client's address, as servers do, or
+    does not say."""
 
     name: str
     host: str
@@ -21,15 +25,20 @@ class Preset:
     exchangers: tuple[str, ...] = ()
     connections: int | None = None
     daily_mb: int | None = None
+    zones: tuple[str, ...] = ()
 
 
 _MICROSOFT: Final = "outlook.office365.com"
+_GOOGLES: Final = ("gmail.com", "googlemail.com")
+_MICROSOFTS: Final = ("office365.com", "outlook.com", "hotmail.com")
 
 PRESETS: Final = (
-    Preset("Google", "imap.gmail.com", "google", ("gmail.com", "googlemail.com"), (), 15, 2500),
-    Preset("Google Workspace", "imap.gmail.com", "google", (), ("google.com", "googlemail.com"), 15, 2500),
-    Preset("Microsoft 365", _MICROSOFT, "microsoft", (), ("mail.protection.outlook.com", "mx.microsoft")),
-    Preset("Outlook.com", _MICROSOFT, "microsoft", ("outlook.com", "hotmail.com", "live.com", "msn.com")),
+    Preset("Google", "imap.gmail.com", "google", _GOOGLES, (), 15, 2500, _GOOGLES),
+    Preset("Google Workspace", "imap.gmail.com", "google", (), ("google.com", "googlemail.com"), 15, 2500, _GOOGLES),
+    Preset("Microsoft 365", _MICROSOFT, "microsoft", (), ("mail.protection.outlook.com", "mx.microsoft"),
+           zones=_MICROSOFTS),
+    Preset("Outlook.com", _MICROSOFT, "microsoft", ("outlook.com", "hotmail.com", "live.com", "msn.com"),
+           zones=_MICROSOFTS),
     Preset("Yahoo", "imap.mail.yahoo.com", "password", ("yahoo.com", "ymail.com", "rocketmail.com"), ("yahoodns.net",)),
     Preset("iCloud", "imap.mail.me.com", "password", ("icloud.com", "me.com", "mac.com"), ("mail.icloud.com",)),
     Preset("Fastmail", "imap.fastmail.com", "password", ("fastmail.com", "fastmail.fm"), ("messagingengine.com",)),
@@ -43,6 +52,12 @@ PRESETS: Final = (
 
 def of_domain(domain: str) -> Preset | None:
     return next((one for one in PRESETS if domain in one.domains), None)
+
+
+def counts_by_account(host: str) -> bool:
+    """Whether the server is one of a provider that counts by account and not by the client's address."""
+    host = host.rstrip(".").lower()
+    return any(f".{host}".endswith(f".{zone}") for one in PRESETS for zone in one.zones)
 
 
 def of_exchanger(name: str) -> Preset | None:

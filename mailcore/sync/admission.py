@@ -17,17 +17,9 @@ AT_ONCE = 64  # logins under way
 TROUBLED_AT_ONCE = 16  # of those, of accounts whose last login failed: each may hang until its deadline
 _Entry = tuple[bool, int, int, "Waiting"]
 
-# They bound connections and logins of each account (Gmail 15 connections, Exchange Online 20 or so), whatever address
-# these come from: how many accounts there are is nothing to them.
-_BY_ACCOUNT = ("gmail.com", "googlemail.com", "office365.com", "outlook.com", "hotmail.com")
+# Where the provider counts by account (mailcore/discovery/preset.py).
 BY_ACCOUNT_LIMIT = 1 << 16
 BY_ACCOUNT_RATE = 50.0
-
-
-def bounded_by_account(host: str) -> bool:
-    """Whether the provider counts by account and not by the client's address."""
-    host = host.rstrip(".").lower()
-    return any(host == domain or host.endswith(f".{domain}") for domain in _BY_ACCOUNT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

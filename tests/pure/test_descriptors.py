@@ -55,6 +55,10 @@ def test_a_few_named_mailboxes_need_few_connections() -> None:
     assert needed([account("x", ("*",), 50)] * 10, 200) == BESIDES + 200
 
 
+def test_where_the_provider_counts_by_account_all_of_them_are_needed() -> None:
+    assert needed([account("imap.gmail.com", ("INBOX",), 10)] * 300, 200) == BESIDES + 300 * 4
+
+
 @given(st.integers(0, 1 << 20))
 def test_some_descriptors_are_left_for_files_and_the_database(limit: int) -> None:
     assert most(limit) <= min(MOST, limit)

@@ -69,7 +69,7 @@ class Command:
 @dataclass
 class Session:
     """One connection, as the server sees it. `known` are the UIDs behind the client's sequence numbers, `marked` those
-    of whose flags it is to be told."""
+    of whose flags it is to be told; `user` is who tried to log in by LOGIN."""
 
     number: int
     socket: socket.socket
@@ -79,6 +79,7 @@ class Session:
     known: list[int] = field(default_factory=list)
     marked: list[int] = field(default_factory=list)
     octets: int = 0
+    user: str = ""
     _buffer: bytes = b""
 
     def say(self, *lines: str | bytes) -> None:
@@ -237,6 +238,12 @@ class HostileImap:
             return sorted(self.mails)
 
     @property
+    def idling(self) -> list[Session]:
+        """The connections that idle."""
+        with self.lock:
+            return list(self._idling)
+
+    @property
     def octets(self) -> int:
         """Bytes said so far to all connections together."""
         with self.lock:
@@ -356,6 +363,8 @@ class HostileImap:
             if name.upper() == "UID":
                 second, _, rest = rest.partition(" ")
                 name = f"UID {second}"
+            if name.upper() == "LOGIN":
+                session.user = rest.partition(" ")[0].strip('"')
             name, rest = name.upper(), "" if name.upper() in ("LOGIN", "AUTHENTICATE") else rest.upper()
             self._note(session, name, rest)
             try:

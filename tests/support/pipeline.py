@@ -41,6 +41,7 @@ from mailcore.settings import DEFAULT_ACCOUNT, Account, Settings
 from mailcore.store import Store
 from syncer.imap.model import Endpoint
 from syncer.main import _serve
+from syncer.sources import Sources
 from tests.support.hostile_imap import HostileImap
 from tests.support.nats import NatsServer
 
@@ -129,10 +130,12 @@ class Pipeline:
 
     # ---- what the syncer answers ----
 
+    async def lives(self) -> tuple[MailboxLive, ...]:
+        return MailboxStates.model_validate_json(await self._ask(control.STATES, b"{}")).mailboxes
+
     async def live(self, account: str = DEFAULT_ACCOUNT) -> MailboxLive:
         while True:
-            states = MailboxStates.model_validate_json(await self._ask(control.STATES, b"{}"))
-            for one in states.mailboxes:
+            for one in await self.lives():
                 if one.account == account:
                     return one
             await trio.sleep(0.02)
@@ -263,9 +266,11 @@ def settings_of(
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, command_timeout: float | None = None) -> AsyncIterator[Pipeline]:
+async def running(
+    settings: Settings, *, command_timeout: float | None = None, sources: Sources | None = None
+) -> AsyncIterator[Pipeline]:
     """Syncer and consumer until the end of the block. `command_timeout`: for how many seconds a server may owe an
-    answer."""
+    answer; `sources`: what a test reloads."""
     with _logging(settings) as log, _impatient(command_timeout):
         async with bridge.open_loop():
             await aio(_upgrade, settings)
@@ -275,7 +280,7 @@ async def running(settings: Settings, *, command_timeout: float | None = None) -
                     async with trio.open_nursery() as nursery:
                         pipeline = Pipeline(settings, bus, log)
                         nursery.start_soon(aio, _follow, pipeline)
-                        nursery.start_soon(_serve, settings)
+                        nursery.start_soon(_serve, settings, sources)
                         yield pipeline
                         nursery.cancel_scope.cancel()
             finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from mailcore.sync.admission import bounded_by_account
+from mailcore.discovery.preset import counts_by_account
 from syncer.imap.connection import Endpoint
 from syncer.server import Servers
 
@@ -14,12 +14,12 @@ from syncer.server import Servers
     "host", ["imap.gmail.com", "IMAP.GMAIL.COM.", "outlook.office365.com", "imap-mail.outlook.com", "gmail.com"]
 )
 def test_google_and_microsoft_count_by_account(host: str) -> None:
-    assert bounded_by_account(host)
+    assert counts_by_account(host)
 
 
 @pytest.mark.parametrize("host", ["mail.example.com", "gmail.com.example.net", "notgmail.com", "imap.yahoo.com"])
 def test_others_count_by_address(host: str) -> None:
-    assert not bounded_by_account(host)
+    assert not counts_by_account(host)
 
 
 def test_three_hundred_accounts_at_one_of_them_all_may_idle_and_fetch_no_more_at_once_than_elsewhere() -> None:
