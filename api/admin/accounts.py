@@ -13,8 +13,8 @@ from api.dependencies import DEPENDENCIES
 from api.http import form
 from api.http.page import page
 from api.http.problem import Problem
-from api.routes import accounts
-from api.routes.accounts import Account
+from api.routes import provisioning
+from api.routes.provisioning import Account
 from mailcore.events.control import Trial
 
 routes = web.RouteTableDef()
@@ -56,7 +56,7 @@ async def add(request: web.Request) -> web.StreamResponse:
         values = _values(given)
         if "password" not in values:
             raise Problem(400, "Enter the password.")
-        await accounts.add(request.app[DEPENDENCIES], name, values)
+        await provisioning.add(request.app[DEPENDENCIES], name, values)
     except Problem as problem:
         return await _list(request, {field: given.get(field, "") for field in _FIELDS}, problem)
     raise web.HTTPSeeOther(f"{path_of(name)}?added=1")
@@ -74,7 +74,7 @@ async def change(request: web.Request) -> web.StreamResponse:
     name = _name(request)
     given = await form.fields(request)
     try:
-        await accounts.change(request.app[DEPENDENCIES], name, _values(given))
+        await provisioning.change(request.app[DEPENDENCIES], name, _values(given))
     except Problem as problem:
         return await _show(request, problem=problem, given={field: given.get(field, "") for field in _FIELDS})
     raise web.HTTPSeeOther(f"{path_of(name)}?changed=1")
@@ -85,7 +85,7 @@ async def change(request: web.Request) -> web.StreamResponse:
 async def test(request: web.Request) -> web.StreamResponse:
     """The page with the steps; it is reached by this button alone, so that reloading asks."""
     try:
-        found = await accounts.trial(request.app[DEPENDENCIES], _name(request))
+        found = await provisioning.trial(request.app[DEPENDENCIES], _name(request))
     except Problem as problem:
         return await _show(request, problem=problem)
     return await _show(request, trial=found)
@@ -94,14 +94,14 @@ async def test(request: web.Request) -> web.StreamResponse:
 @routes.post(ONE + "pause/")
 @page
 async def pause(request: web.Request) -> web.StreamResponse:
-    await accounts.pause(request.app[DEPENDENCIES], _name(request), paused=True)
+    await provisioning.pause(request.app[DEPENDENCIES], _name(request), paused=True)
     raise web.HTTPSeeOther(path_of(_name(request)))
 
 
 @routes.post(ONE + "resume/")
 @page
 async def resume(request: web.Request) -> web.StreamResponse:
-    await accounts.pause(request.app[DEPENDENCIES], _name(request), paused=False)
+    await provisioning.pause(request.app[DEPENDENCIES], _name(request), paused=False)
     raise web.HTTPSeeOther(path_of(_name(request)))
 
 
@@ -111,7 +111,7 @@ async def remove(request: web.Request) -> web.StreamResponse:
     name = _name(request)
     if (await form.fields(request)).get("sure") != "yes":
         return await _show(request, problem=Problem(400, "Tick that you are sure; nothing was removed."))
-    await accounts.remove(request.app[DEPENDENCIES], name)
+    await provisioning.remove(request.app[DEPENDENCIES], name)
     raise web.HTTPSeeOther(LIST + "?" + urlencode({"removed": name[:_LONGEST]}))
 
 
@@ -125,7 +125,7 @@ async def _list(request: web.Request, given: Mapping[str, str], problem: Problem
         request,
         "admin/accounts.html",
         status=problem.status if problem else 200,
-        accounts=await accounts.all_accounts(request.app[DEPENDENCIES]),
+        accounts=await provisioning.all_accounts(request.app[DEPENDENCIES]),
         path_of=path_of,
         given=given,
         problem=problem.detail if problem else "",
@@ -140,7 +140,7 @@ async def _show(
     trial: Trial | None = None,
     given: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
-    found = await accounts.one(request.app[DEPENDENCIES], _name(request))
+    found = await provisioning.one(request.app[DEPENDENCIES], _name(request))
     return render(
         request,
         "admin/account.html",
