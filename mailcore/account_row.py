@@ -24,6 +24,7 @@ from mailcore.store import AccountRow, Store
 APART: Final = ("name", "source", "hosts")
 # Whoever changes where the secrets go to has to know them.
 DESTINATION: Final = ("host", "port", "use_ssl", "starttls", "ca_file")
+SECRETS_OF_OAUTH: Final = ("client_secret", "refresh_token")
 PROVIDER: Final = ("provider", "tenant", "token_url", "authorize_url", "device_url")
 _ANYTHING: Final = TypeAdapter(dict[str, Any])
 
@@ -60,21 +61,37 @@ def new_account(name: str, values: Mapping[str, Any], hosts: Iterable[str]) -> A
 
 
 def changed(account: Account, changes: Mapping[str, Any]) -> Account:
-    """The account with some settings changed. Raises SettingsError, also when secrets would go elsewhere than they were
-    entered for."""
+    """The account with some settings changed, each one alone, also those of `oauth`; with another `auth` those of the
+    one before are gone. Raises SettingsError, also when secrets would go elsewhere than they were entered for."""
     public, secret = _parted(account)
-    wanted = {**public, **_way(public, changes)}
+    if changes.get("auth", account.auth) != account.auth:
+        public.pop("oauth", None)
+        secret = {}
+    wanted = _merged(public, _way(public, changes))
     after = new_account(account.name, _merged(secret, wanted), account.hosts or ())
     elsewhere = [name for name in DESTINATION if getattr(after, name) != getattr(account, name)]
     if account.oauth is not None and after.oauth is not None:
-        # Of these no change may take along a secret that the provider before was trusted with.
-        moved = [name for name in PROVIDER if getattr(after.oauth, name) != getattr(account.oauth, name)]
-        if moved and set(account.oauth.secrets()) & set(after.oauth.secrets()):
-            raise SettingsError(f"{', '.join(moved)}: the provider changes; enter the secrets of oauth again")
-    if elsewhere and _parted(after)[1] == secret and not any(name in changes for name in secret):
-        names = " and ".join(secret)
+        elsewhere += [name for name in PROVIDER if getattr(after.oauth, name) != getattr(account.oauth, name)]
+    taken_along = [name for name in _leaves(secret) if name not in _leaves(changes)]
+    if elsewhere and taken_along:
+        names = " and ".join(taken_along)
         raise SettingsError(f"{', '.join(elsewhere)}: where the {names} goes to changes; enter the {names} again")
     return after
+
+
+def secrets_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the settings that are secret."""
+    oauth = values.get("oauth") or {}
+    found = {name: oauth[name] for name in SECRETS_OF_OAUTH if oauth.get(name)}
+    return {
+        **({"password": values["password"]} if values.get("password") else {}),
+        **({"oauth": found} if found else {}),
+    }
+
+
+def with_secrets_of(row: AccountRow, values: Mapping[str, Any], hosts: Iterable[str]) -> Account:
+    """The account of a row whose own secrets are lost. Raises SettingsError."""
+    return new_account(row.name, _merged(row.settings, secrets_of(values)), hosts)
 
 
 def seal(account: Account, cipher: Cipher) -> Sealed:
@@ -126,6 +143,12 @@ def _pick(values: Mapping[str, Any], *, secret: bool) -> dict[str, Any]:
         elif not secret:
             found[name] = value
     return found
+
+
+def _leaves(values: Mapping[str, Any]) -> list[str]:
+    """The names of all values, also of those inside."""
+    inner = (_leaves(value) if isinstance(value, Mapping) else [name] for name, value in values.items())
+    return [leaf for leaves in inner for leaf in leaves]
 
 
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

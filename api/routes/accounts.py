@@ -16,6 +16,7 @@ from api.routes.provisioning import Account, Accounts
 from api.schema.operation import as_json, operation
 from api.schema.values import Query
 from mailcore.events.control import Trial
+from mailcore.oauth.configuration import Provider
 
 routes = web.RouteTableDef()
 
@@ -27,16 +28,38 @@ class AccountPath(Query):
     name: Annotated[str, Field(min_length=1, max_length=100)]
 
 
+class OAuthChanges(BaseModel):
+    """How an account gets its access tokens. What is left out stays, and is what the provider has otherwise; whoever
+    changes the provider, the tenant or an address enters the secrets again. Google and Microsoft are known, others are
+    `custom`. `refresh_token` is where a sign-in begins that was made elsewhere."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    provider: Provider | None = None
+    grant: Literal["authorization_code", "device_code", "client_credentials"] | None = None
+    client_id: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    client_secret: Annotated[SecretStr, Field(max_length=4096)] | None = None
+    tenant: Annotated[str, Field(max_length=255)] | None = None
+    refresh_token: Annotated[SecretStr, Field(max_length=16384)] | None = None
+    token_url: Annotated[str, Field(max_length=2000)] | None = None
+    authorize_url: Annotated[str, Field(max_length=2000)] | None = None
+    device_url: Annotated[str, Field(max_length=2000)] | None = None
+    scope: Annotated[str, Field(max_length=2000)] | None = None
+
+
 class AccountChanges(BaseModel):
-    """Settings of an account. What is left out stays; whoever changes host, port or encryption enters the password
-    again. `mailboxes` are names and patterns of LIST; `backfill` is what was there before: `all`, `none`, or days."""
+    """Settings of an account. What is left out stays; whoever changes host, port or encryption enters the secrets
+    again. `auth` is how it logs in: with `password`, or with access tokens that it gets by `oauth`. `mailboxes` are
+    names and patterns of LIST; `backfill` is what was there before: `all`, `none`, or days."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     user: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    auth: Literal["password", "oauth"] | None = None
     password: Annotated[SecretStr, Field(min_length=1, max_length=4096)] | None = None
+    oauth: OAuthChanges | None = None
     use_ssl: bool | None = None
     starttls: bool | None = None
     mailboxes: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
@@ -45,16 +68,16 @@ class AccountChanges(BaseModel):
 
     def values(self) -> dict[str, Any]:
         """What was given, by the names that an account's settings have."""
-        return {key: value for key, value in self if value is not None and key != "name"}
+        return self.model_dump(exclude={"name"}, exclude_none=True)
 
 
 class AccountNew(AccountChanges):
-    """An account to add. `name` is for ever: subjects, event ids and rows hold it."""
+    """An account to add, with `password`, or with `auth: oauth` and `oauth`. `name` is for ever: subjects, event ids
+    and rows hold it."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     host: Annotated[str, Field(min_length=1, max_length=255)]
     user: Annotated[str, Field(min_length=1, max_length=1000)]
-    password: Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 
 
 @routes.get("/api/accounts/")

@@ -18,11 +18,12 @@ from api.http.problem import Problem
 from api.routes.states import KnownMailbox, NewMailbox, look
 from api.schema.values import Answer, Name
 from mailcore.account import Account as Configured
-from mailcore.account_row import changed, new_account, seal, unseal
+from mailcore.account_row import changed, new_account, seal, secrets_of, unseal, with_secrets_of
 from mailcore.errors import BusError, SettingsError, StoreError
 from mailcore.events import control
 from mailcore.events.control import AccountLive, AccountStates, Refusal, Trial, TrialRequest
 from mailcore.log import hide_account
+from mailcore.oauth.configuration import Grant, Provider
 from mailcore.secrets import Cipher
 from mailcore.store import AccountRow
 
@@ -33,12 +34,27 @@ _TRIAL_WITHIN: Final = 60.0
 State = Literal["ok", "failing", "paused", "starting", "unknown", "removed"]
 
 
+class OAuthSettings(Answer):
+    """How it gets its access tokens; what is empty is as the provider has it."""
+
+    provider: Provider
+    grant: Grant
+    client_id: str
+    tenant: str
+    token_url: str
+    authorize_url: str
+    device_url: str
+    scope: str
+
+
 class AccountSettings(Answer):
     """Of an account of the database; no secret is among them."""
 
     host: str
     port: int
     user: str
+    auth: Literal["password", "oauth"]
+    oauth: OAuthSettings | None
     use_ssl: bool
     starttls: bool
     mailboxes: list[Name]
@@ -168,9 +184,9 @@ def _changed(row: AccountRow, cipher: Cipher, hosts: tuple[str, ...], values: Ma
     try:
         before = unseal(row, cipher, hosts)
     except SettingsError:
-        if "password" not in values:
+        if not secrets_of(values):
             raise
-        before = new_account(row.name, {**row.settings, "password": values["password"]}, hosts)
+        before = with_secrets_of(row, values, hosts)
     return changed(before, values)
 
 
@@ -245,4 +261,8 @@ def _account(
 
 
 def _shown(row: AccountRow) -> dict[str, Any]:
-    return {key: row.settings[key] for key in AccountSettings.model_fields}
+    """What may be seen of the row's settings; one by password has no `oauth`."""
+    known = {"oauth": None, **row.settings}
+    if known["oauth"] is not None:
+        known["oauth"] = {key: known["oauth"][key] for key in OAuthSettings.model_fields}
+    return {key: known[key] for key in AccountSettings.model_fields}

@@ -272,8 +272,18 @@ def configuration(account: Account) -> str:
     oauth = account.oauth
     assert oauth is not None
     found = endpoints(oauth)
-    parts = (account.user, oauth.provider, oauth.grant, oauth.client_id, found.token_url, found.scope)
-    text = json.dumps((*parts, str(oauth.service_account_file or ""), oauth.refresh_token.get_secret_value()))
+    parts: tuple[str | int, ...] = (
+        account.user,
+        oauth.provider,
+        oauth.grant,
+        oauth.client_id,
+        found.token_url,
+        found.scope,
+    )
+    secret = oauth.refresh_token.get_secret_value()
+    if account.source == "database":  # whoever may change where it goes to did not sign in for that
+        parts += (account.host, account.port, account.use_ssl, account.starttls, str(account.ca_file or ""))
+    text = json.dumps((*parts, str(oauth.service_account_file or ""), secret))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

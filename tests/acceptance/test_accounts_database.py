@@ -17,6 +17,7 @@ from mailcore.bus import MAIL, MAIL_BACKFILL, MAIL_EVENTS, Bus
 from tests.support.accounts import as_user, table, write_accounts
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
+from tests.support.openid import MakeDovecot, OpenId
 from tests.support.processes import MOZZART, Mozzart
 from tests.support.programs import wait_until
 from tests.support.proxy import Proxy
@@ -222,3 +223,49 @@ def test_the_api_adds_changes_tries_pauses_and_removes_and_tells_no_secret(
         assert secret not in "\n".join(told)
         assert secret not in mozzart.log_text()
         assert secret.encode() not in mozzart.database.read_bytes()
+
+
+def test_the_api_adds_and_changes_an_account_that_gets_access_tokens(
+    make_oauth_dovecot: MakeDovecot, openid: OpenId, make_mozzart: Callable[..., Mozzart]
+) -> None:
+    dovecot = make_oauth_dovecot()
+    dovecot.append(make_mail(1).raw)
+    mozzart = make_mozzart(ACCOUNT_HOSTS="127.0.0.1").start().wait_ready()
+    told: list[str] = []
+
+    def ask(method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+        answer = mozzart.http(method, f"/api/accounts/{path}", body)
+        told.append(answer.text)
+        return answer.status, answer.json
+
+    grant = openid.sign_in("anna")
+    secret, begun = openid.clients["client"], grant.refresh
+    oauth = {"client_id": "client", "token_url": f"{openid.url}/token", "refresh_token": begun}
+    new = {"name": "anna", "host": "127.0.0.1", "port": dovecot.port, "user": "anna", "use_ssl": False, "auth": "oauth"}
+    status, refused = ask("POST", "", new)
+    assert (status, "oauth: is missing" in refused["detail"]) == (400, True)
+    assert ask("POST", "", new | {"auth": "command"})[0] == 400
+    assert ask("POST", "", new | {"oauth": oauth | {"service_account_file": "/etc/passwd"}})[0] == 400
+    status, refused = ask("POST", "", new | {"oauth": oauth, "password": HIDDEN})
+    assert (status, "password: is not used with auth = oauth" in refused["detail"]) == (400, True)
+
+    status, added = ask("POST", "", new | {"oauth": oauth})
+    assert (status, added["settings"]["auth"], added["settings"]["oauth"]["client_id"]) == (201, "oauth", "client")
+    wait_until(lambda: ask("GET", "anna/")[1]["state"] == "failing", lambda: told[-1], within=20)
+    assert "client_secret" in ask("GET", "anna/")[1]["reason"], "which settings to check"
+    status, changed = ask("PATCH", "anna/", {"oauth": {"client_secret": secret}})
+    assert (status, changed["settings"]["oauth"]["client_id"]) == (200, "client")
+    mozzart.wait_stored(1)
+    status, refused = ask("PATCH", "anna/", {"oauth": {"token_url": f"{openid.url}/other"}})
+    assert (status, "enter the client_secret and refresh_token again" in refused["detail"]) == (400, True)
+
+    status, changed = ask("PATCH", "anna/", {"auth": "password", "password": dovecot.password})
+    assert (status, changed["settings"]["auth"], changed["settings"]["oauth"]) == (200, "password", None)
+    wait_until(lambda: ask("GET", "anna/")[1]["state"] == "ok", lambda: told[-1], within=20)
+
+    given = {secret, begun, HIDDEN, dovecot.password, *openid.refreshed, *openid.accesses}
+    assert len(openid.refreshed) >= 1
+    for one in given:
+        assert one not in "\n".join(told)
+        assert one not in mozzart.log_text()
+        assert one.encode() not in mozzart.database.read_bytes()

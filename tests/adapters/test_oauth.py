@@ -395,7 +395,7 @@ async def test_an_account_of_the_database_sends_no_secret_to_another_provider_an
     values = {"host": "h", "user": "anna", "auth": "oauth", "oauth": {**oauth, "client_secret": "s"}}
     elsewhere = {**oauth, "token_url": "https://elsewhere/t"}
     account = new_account("a", values, ["*"])
-    with pytest.raises(SettingsError, match="token_url: the provider changes; enter the secrets"):
+    with pytest.raises(SettingsError, match="token_url: where the client_secret goes to changes"):
         changed(account, {"oauth": elsewhere})
     assert changed(account, {"oauth": {**elsewhere, "client_secret": "other"}}).oauth is not None
     with pytest.raises(SettingsError, match="service_account_file"):

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailcore.account import Account
-from mailcore.account_row import changed, new_account, open_rows, seal, unseal
+from mailcore.account_row import changed, new_account, open_rows, seal, unseal, with_secrets_of
 from mailcore.errors import SettingsError
+from mailcore.oauth.sign_in import configuration
 from mailcore.secrets import Cipher, new_key
 from mailcore.store import AccountRow
 
@@ -59,6 +60,57 @@ def test_a_password_is_not_sent_elsewhere_than_it_was_entered_for(changes: dict[
     with pytest.raises(SettingsError, match="enter the password again"):
         changed(account(), changes)
     assert changed(account(), {**changes, "password": "hidden-pw"}) != account()
+
+
+def by_oauth(**values: Any) -> Account:
+    oauth = {"provider": "google", "client_id": "c", "client_secret": "hidden-secret"} | values
+    return account(password="", auth="oauth", oauth=oauth)
+
+
+def test_a_setting_of_oauth_changes_alone() -> None:
+    after = changed(by_oauth(), {"oauth": {"scope": "other"}})
+    assert after.oauth is not None
+    assert (after.oauth.scope, after.oauth.client_id) == ("other", "c")
+    assert after.oauth.secrets() == ("hidden-secret",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host": "elsewhere"},
+        {"host": "elsewhere", "oauth": {"scope": "other"}},
+        {"oauth": {"token_url": "https://elsewhere.example/token"}},
+        {"oauth": {"provider": "microsoft"}},
+    ],
+)
+def test_a_client_secret_is_not_sent_elsewhere_than_it_was_entered_for(changes: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="enter the client_secret again"):
+        changed(by_oauth(), changes)
+    again = {**changes, "oauth": {**changes.get("oauth", {}), "client_secret": "hidden-secret"}}
+    assert changed(by_oauth(), again) != by_oauth()
+
+
+def test_one_way_of_logging_in_ends_the_other() -> None:
+    oauth = {"provider": "google", "client_id": "c"}
+    after = changed(account(), {"auth": "oauth", "oauth": oauth})
+    assert (after.auth, after.password.get_secret_value()) == ("oauth", "")
+    before = changed(by_oauth(), {"auth": "password", "password": "other"})
+    assert (before.auth, before.oauth) == ("password", None)
+    with pytest.raises(SettingsError, match="password: it is empty"):
+        changed(by_oauth(), {"auth": "password"})
+
+
+def test_the_tokens_of_an_account_are_not_sent_elsewhere_than_it_signed_in_for() -> None:
+    one = by_oauth(client_secret="")
+    assert configuration(changed(one, {"mailboxes": ["*"]})) == configuration(one)
+    assert configuration(changed(one, {"host": "elsewhere"})) != configuration(one)
+
+
+def test_secrets_that_are_lost_are_entered_again() -> None:
+    found = row(by_oauth())
+    again = with_secrets_of(found, {"oauth": {"client_secret": "hidden-other", "scope": "x"}}, HOSTS)
+    assert again.oauth is not None
+    assert (again.oauth.secrets(), again.oauth.scope) == (("hidden-other",), "")
 
 
 def test_other_settings_change_alone() -> None:
