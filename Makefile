@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := .make/runtime
 NPM := .make/npm
+RIVALS := .make/rivals
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 TESTS ?= tests
@@ -19,7 +20,7 @@ PYTEST_ARGS ?=
 # Of a night whose finding is to be repeated; the first lines of its output tell it.
 SEED ?=
 
-.PHONY: help install dev system demo run test nightly chaos crash check format bench bench-full pictures lock sbom clean
+.PHONY: help install dev system demo run test nightly chaos crash check format bench bench-full bench-check rivals pictures lock sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -59,11 +60,14 @@ format: dev ## let ruff format and mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: dev system ## latency, backfill and sweep against a raw socket and mbsync; some minutes
+bench: dev system ## latency, backfill and sweep beside a raw socket and mbsync; some minutes
 	@exec $(BIN)/python -m bench $(BENCH_ARGS)
 
-bench-full: BENCH_ARGS = --messages 20000 --megabytes 1500
-bench-full: bench ## the same with 20,000 messages, 1.5 GB
+bench-full: dev system rivals ## the same with 20,000 messages, 1.5 GB, and beside what else people use; a quarter of an hour
+	@exec $(BIN)/python -m bench --size full $(BENCH_ARGS)
+
+bench-check: dev system rivals ## fails where a ratio is a quarter worse than the committed one; BENCH_ARGS=--save commits to new ones
+	@exec $(BIN)/python -m bench --check $(BENCH_ARGS)
 
 pictures: dev system ## docs/pictures of the README, from the demo
 	@.ci/system fonts
@@ -76,7 +80,8 @@ lock: $(VENV)/.dev ## recompile requirements/*.txt; UPGRADE=1 for newer versions
 	@$(UV_COMPILE) requirements/build.in -o requirements/build.txt
 	@$(UV_COMPILE) requirements/lock.in -o requirements/lock.txt
 	@$(UV_COMPILE) requirements/sbom.in -c requirements/dev.txt -o requirements/sbom.txt
-	@cd requirements/npm && npm $(if $(UPGRADE),update --save,install) --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --silent
+	@$(UV_COMPILE) requirements/rivals/python.in -o requirements/rivals/python.txt
+	@for place in requirements/npm requirements/rivals; do (cd $$place && npm $(if $(UPGRADE),update --save,install) --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --silent); done
 
 sbom: $(VENV)/.dev $(RUNTIME)/.installed ## sbom.cdx.json (CycloneDX) and docs/licences.md, of what the program needs to run
 	@$(PIP) install --require-hashes -r requirements/sbom.txt
@@ -90,6 +95,18 @@ clean: ## remove what was installed and made here, never data/ or media/
 
 system: ## the Debian packages that tests and bench need (servers, Chromium, Compose, curl)
 	@.ci/system dovecot cyrus courier postgres mbsync chromium curl compose nginx caddy strace npm promtool
+
+rivals: $(RIVALS)/.installed ## what make bench-full measures beside us, into .make/rivals
+
+# django-mailbox in an environment of its own, imapflow by the hashes of its lock file.
+$(RIVALS)/.installed: requirements/rivals/python.txt requirements/rivals/package.json requirements/rivals/package-lock.json | $(BIN)/python system
+	@mkdir -p $(RIVALS)
+	@$(BIN)/python -m venv --without-pip $(RIVALS)/python
+	@$(BIN)/python -m pip --python $(RIVALS)/python/bin/python --disable-pip-version-check --quiet install --require-hashes \
+		-r requirements/rivals/python.txt
+	@cp requirements/rivals/package*.json $(RIVALS)
+	@npm ci --prefix $(RIVALS) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 # A Python that the project supports; Debian keeps venv in a package of its own.
 $(BIN)/python:

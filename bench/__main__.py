@@ -1,92 +1,122 @@
-"""`make bench`: latency, backfill and sweep against a private Dovecot, beside a raw socket, mbsync and a script."""
+"""`make bench`: latency, backfill and looks against a private Dovecot, beside a raw socket, mbsync and what else people
+use; rounds in turn, medians and their spread."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import backfill, latency, mailbox, rivals, sweep
-from bench.report import Report
-from tests.support.dovecot import Dovecot
-from tests.support.processes import Mozzart
+from bench import baseline, page, report
+from bench.machine import describe
+from bench.parts import ORDER, Parts
 
-RESULTS = Path(__file__).parent / "results"
-PARTS = ("latency", "backfill", "sweep")
+# What a size stands for; each may be set by itself.
+SIZES = {
+    "smallest": {
+        "messages": 60,
+        "megabytes": 2,
+        "rounds": 1,
+        "singles": 2,
+        "burst": 3,
+        "arrivals": 0,
+        "others": 20,
+        "small": 60,
+        "traced": 60,
+        "large": 10,
+    },
+    "quick": {
+        "messages": 2_000,
+        "megabytes": 150,
+        "rounds": 3,
+        "singles": 20,
+        "burst": 100,
+        "arrivals": 2,
+        "others": 300,
+        "small": 1_500,
+        "traced": 600,
+        "large": 50,
+    },
+    "full": {
+        "messages": 20_000,
+        "megabytes": 1_500,
+        "rounds": 3,
+        "singles": 45,
+        "burst": 200,
+        "arrivals": 20,
+        "others": 1_000,
+        "small": 6_000,
+        "traced": 2_000,
+        "large": 200,
+    },
+}
+MEANINGS = {
+    "messages": "in the mailbox of the backfill",
+    "megabytes": "of that mailbox",
+    "rounds": "of latency, backfill and link",
+    "singles": "messages of the latency measurement",
+    "burst": "messages delivered back to back",
+    "arrivals": "messages that arrive during a backfill",
+    "others": "messages for what else people use",
+    "small": "messages of 6 kB behind a slow link",
+    "traced": "messages whose system calls are counted",
+    "large": "MB of the one large message",
+}
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--messages", type=int, default=4_000, help="in the mailbox of the backfill (%(default)s)")
-    parser.add_argument("--megabytes", type=int, default=300, help="of that mailbox (%(default)s)")
-    parser.add_argument("--singles", type=int, default=60, help="messages of the latency measurement (%(default)s)")
-    parser.add_argument("--burst", type=int, default=200, help="messages delivered back to back (%(default)s)")
-    parser.add_argument("--script", type=int, default=1_000, help="messages for the imaplib script (%(default)s)")
-    parser.add_argument("--only", choices=PARTS, action="append", help="leave the other parts out; may be repeated")
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--size", choices=SIZES, default="quick", help="what the numbers below begin with (%(default)s)")
+    size, _ = first.parse_known_args(words)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, parents=[first])
+    for name, number in SIZES[size.size].items():
+        parser.add_argument(f"--{name}", type=int, default=number, help=f"{MEANINGS[name]} (%(default)s)")
+    parser.add_argument("--only", choices=ORDER, action="append", help="leave the other parts out; may be repeated")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append", help="of the backfill (both)")
+    parser.add_argument("--no-sweep", dest="sweep", action="store_false", help="no looks after the backfill")
     parser.add_argument("--scratch", type=Path, help="a directory on the disk to measure (the system's temporary one)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="for mozzart's environment")
-    return parser.parse_args()
+    parser.add_argument("--save", action="store_true", help="keep the figures of this size in bench/baseline.json")
+    parser.add_argument("--check", action="store_true", help="fail where a ratio is a quarter worse than what is kept")
+    arguments = parser.parse_args(words)
+    arguments.database = arguments.database or ["sqlite", "postgresql"]
+    return arguments
 
 
-def _measure_latency(report: Report, home: Path, arguments: argparse.Namespace) -> None:
-    home.mkdir()
-    dovecot = Dovecot(store="sdbox").start()
-    mozzart = Mozzart(home, dict(word.split("=", 1) for word in arguments.set), executed=True).use(dovecot)
-    try:
-        mozzart.start().wait_ready().wait_live("idling")
-        say(f"latency: {arguments.singles} single messages, then {arguments.burst} at once …")
-        report.latency = asyncio.run(
-            latency.measure(dovecot, mozzart, messages=arguments.singles, burst=arguments.burst)
-        )
-    finally:
-        mozzart.stop()
-        dovecot.close()
-
-
-def _measure_mailbox(report: Report, home: Path, arguments: argparse.Namespace, parts: set[str]) -> None:
-    home.mkdir()
-    dovecot = Dovecot().start()
-    mozzart = Mozzart(home, dict(word.split("=", 1) for word in arguments.set), executed=True).use(dovecot)
-    try:
-        say(f"writing a mailbox of {arguments.messages:,} messages, {arguments.megabytes:,} MB …")
-        report.filled = mailbox.fill(dovecot, arguments.messages, arguments.megabytes)
-        say("raw socket …")
-        report.floor = backfill.floor(dovecot)
-        say("mbsync …")
-        report.mbsync = rivals.mbsync(dovecot, home / "mbsync")
-        if arguments.script:
-            say("imaplib script …")
-            report.script = rivals.imaplib_script(dovecot, home / "script", arguments.script)
-        say("mozzart up …")
-        report.backfill = backfill.measure(dovecot, mozzart, report.filled.messages)
-        mozzart.stop(within=30)
-        if "sweep" in parts:
-            say("looks that find no change …")
-            rivals.mbsync(dovecot, home / "mbsync")  # the messages that arrived during our backfill
-            report.sweep = sweep.measure(dovecot, mozzart, home)
-    finally:
-        mozzart.stop(within=30)
-        dovecot.close()
-
-
-def say(what: str) -> None:
-    print(what, flush=True)
-
-
-def main() -> None:
-    arguments = _arguments()
-    parts = set(arguments.only or PARTS)
-    report = Report()
+def main(words: list[str] | None = None) -> int:
+    """The exit code: 1 if `--check` found something."""
+    arguments = _arguments(words)
     with tempfile.TemporaryDirectory(prefix="mz-bench-", dir=arguments.scratch) as scratch:
-        if "latency" in parts:
-            _measure_latency(report, Path(scratch, "latency"), arguments)
-        if parts & {"backfill", "sweep"}:
-            _measure_mailbox(report, Path(scratch, "mailbox"), arguments, parts)
+        machine = describe(Path(scratch))
+        parts = Parts(arguments, Path(scratch))
+        parts.run(set(arguments.only or ORDER))
+    options = {name: getattr(arguments, name) for name in MEANINGS}
+    run = baseline.Run(f"{datetime.now(UTC):%Y-%m-%d}", machine, options, parts.figures)
     print()
-    report.show()
-    print(f"also in {report.write(RESULTS).relative_to(Path.cwd())}")
+    report.show(run)
+    if arguments.size == "full":
+        report.show_goals(run.figures)
+    print(f"also in {report.write(arguments.size, run)}")
+    if arguments.save:
+        baseline.save(arguments.size, run)
+        if arguments.size == "full":
+            page.write(run)
+    return _check(arguments.size, run) if arguments.check else 0
+
+
+def _check(size: str, run: baseline.Run) -> int:
+    kept = baseline.load().get(size)
+    if kept is None:
+        print(f"nothing is kept of the size {size}: `make bench-check BENCH_ARGS=--save` keeps this run")
+        return 1
+    found, compared = baseline.worse(kept.figures, run.figures)
+    for one in found:
+        print(f"WORSE {one}")
+    print(f"{len(found)} of {compared} ratios are more than a quarter worse than on {kept.at}")
+    return 1 if found or not compared else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

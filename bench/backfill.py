@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
+import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import psutil
+
 from bench.measure import Usage, tree_cpu, usage
 from bench.rawimap import IdleWatch, RawImap
+from bench.rows import Rows, open_rows
 from tests.support.dovecot import Dovecot, append
 from tests.support.mail import make_mail
 from tests.support.processes import Mozzart
@@ -28,6 +32,16 @@ class Backfill:
     server_cpu: float = 0.0
     arrivals: list[float] = field(default_factory=list)  # ms from a raw EXISTS to the row, of mail that came meanwhile
 
+    @property
+    def working(self) -> float:
+        """Seconds without those of the start."""
+        return self.seconds - self.startup
+
+
+def settle() -> None:
+    """What one measurement has left for the disk is not to be written during the next."""
+    os.sync()
+
 
 def floor(dovecot: Dovecot) -> tuple[float, int]:
     """Seconds and bytes of one FETCH of everything on a bare socket."""
@@ -39,38 +53,27 @@ def floor(dovecot: Dovecot) -> tuple[float, int]:
     return seconds, octets
 
 
-class _Rows:
-    """The table of messages seen from outside, by one connection that stays: to open one for each look cost a tenth of
-    a processor, which those who are measured need."""
-
-    def __init__(self, mozzart: Mozzart) -> None:
-        self._connection = sqlite3.connect(f"file:{mozzart.database}?mode=ro", timeout=30, uri=True)
-
-    def count(self) -> int:
-        """Of rows, while none is removed."""
-        (last,) = self._connection.execute("SELECT max(id) FROM mailbox_app_mailmessage").fetchone()
-        return int(last or 0)
-
-    def has(self, uid: int) -> bool:
-        found = self._connection.execute("SELECT 1 FROM mailbox_app_mailmessage WHERE uid = ?", (uid,))
-        return found.fetchone() is not None
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-def measure(dovecot: Dovecot, mozzart: Mozzart, messages: int, *, arrivals: int = 5) -> Backfill:
-    """`mozzart up` from an empty data directory; `arrivals` messages arrive while it is at it. Leaves it running."""
+def measure(
+    dovecot: Dovecot,
+    mozzart: Mozzart,
+    messages: int,
+    *,
+    arrivals: int = 5,
+    started: Callable[[], None] = lambda: None,
+) -> Backfill:
+    """`mozzart up` from an empty data directory; `arrivals` messages arrive while it is at it. Leaves it running.
+    `started` is called as soon as the command runs."""
     found = Backfill()
     server_before = tree_cpu(dovecot.pid)
     stop = threading.Event()
     began = time.monotonic()
     mozzart.start()
+    started()
 
     def deliver() -> None:
         # While the backfill runs: spread over its course, each one measured on its own.
         watch = IdleWatch(dovecot)
-        with contextlib.closing(_Rows(mozzart)) as rows, dovecot.connect() as connection:
+        with contextlib.closing(open_rows(mozzart)) as rows, dovecot.connect() as connection:
             for number in range(arrivals):
                 due = messages * (number + 1) // (arrivals + 2)
                 wait_until(partial(_due, rows, due, stop), "the next arrival is due", within=3600, every=0.1)
@@ -86,18 +89,20 @@ def measure(dovecot: Dovecot, mozzart: Mozzart, messages: int, *, arrivals: int 
     found.startup = time.monotonic() - began
     thread = threading.Thread(target=deliver)
     thread.start()
-    with contextlib.closing(_Rows(mozzart)) as rows:
+    with contextlib.closing(open_rows(mozzart)) as rows:
         try:
             wait_until(lambda: rows.count() >= messages + len(found.arrivals), "all is stored", within=3600, every=0.05)
             found.seconds = time.monotonic() - began
         finally:
             stop.set()
             thread.join(130)
-    found.messages = mozzart.stored()
+        found.messages = rows.count()
     found.processes = {role: usage(process) for role, process in mozzart.processes().items()}
+    spent = tree_cpu(mozzart.pid) - sum(process.cpu for process in found.processes.values())
+    found.processes["supervisor"] = Usage(spent, usage(psutil.Process(mozzart.pid)).peak)
     found.server_cpu = tree_cpu(dovecot.pid) - server_before
     return found
 
 
-def _due(rows: _Rows, count: int, stop: threading.Event) -> bool:
+def _due(rows: Rows, count: int, stop: threading.Event) -> bool:
     return stop.is_set() or rows.count() >= count

@@ -15,11 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support.dovecot import Dovecot
 from tests.support.programs import find_program
+
+INSTALLED = Path(__file__).parent.parent / ".make" / "rivals"
+_PEERS = Path(__file__).with_name("peers")
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def mbsync(dovecot: Dovecot, home: Path, port: int | None = None) -> Run:
     )
     run = _timed([find_program("mbsync", "isync"), "-c", str(config), "-q", "bench"])
     messages = sum(1 for place in ("cur", "new") for _ in (home / "INBOX" / place).iterdir())
-    return Run(run.seconds, run.cpu, run.peak, messages)
+    return replace(run, messages=messages)
 
 
 def imaplib_script(dovecot: Dovecot, home: Path, limit: int) -> Run:
@@ -81,14 +85,49 @@ def imaplib_script(dovecot: Dovecot, home: Path, limit: int) -> Run:
     with sqlite3.connect(home / "mail.db") as database:
         (messages,) = database.execute("SELECT count(*) FROM mail").fetchone()
     database.close()
-    return Run(run.seconds, run.cpu, run.peak, messages)
+    return replace(run, messages=messages)
 
 
-def _timed(command: list[str]) -> Run:
+class Missing(Exception):
+    """It is not installed; `make rivals` does that."""
+
+
+def django_mailbox(dovecot: Dovecot, home: Path) -> Run:
+    """Everything in the INBOX, which is empty afterwards. Raises Missing."""
+    home.mkdir(exist_ok=True)
+    run = _timed([_installed("python/bin/python"), str(_PEERS / "mailbox_app.py"), *_words(dovecot, home)])
+    with contextlib.closing(sqlite3.connect(home / "mail.db")) as database:
+        (messages,) = database.execute("SELECT count(*) FROM django_mailbox_message").fetchone()
+    return replace(run, messages=messages)
+
+
+def imapflow(dovecot: Dovecot, home: Path) -> Run:
+    """Everything in the INBOX, by imapflow and mailparser; nothing of it is fsynced. Raises Missing."""
+    home.mkdir(exist_ok=True)
+    modules = _installed("node_modules")
+    command = [find_program("node", "nodejs"), str(_PEERS / "imapflow.cjs"), *_words(dovecot, home)]
+    run = _timed(command, {"NODE_PATH": modules})
+    return replace(run, messages=len((home / "mail.jsonl").read_text().splitlines()))
+
+
+def _words(dovecot: Dovecot, home: Path) -> list[str]:
+    return [dovecot.host, str(dovecot.port), dovecot.user, dovecot.password, str(home)]
+
+
+def _installed(name: str) -> str:
+    path = INSTALLED / name
+    if not path.exists():
+        raise Missing(str(path))
+    return str(path)
+
+
+def _timed(command: list[str], environment: Mapping[str, str] | None = None) -> Run:
     """Run it to its end; raises RuntimeError with its own words if it fails."""
     began = time.monotonic()
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, **(environment or {})}
+        )
         peak = 0
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
             # Not ru_maxrss: that begins with what the parent held when it forked. VmHWM begins anew with the program.
