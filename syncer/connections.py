@@ -51,12 +51,14 @@ class Connections:
     async def live(self, full: Callable[[str], None]) -> AsyncIterator[ImapConnection]:
         """A connection that will idle, logged out at the end. `full` has been told why while there is no room."""
         self._check()
-        if not self._live.available_tokens:
+        if self._live.available_tokens <= 0:  # below 0 while who has one too many has not left
             full(self._full)
         async with self._live:
             await self._until_looked()
             connection = await self._logins.to_idle(lambda: full(self._server_full), self._until_nobody_looks)
             self._idling[connection] = None
+            if len(self._idling) > self._live.total_tokens:  # the server was found to allow fewer meanwhile
+                connection.kill()
             try:
                 yield connection
             except BaseException as error:

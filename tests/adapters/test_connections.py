@@ -269,6 +269,104 @@ async def test_a_connection_that_nobody_needed_for_long_is_given_up(dovecot: Dov
         await one.close()
 
 
+class Pretended:
+    """A connection without a server."""
+
+    capabilities = frozenset(("IDLE",))
+    closed = False
+
+    def when_closed(self, tell: Callable[[], None]) -> None:
+        self.tell = tell
+
+    async def logout(self) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.tell()
+
+
+@pytest.fixture
+def crowded(dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> Connections:
+    """Of an account whose server allows four connections and tells so when a fifth logs in."""
+    opened: list[Pretended] = []
+
+    class Connection(Pretended):
+        @classmethod
+        async def open(cls, _: Endpoint) -> Connection:
+            if sum(not one.closed for one in opened) >= 4:
+                raise CommandFailed("login put off: [LIMIT] too many", code="LIMIT", scope=Scope.ACCOUNT)
+            opened.append(one := cls())
+            return one
+
+    monkeypatch.setattr("syncer.login.ImapConnection", Connection)
+    return Connections(account(dovecot, "anna"), Server(50, rate=math.inf))
+
+
+async def test_who_comes_while_more_idle_than_the_server_allows_is_told_that_there_is_no_room(
+    crowded: Connections, autojump_clock: MockClock
+) -> None:
+    told: list[str] = []
+
+    async def idle() -> None:
+        async with crowded.live(told.append):
+            await trio.sleep_forever()
+
+    async with bridge.open_loop(), trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(idle)
+        await trio.sleep(1)
+        with pytest.raises(CommandFailed, match="with 4 open"):
+            async with crowded.look():
+                pass
+        assert not told
+        nursery.start_soon(idle)
+        await trio.sleep(1)
+
+        assert told == ["all 4 connections that the server allows the account"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_waited_to_idle_from_before_the_server_was_found_to_allow_fewer_gives_way(
+    crowded: Connections, autojump_clock: MockClock
+) -> None:
+    first: list[ImapConnection] = []
+    late: list[ImapConnection] = []
+    enough = trio.Event()
+
+    async def look() -> None:
+        async with crowded.look():
+            await enough.wait()
+
+    async def idle(connections: list[ImapConnection]) -> None:
+        async with crowded.live(lambda _: None) as connection:
+            connections.append(connection)
+            await trio.sleep_forever()
+
+    async with bridge.open_loop(), trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(idle, first)
+        await trio.sleep(1)
+        nursery.start_soon(look)
+        await trio.sleep(1)
+        nursery.start_soon(idle, late)
+        await trio.sleep(1)
+        with pytest.raises(CommandFailed, match="with 4 open"):
+            async with crowded.look():
+                pass
+        await trio.sleep(1)
+        with pytest.raises(ConnectionLost):
+            async with crowded.look():
+                raise ConnectionLost("one that looked")
+        enough.set()
+        await trio.sleep(1)
+
+        assert [connection.closed for connection in first] == [False, False, True]
+        assert [connection.closed for connection in late] == [True]
+        nursery.cancel_scope.cancel()
+
+
 REFUSED = CommandFailed("UID FETCH refused: [LIMIT] slow down", code="LIMIT", scope=Scope.ACCOUNT)
 
 
@@ -378,27 +476,13 @@ async def test_a_refused_account_makes_six_connections_a_minute_at_most_however_
     """`None`: the login works, and then every command is refused."""
     opened: list[float] = []
 
-    class Connection:
-        capabilities = frozenset(("IDLE",))
-        closed = False
-
+    class Connection(Pretended):
         @classmethod
         async def open(cls, _: Endpoint) -> Connection:
             opened.append(trio.current_time())
             if refusal is not None:
                 raise refusal
             return cls()
-
-        def when_closed(self, tell: Callable[[], None]) -> None:
-            self.tell = tell
-
-        async def logout(self) -> None:
-            self.kill()
-
-        def kill(self) -> None:
-            if not self.closed:
-                self.closed = True
-                self.tell()
 
     monkeypatch.setattr("syncer.login.ImapConnection", Connection)
     one = Connections(account(dovecot, "anna"), Server(50, rate=math.inf))
