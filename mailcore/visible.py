@@ -84,6 +84,8 @@ def one_line(text: str) -> str:
 
 def lines(text: str) -> str:
     """A text of several lines: line ends and tabs stay what they are."""
+    if text.isascii() and text.isprintable():
+        return text
     return _pattern("").sub(_shown, text.replace("\r\n", "\n"))
 
 

@@ -24,9 +24,9 @@ from api.http.paging import cursor_of, encode_cursor
 from api.http.problem import Problem
 from mailcore.errors import StoreError
 from mailcore.events.identity import Identity
-from mailcore.html.document import asks_elsewhere
+from mailcore.html.document import LONGEST, asks_elsewhere
 from mailcore.imap.flag import in_words
-from mailcore.store import Cursor, MailboxState, MessageDetail, MessageSummary
+from mailcore.store import Cursor, MailboxState, MessageDetail, MessageSummary, Portion
 from mailcore.store.hits import Hits
 
 routes = web.RouteTableDef()
@@ -41,6 +41,10 @@ _LARGEST_ID: Final = 2**63 - 1
 # Bytes of a page, together well below 1 MB with what else is on it.
 _LARGEST_TEXT: Final = 400_000
 _LARGEST_HEADERS: Final = 200_000
+# What is read for them, so that what is cut is seen: a text is no shorter on a page, and so much JSON of headers is
+# always more than their room there.
+_READ: Final = Portion(text=_LARGEST_TEXT + 1, html=LONGEST, headers=1_000_000)
+_READ_FOR_FRAME: Final = Portion(html=LONGEST + 1)
 _ATTACHMENTS: Final = 100
 
 
@@ -96,7 +100,7 @@ async def messages(request: web.Request) -> web.StreamResponse:
 async def message(request: web.Request) -> web.StreamResponse:
     """Of bounded size whatever the message is; the HTML is in a frame of its own (`html`). The query is that of the
     list from which one came: its filter tells what is before and behind."""
-    found = await _message(request)
+    found = await _message(request, _READ)
     form = Form.of(request.query, zone.of(request))
     store, place = request.app[DEPENDENCIES].store, _place(found.summary)
     try:
@@ -152,7 +156,7 @@ async def html_with_pictures(request: web.Request) -> web.StreamResponse:
 
 
 async def _html(request: web.Request, *, elsewhere: bool) -> web.Response:
-    found = await _message(request)
+    found = await _message(request, _READ_FOR_FRAME)
     addresses = pictures.addresses(request, found)
     sanitizer = request.app[DEPENDENCIES].sanitizer
     made = await sanitizer.document(found.body_html, addresses, elsewhere=elsewhere)
@@ -183,10 +187,11 @@ def _saved(text: str, name: str) -> web.Response:
     return web.Response(body=text.encode(errors="replace"), headers=to_save(name, name))
 
 
-async def _message(request: web.Request) -> MessageDetail:
+async def _message(request: web.Request, portion: Portion | None = None) -> MessageDetail:
     row_id = int(request.match_info["id"])
+    store = request.app[DEPENDENCIES].store
     try:
-        found = await request.app[DEPENDENCIES].store.message(row_id) if row_id <= _LARGEST_ID else None
+        found = await store.message(row_id, portion) if row_id <= _LARGEST_ID else None
     except StoreError as error:
         raise Problem(503, f"The database does not answer: {error}") from None
     if found is None:

@@ -10,11 +10,14 @@ from markupsafe import escape
 from mailcore.visible import lines
 
 _PIECE: Final = 4_000  # characters that are looked at together, so that no more is looked at than is shown
+_LARGEST_CHARACTER: Final = len("\\U000e0001")
 LONGEST_FIELD: Final = 10_000  # characters of one header field
 
 
 def beginning(text: str, most: int) -> str:
     """The beginning of the text that takes `most` bytes at most when it is shown."""
+    if len(text) * _LARGEST_CHARACTER <= most:
+        return text
     at = 0
     while at < len(text):
         piece = text[at : at + _PIECE]

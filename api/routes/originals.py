@@ -18,6 +18,7 @@ from api.schema.operation import Content, operation
 from api.schema.values import Query, RowId
 from mailcore.errors import BusError
 from mailcore.original import OriginalGone, write_original
+from mailcore.store import Portion
 
 routes = web.RouteTableDef()
 
@@ -58,7 +59,7 @@ class OriginalHeaders(Query):
 )
 async def original(request: web.Request, path: OriginalPath, headers: OriginalHeaders) -> web.StreamResponse:
     dependencies = request.app[DEPENDENCIES]
-    found = await existing(dependencies.store.message(path.id), f"There is no message {path.id}.")
+    found = await existing(dependencies.store.message(path.id, Portion()), f"There is no message {path.id}.")
     async with request.app[READING]:
         with tempfile.TemporaryDirectory(prefix="mozzart-", ignore_cleanup_errors=True) as directory:
             file = Path(directory) / "message"

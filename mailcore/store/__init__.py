@@ -9,6 +9,7 @@ from mailcore.store.page import (
     MessagePage,
     MessageSummary,
     MessageThread,
+    Portion,
     StoredAt,
 )
 from mailcore.store.row import (
@@ -45,6 +46,7 @@ __all__ = [
     "MessageSummary",
     "MessageThread",
     "Move",
+    "Portion",
     "Refused",
     "RowFlags",
     "Slot",

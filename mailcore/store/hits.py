@@ -15,7 +15,7 @@ from mailcore.store.query import Place, Term, understand
 from mailcore.store.words import Phrase
 
 # Whoever shows them must not pay for more: of a text so many characters are looked at, and so many hits are found.
-_LOOKED_AT: Final = 100_000
+LOOKED_AT: Final = 100_000
 MOST: Final = 1_000
 _BEGIN: Final = r"(?<![^\W_])"
 _END: Final = r"(?![^\W_])"
@@ -34,13 +34,17 @@ class Hits:
     def of(cls, wanted: MessageFilter) -> Hits:
         return cls(understand(wanted).terms)
 
+    def __bool__(self) -> bool:
+        """Whether anything is looked for."""
+        return any(self._patterns.values())
+
     def find(self, text: str, place: Place = Place.ANYWHERE) -> list[tuple[int, int]]:
         """The first 1,000, by where they begin and end in the text; none overlaps another. What stands nowhere in
         particular is looked for in every place, and what must stand in another place is not."""
         pattern = self._patterns[place]
         if pattern is None:
             return []
-        looked_at = text[:_LOOKED_AT]
+        looked_at = text[:LOOKED_AT]
         if looked_at.isascii():
             return [found.span() for found in islice(pattern.finditer(looked_at.lower()), MOST)]
         bare, origin = _bare(looked_at)

@@ -124,6 +124,15 @@ class MessageThread:
 
 
 @dataclass(frozen=True, slots=True)
+class Portion:
+    """So much of what may be long in a message: characters of its text, of its HTML, and of its headers in JSON."""
+
+    text: int = 0
+    html: int = 0
+    headers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MessageDetail:
     """Everything of one message. `to_names` and `cc_names` are the display names of `to_emails` and `cc_emails`, one
     for each; None where it was stored before these were. `kind` to `stream_seq` (its sequence in its stream) tell its

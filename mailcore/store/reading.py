@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
-from mailcore.store import search
+from mailcore.store import headers, search
 from mailcore.store.hits import Hits
 from mailcore.store.page import (
     AttachmentDetail,
@@ -37,6 +37,7 @@ from mailcore.store.page import (
     MessageFilter,
     MessagePage,
     MessageSummary,
+    Portion,
     StoredAt,
 )
 from mailcore.store.query import Search, Term, understand
@@ -68,9 +69,6 @@ _details: Final = (
     messages.c.reply_to,
     messages.c.in_reply_to,
     messages.c.references_ids.label("references"),
-    messages.c.headers,
-    messages.c.body_text,
-    messages.c.body_html,
     messages.c.sha256,
     messages.c.defects,
     messages.c.kind,
@@ -82,7 +80,9 @@ _details: Final = (
     messages.c.to_names,
     messages.c.cc_names,
 )
+_long: Final = (messages.c.headers, messages.c.body_text, messages.c.body_html)
 _text: Final = func.coalesce(messages.c.search_text, messages.c.body_text)
+_part: Final = tuple(attachments.c[each.name] for each in fields(AttachmentDetail))
 _MOST_NAMES: Final = 20
 _FEW: Final = 5_000
 _LONGEST_NAME: Final = 200
@@ -281,32 +281,43 @@ def summaries(connection: Connection, message_ids: Sequence[int]) -> dict[int, M
     return {row.id: MessageSummary(**_facts(row)) for row in connection.execute(query)}
 
 
-def message(connection: Connection, message_id: int) -> MessageDetail | None:
+def message(connection: Connection, message_id: int, portion: Portion | None) -> MessageDetail | None:
+    long = _long if portion is None else _beginnings(portion)
     query: Select[Any] = (
-        select(*_summary, *_details).select_from(_with_mailbox).where(messages.c.id == message_id, _kept)
+        select(*_summary, *_details, *long).select_from(_with_mailbox).where(messages.c.id == message_id, _kept)
     )
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    parts = connection.execute(
-        select(attachments).where(attachments.c.message_id == message_id).order_by(attachments.c.id)
-    )
+    parts = connection.execute(select(*_part).where(attachments.c.message_id == message_id).order_by(attachments.c.id))
     more = {column.name: getattr(row, column.name) for column in _details}
     for name in ("cc_emails", "reply_to", "references", "defects"):
         more[name] = tuple(more[name])
     for name in ("to_names", "cc_names"):
         more[name] = None if more[name] is None else tuple(more[name])
-    more["headers"] = tuple((name, value) for name, value in more["headers"])
+    head = row.headers if portion is None else headers.beginning(row.headers)
     return MessageDetail(
         summary=MessageSummary(**_facts(row)),
-        attachments=tuple(AttachmentDetail(**part._mapping) for part in parts),
+        headers=tuple((name, value) for name, value in head),
+        body_text=row.body_text,
+        body_html=row.body_html,
+        attachments=tuple(AttachmentDetail(*part) for part in parts),
         **more,
     )
 
 
+def _beginnings(portion: Portion) -> Sequence[ColumnElement[Any]]:
+    """The columns of `_long`, cut before they are sent and decoded; the headers as text."""
+    lengths = (portion.headers, portion.text, portion.html)
+    return [
+        func.substr(cast(column, Text), 1, length).label(column.name)
+        for column, length in zip(_long, lengths, strict=True)
+    ]
+
+
 def attachment(connection: Connection, attachment_id: int) -> AttachmentDetail | None:
-    row = connection.execute(select(attachments).where(attachments.c.id == attachment_id)).one_or_none()
-    return None if row is None else AttachmentDetail(**row._mapping)
+    row = connection.execute(select(*_part).where(attachments.c.id == attachment_id)).one_or_none()
+    return None if row is None else AttachmentDetail(*row)
 
 
 def stored_since(connection: Connection, since: datetime, limit: int) -> list[StoredAt]:

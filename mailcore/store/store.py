@@ -37,6 +37,7 @@ from mailcore.store.page import (
     MessageFilter,
     MessagePage,
     MessageThread,
+    Portion,
     StoredAt,
 )
 from mailcore.store.patience import Patience, current
@@ -247,9 +248,9 @@ class Store:
         """How many messages match; with `most`, they are counted up to that many."""
         return await self._read("counting messages", reading.total, wanted, most)
 
-    async def message(self, message_id: int) -> MessageDetail | None:
-        """All of one, by its row id."""
-        return await self._read("reading a message", reading.message, message_id)
+    async def message(self, message_id: int, portion: Portion | None = None) -> MessageDetail | None:
+        """One by its row id: all of it, or with the beginnings of what may be long."""
+        return await self._read("reading a message", reading.message, message_id, portion)
 
     async def thread(self, message_id: int) -> MessageThread:
         """Those of its account that answer each other, with the message of this row id among them."""

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from mailcore.events.identity import Identity, MailboxKey
-from mailcore.store import Cursor, MessageFilter, Move, Slot, Store, StoredAt
+from mailcore.store import Cursor, MessageFilter, Move, Portion, Slot, Store, StoredAt
 from tests.support.stores import KEY, NOW, message_row, query
 
 OTHER = MailboxKey("second", "Archiv/2024")
@@ -417,6 +417,25 @@ async def test_a_message_is_read_with_all_that_was_stored(store: Store, box: int
     assert await store.attachment(part.id + 1) is None
     assert await store.stored_since(NOW) == [StoredAt(NOW, way["pushed_at"], "new", 100)]  # type: ignore[arg-type]  # mixed
     assert await store.stored_since(NOW + timedelta(seconds=1)) == []
+
+
+@pytest.mark.asyncio
+async def test_of_a_message_as_much_is_read_as_was_asked_for(store: Store, box: int) -> None:
+    fields = (("Subject", "\u20acuro"), ("X-Long", 'a "quoted" \\ \x01 word ' * 1000), ("X-Last", "x"))
+    row = message_row(box, 1, headers=fields, body_text="\u20ac" * 900, body_html="<p>" + "y" * 900)
+    (row_id,) = await store.insert_messages([row])
+    whole = await store.message(row_id)
+    assert whole
+    nothing = await store.message(row_id, Portion())
+    assert nothing == replace(whole, headers=(), body_text="", body_html="")
+    cut = await store.message(row_id, Portion(text=20, html=5, headers=200))
+    assert cut
+    assert (cut.body_text, cut.body_html) == ("\u20ac" * 20, "<p>yy")
+    assert cut.headers[0] == fields[0]
+    assert cut.headers[1][0] == "X-Long"
+    assert fields[1][1].startswith(cut.headers[1][1])
+    assert 100 < len(cut.headers[1][1]) <= 200
+    assert await store.message(row_id, Portion(text=900, html=1000, headers=100_000)) == whole
 
 
 @pytest.mark.asyncio

@@ -53,3 +53,9 @@ def test_it_is_bounded_whatever_a_document_is() -> None:
         began = time.process_time()
         assert marked_html(html, hits("a")).count("<mark>") <= MOST
         assert time.process_time() - began < 3
+
+
+def test_of_a_long_text_the_beginning_is_marked_and_the_rest_stays_as_it_is() -> None:
+    for shift in range(6):
+        before = "p " + "x" * shift + "&lt;" * 100_000 + " p"
+        assert marked_html(before, hits("p")) == "<mark>p</mark>" + before[1:]
