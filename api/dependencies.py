@@ -14,6 +14,7 @@ from mailcore import metrics
 from mailcore.bus import Bus
 from mailcore.errors import BusError, MozzartError, StoreError
 from mailcore.html.sanitizer import Sanitizer
+from mailcore.oauth.tokens import Tokens
 from mailcore.settings import Settings
 from mailcore.store import Store
 from mailcore.store.patience import within
@@ -36,6 +37,7 @@ class Dependencies:
         self.settings = settings
         self.store = store
         self.sanitizer = Sanitizer()
+        self.tokens = Tokens(store, settings)
         self._bus: Bus | None = None
         self._connecting: asyncio.Task[None] | None = None
         self.stalled: dict[str, str] = {}  # by process, for longer than a moment
@@ -56,6 +58,7 @@ class Dependencies:
         if self._bus is not None:
             await self._bus.close()
         await self.sanitizer.close()
+        await self.tokens.ended()
         await self.store.close()
 
     @property

@@ -18,6 +18,7 @@ from api.guard import credentials
 from api.guard.access import ACCESS, Access
 from api.guard.allowed_hosts import only_allowed_hosts
 from api.guard.auth import only_known
+from api.guard.authorization import AUTHORIZATIONS, Authorizations
 from api.guard.forwarded import behind
 from api.guard.malformed import Runner
 from api.guard.security_headers import protect
@@ -106,6 +107,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
     app[DEPENDENCIES], app[ACCESS], app[SESSIONS] = dependencies, access, access.sessions
     app[events.READERS], app[CONNECTIONS] = set(), connections
     app[letters.CONTENTS] = letters.Contents()
+    app[AUTHORIZATIONS] = Authorizations()
     app[originals.READING] = asyncio.Semaphore(originals.AT_ONCE)
     for module in (
         sync,

@@ -83,6 +83,9 @@ def files(settings: Settings, nats: Mapping[str, str], postgres: str) -> dict[tu
             secret_key=secret_key,
             imap_user=elsewhere,
             imap_password=elsewhere,
+            # Accounts that are added on the page log in with it.
+            oauth_client_secret=settings.oauth_client_secret.get_secret_value(),
+            oauth_refresh_token=ELSEWHERE if settings.oauth_refresh_token.get_secret_value() else "",
             api_token=settings.api_token.get_secret_value(),
             admin_password=settings.admin_password.get_secret_value(),
         ),

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 from mailcore.account import CONNECTIONS, IMAP_PORT, IMAPS_PORT, Account, Connections, Mailboxes
 from mailcore.accounts import AccountsFile, read_accounts
 from mailcore.errors import SettingsError
-from mailcore.oauth.configuration import GrantName, OAuth, ProviderName, Url
+from mailcore.oauth.configuration import GrantName, OAuth, ProviderName, RedirectUri, Url
 from mailcore.setting_value import (
     Auth,
     Backfill,
@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     oauth_authorize_url: Url = ""
     oauth_device_url: Url = ""
     oauth_scope: str = ""
+    oauth_redirect_uri: RedirectUri = ""
     imap_use_ssl: bool = True
     imap_starttls: bool = False
     imap_ca_file: Path | None = None

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final, Literal
@@ -21,7 +22,7 @@ from mailcore.account import Account as Configured
 from mailcore.account_row import changed, new_account, seal, secrets_of, unseal, with_secrets_of
 from mailcore.errors import BusError, SettingsError, StoreError
 from mailcore.events import control
-from mailcore.events.control import AccountLive, AccountStates, Refusal, Trial, TrialRequest
+from mailcore.events.control import AccountLive, AccountStates, Refusal, SyncStart, Trial, TrialRequest
 from mailcore.log import hide_account
 from mailcore.oauth.configuration import Grant, Provider
 from mailcore.secrets import Cipher
@@ -104,13 +105,20 @@ async def one(dependencies: Dependencies, name: str) -> Account:
     return found
 
 
-async def add(dependencies: Dependencies, name: str, values: Mapping[str, Any]) -> None:
+async def prepared(dependencies: Dependencies, name: str, values: Mapping[str, Any]) -> Configured:
+    """The account as it could be added at this moment."""
     settings = dependencies.settings
-    with_secrets = _valid(lambda: new_account(name, values, settings.account_hosts))
+    account = _valid(lambda: new_account(name, values, settings.account_hosts))
     known = {each.account for each in await _told(dependencies, control.ACCOUNTS) or ()}
-    if name in known | {each.name for each in settings.accounts}:
+    known |= {each.name for each in settings.accounts} | {row.name for row in await _rows(dependencies)}
+    if account.name in known:
         raise Problem(409, f"There is an account {name!r} already; one name may come from one source only.")
-    hide_account(with_secrets)
+    hide_account(account)
+    return account
+
+
+async def add(dependencies: Dependencies, name: str, values: Mapping[str, Any]) -> None:
+    with_secrets = await prepared(dependencies, name, values)
     sealed = seal(with_secrets, await _cipher(dependencies, make=True))
     try:
         added = await dependencies.store.add_account(name, sealed.settings, sealed.secrets, datetime.now(UTC))
@@ -120,6 +128,25 @@ async def add(dependencies: Dependencies, name: str, values: Mapping[str, Any]) 
         raise Problem(409, f"There is an account {name!r} already.")
     log.info("account added", account=name)
     await _told(dependencies, control.REREAD)
+
+
+async def who_signs_in(dependencies: Dependencies, name: str) -> Configured:
+    """An account of the database that somebody signs in for with a browser."""
+    row = await _row(dependencies, name)
+    cipher = await _cipher(dependencies)
+    account = _valid(lambda: unseal(row, cipher, dependencies.settings.account_hosts))
+    if account.oauth is None or account.oauth.grant != "authorization_code":
+        raise Problem(409, f"Nobody signs in for the account {name!r} with a browser.")
+    hide_account(account)
+    return account
+
+
+async def signed_in(dependencies: Dependencies, name: str) -> None:
+    """The syncer tries it now, if one answers."""
+    log.info("account signed in", account=name)
+    start = SyncStart(account=name).model_dump_json().encode()
+    with suppress(BusError):
+        await dependencies.bus.request(control.START, start, _ANSWER_WITHIN)
 
 
 async def change(dependencies: Dependencies, name: str, values: Mapping[str, Any]) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
 import secrets
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import click
@@ -23,6 +21,7 @@ from cli.imap_account import connected
 from mailcore.account import Account
 from mailcore.errors import ImapError, Retry, Scope, SettingsError
 from mailcore.oauth.provider import endpoints
+from mailcore.oauth.redirect import Back, read_back
 from mailcore.oauth.tokens import Tokens
 from mailcore.settings import Settings
 from mailcore.store import Store
@@ -78,23 +77,6 @@ async def _by_browser(tokens: Tokens, account: Account, port: int, *, browser: b
             words = f"Nobody signed in within {WITHIN / 60:.0f} minutes; begin again"
             raise ImapError(words, scope=Scope.ACCOUNT, retry=Retry.NEVER) from None
         await tokens.redeem(account, back.code, verifier, redirect_uri)
-
-
-@dataclass(frozen=True)
-class Back:
-    """What the browser brought."""
-
-    code: str
-
-
-def read_back(query: Mapping[str, str], state: str) -> Back | None:
-    """None for a request that is not of our sign-in. Raises ImapError when the provider refused it. Pure."""
-    if not hmac.compare_digest(query.get("state", "").encode(), state.encode()):
-        return None  # RFC 6749 §10.12: somebody else's page may send a browser here
-    if error := query.get("error"):
-        said = one_line(f"{error}: {query.get('error_description', '')}".rstrip(": "))[:300]
-        raise ImapError(f"The provider refused the sign-in: {said}", scope=Scope.ACCOUNT, retry=Retry.NEVER)
-    return Back(query["code"]) if query.get("code") else None
 
 
 @asynccontextmanager

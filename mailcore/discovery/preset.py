@@ -60,6 +60,11 @@ def counts_by_account(host: str) -> bool:
     return any(f".{host}".endswith(f".{zone}") for one in PRESETS for zone in one.zones)
 
 
+def of_host(host: str) -> Preset | None:
+    """By the name of its server."""
+    return next((one for one in PRESETS if host.lower().rstrip(".") == one.host), None)
+
+
 def of_exchanger(name: str) -> Preset | None:
     """By the name of an MX record."""
     name = name.lower().rstrip(".")

@@ -13,6 +13,7 @@ Grant = Literal["authorization_code", "device_code", "client_credentials", "serv
 PROVIDERS: Final[tuple[Provider, ...]] = ("google", "microsoft", "custom")
 GRANTS: Final[tuple[Grant, ...]] = ("authorization_code", "device_code", "client_credentials", "service_account")
 SIGN_INS: Final = ("authorization_code", "device_code")  # a person signs in, and a refresh token is kept
+CALLBACK: Final = "/admin/oauth/callback/"  # where a browser comes back to from a provider
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -34,7 +35,14 @@ def _url(value: str) -> str:
     return value
 
 
+def _redirect_uri(value: str) -> str:
+    if _url(value) and urlsplit(value)[2:] != (CALLBACK, "", ""):
+        raise ValueError(f"must end with {CALLBACK}")
+    return value
+
+
 Url = Annotated[str, AfterValidator(_url)]
+RedirectUri = Annotated[str, AfterValidator(_redirect_uri)]
 ProviderName = Annotated[Provider, BeforeValidator(_folded)]
 GrantName = Annotated[Grant, BeforeValidator(_folded)]
 

@@ -215,6 +215,8 @@ class SignIn:
             names = ["service_account_file", "scope"]
         configured = f"{', '.join(map(account.setting, names[:-1]))} and {account.setting(names[-1])}"
         again = f"`mozzart accounts authorize {account.name}`" if self._oauth.signs_in else f"check {configured}"
+        if account.source == "database" and self._oauth.grant == "authorization_code":
+            again = f"on the page of the account, or {again}"
         return Whose(self._oauth.provider.capitalize(), account.user, again, configured)
 
     async def _ask(self, refresh_token: str) -> Granted:

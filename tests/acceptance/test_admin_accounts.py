@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import PASSWORD, Visitor
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
+from tests.support.openid import MakeDovecot, OpenId
 from tests.support.processes import Mozzart
 from tests.support.programs import free_port, wait_until
 
@@ -27,13 +28,19 @@ def visitor(chromium: Browser, make_mozzart: Callable[..., Mozzart]) -> Iterator
         yield Visitor(context, f"http://127.0.0.1:{mozzart.api_port}"), mozzart
 
 
+def find(page: Page, address: str) -> None:
+    """The first step."""
+    page.locator("#add input[name=user]").fill(address)
+    page.get_by_role("button", name="Find its server").click()
+
+
 def fill(page: Page, dovecot: Dovecot, **changes: str) -> None:
     fields = {"user": "anna", "password": HIDDEN, "host": "127.0.0.1", "port": str(dovecot.port), "tls": "none"}
     for name, value in (fields | changes).items():
         if name == "tls":
             page.locator("select[name=tls]").select_option(value)
         else:
-            page.locator(f"input[name={name}]").fill(value)
+            page.locator(f"main input[name={name}]").fill(value)
 
 
 def test_an_account_goes_its_whole_way_by_page(
@@ -43,11 +50,18 @@ def test_an_account_goes_its_whole_way_by_page(
     dovecot.append(make_mail(1).raw)
     page = person.sign_in("/admin/accounts/")
     expect(page.get_by_role("heading", name="Add the first account")).to_be_visible()
+    find(page, "anna@gmx.net")
+    expect(page.locator("#found")).to_contain_text(
+        "Found: imap.gmx.net, port 993, TLS from the start, as GMX is known. It takes a password"
+    )
+    person.open("/admin/accounts/")
+    find(page, "anna")
+    expect(page.locator("#found")).to_contain_text("Nothing is known of this address")
     fill(page, dovecot, password="")
-    page.locator("input[name=password]").evaluate("input => input.required = false")
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Enter the password")
     expect(page.locator("input[name=user]")).to_have_value("anna")
+    expect(page.locator("input[name=host]")).to_have_value("127.0.0.1")
     fill(page, dovecot)
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("heading", name="anna")).to_be_visible()
@@ -107,6 +121,115 @@ def test_an_account_goes_its_whole_way_by_page(
         assert kept == []
     assert person.faults == []
     assert person.foreign_requests() == []
+
+
+def application(openid: OpenId) -> dict[str, str]:
+    """As the settings have it."""
+    return {
+        "OAUTH_CLIENT_ID": "client",
+        "OAUTH_CLIENT_SECRET": openid.clients["client"],
+        "OAUTH_TOKEN_URL": f"{openid.url}/token",
+        "OAUTH_AUTHORIZE_URL": f"{openid.url}/authorize",
+        "OAUTH_SCOPE": "imap",
+        "ADMIN_PASSWORD": PASSWORD,
+        "ACCOUNT_HOSTS": "127.0.0.1",
+    }
+
+
+def test_an_account_is_added_by_signing_in_at_its_provider_and_signed_in_again(
+    chromium: Browser, make_oauth_dovecot: MakeDovecot, openid: OpenId, make_mozzart: Callable[..., Mozzart]
+) -> None:
+    dovecot = make_oauth_dovecot()
+    dovecot.append(make_mail(1).raw)
+    mozzart = make_mozzart(LOG_LEVEL="DEBUG", **application(openid)).start().wait_ready()
+    base = f"http://127.0.0.1:{mozzart.api_port}"
+    with closing(chromium.new_context()) as context:
+        person = Visitor(context, base)
+        page = person.sign_in("/admin/accounts/")
+        find(page, "anna@gmail.com")
+        expect(page.locator("#found")).to_contain_text("Google takes a sign-in, or an app password")
+        expect(page.locator("#redirect-uri")).to_have_text(f"{base}/admin/oauth/callback/")
+        expect(page.get_by_role("heading", name="Sign in at Google", exact=True)).to_be_visible()
+
+        person.open("/admin/accounts/")
+        find(page, "anna")
+        fill(page, dovecot, password="")
+        page.get_by_role("button", name="Sign in at 127.0.0.1").click()
+        expect(page.get_by_role("status")).to_contain_text("Added.", timeout=20_000)
+        expect(page.get_by_role("heading", name="anna")).to_be_visible()
+        mozzart.wait_stored(1)
+        expect(page.get_by_text("works")).to_be_visible(timeout=20_000)
+        (asked,) = [form for form in openid.asked if form["grant_type"] == "authorization_code"]
+        assert asked["redirect_uri"] == f"{base}/admin/oauth/callback/"
+        page.get_by_role("button", name="Test").click()
+        expect(page.get_by_role("heading", name="The test passed")).to_be_visible()
+        expect(page.locator("[data-step=token]")).to_be_visible()
+
+        # The address that the browser came back to is good no more, nor is one that nobody began.
+        back = next(url for url in person.requests if "/admin/oauth/callback/" in url)
+        for address in (back, f"{base}/admin/oauth/callback/?state=x&code=y"):
+            page.goto(address)
+            expect(page.get_by_text("the end of no sign-in that was begun in this session")).to_be_visible()
+
+        openid.grants[-1].revoked = True
+        openid.expire()
+        dovecot.restart()
+        person.open("/admin/accounts/anna/")
+        expect(page.get_by_role("alert")).to_contain_text("Sign in again: on the page of the account", timeout=60_000)
+        dovecot.append(make_mail(2).raw)
+        openid.refusal = (400, {"error": "invalid_grant", "error_description": "not today"}, {})
+        page.get_by_role("button", name="Sign in again").click()
+        expect(page.get_by_role("alert").first).to_contain_text("not today", timeout=20_000)
+        openid.refusal = None
+        page.get_by_role("button", name="Sign in again").click()
+        expect(page.get_by_role("status")).to_contain_text("Signed in.", timeout=20_000)
+        mozzart.wait_stored(2)
+        shown = page.content()
+        assert person.faults == []
+    secrets = {*openid.accesses, *openid.refreshed, *openid.clients.values(), asked["code_verifier"]}
+    assert len(openid.refreshed) >= 2
+    for secret in secrets:
+        assert secret not in shown
+        assert secret not in mozzart.log_text()
+        kept = [path for path in mozzart.home.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+        assert kept == []
+
+
+def test_another_application_is_entered_and_what_is_wrong_with_it_is_told(
+    chromium: Browser, make_oauth_dovecot: MakeDovecot, openid: OpenId, make_mozzart: Callable[..., Mozzart]
+) -> None:
+    dovecot = make_oauth_dovecot()
+    fixed = "http://localhost:{}/admin/oauth/callback/"
+    mozzart = make_mozzart(ADMIN_PASSWORD=PASSWORD, ACCOUNT_HOSTS="127.0.0.1")
+    mozzart.environment["OAUTH_REDIRECT_URI"] = fixed.format(mozzart.api_port)
+    mozzart.start().wait_ready()
+    with closing(chromium.new_context()) as context:
+        person = Visitor(context, f"http://localhost:{mozzart.api_port}")
+        page = person.sign_in("/admin/accounts/")
+        find(page, "anna")
+        fill(page, dovecot, password="")
+        page.get_by_text("The application that is registered there").click()
+        page.get_by_role("button", name="Sign in with it").click()
+        expect(page.get_by_role("alert")).to_contain_text("Enter the client id")
+        for secret, words in (("wrong", "its secret is wrong"), (openid.clients["client"], "")):
+            if not page.locator("input[name=oauth_client_id]").is_visible():
+                page.get_by_text("The application that is registered there").click()
+            page.locator("input[name=oauth_client_id]").fill("client")
+            page.locator("input[name=oauth_client_secret]").fill(secret)
+            if not page.locator("input[name=oauth_token_url]").is_visible():
+                page.get_by_text("Addresses of another provider").click()
+            page.locator("input[name=oauth_token_url]").fill(f"{openid.url}/token")
+            page.locator("input[name=oauth_authorize_url]").fill(f"{openid.url}/authorize")
+            page.locator("input[name=oauth_scope]").fill("imap")
+            page.get_by_role("button", name="Sign in with it").click()
+            if words:
+                expect(page.get_by_role("alert")).to_contain_text(words, timeout=20_000)
+                expect(page.locator("input[name=host]")).to_have_value("127.0.0.1")
+        expect(page.get_by_role("status")).to_contain_text("Added.", timeout=20_000)
+        expect(page.get_by_text("works")).to_be_visible(timeout=20_000)
+        assert {form["redirect_uri"] for form in openid.asked if "redirect_uri" in form} == {
+            fixed.format(mozzart.api_port)
+        }
 
 
 def test_an_account_of_the_settings_is_shown_and_not_changed_here(

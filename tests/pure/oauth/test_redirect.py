@@ -1,11 +1,11 @@
-"""What a browser brings back to `mozzart accounts authorize`."""
+"""What a browser brings back from a provider."""
 
 from __future__ import annotations
 
 import pytest
 
-from cli.accounts.authorize import Back, read_back
 from mailcore.errors import ImapError
+from mailcore.oauth.redirect import Back, read_back
 
 
 def test_a_code_with_our_state_is_taken() -> None:
