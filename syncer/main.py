@@ -172,7 +172,7 @@ async def _sync(settings: Settings, sources: Sources, bus: Bus, store: Store) ->
     collector.freeze()
     warn(settings)
     log.info("syncing", accounts=len(accounts), in_flight=len(shared.transit), interval_s=settings.sync_interval)
-    unwatch = own_metrics.watch(accounts.mailboxes)
+    unwatch = own_metrics.watch(accounts.mailboxes, lambda: sources.states().accounts)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accounts.run)

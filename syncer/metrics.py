@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
-from mailcore.events.control import MailboxLive
+from mailcore.events.control import AccountLive, MailboxLive
 from mailcore.events.identity import MailboxKey
 from mailcore.trouble import paused
 
@@ -40,17 +40,24 @@ def of(key: MailboxKey) -> tuple[str, str]:
     return key.account, key.mailbox
 
 
-def watch(mailboxes: Callable[[], Iterable[Watched]], registry: CollectorRegistry = REGISTRY) -> Callable[[], None]:
+def watch(
+    mailboxes: Callable[[], Iterable[Watched]],
+    accounts: Callable[[], Iterable[AccountLive]],
+    registry: CollectorRegistry = REGISTRY,
+) -> Callable[[], None]:
     """From now on show how these are, asked anew each time: what is gone leaves no gauge behind. Call what it returns
     to end that."""
-    collector = Mailboxes(mailboxes)
+    collector = States(mailboxes, accounts)
     registry.register(collector)
     return lambda: registry.unregister(collector)
 
 
-class Mailboxes(Collector):
-    def __init__(self, mailboxes: Callable[[], Iterable[Watched]]) -> None:
+class States(Collector):
+    def __init__(
+        self, mailboxes: Callable[[], Iterable[Watched]], accounts: Callable[[], Iterable[AccountLive]]
+    ) -> None:
         self._mailboxes = mailboxes
+        self._accounts = accounts
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         return _families().values()
@@ -70,6 +77,8 @@ class Mailboxes(Collector):
                 families["swept"].add_metric(labels, mailbox.swept_at)
         for account, is_paused in accounts.items():
             families["paused"].add_metric((account,), is_paused)
+        for one in self._accounts():
+            families["account_failing"].add_metric((one.account,), one.state == "failing")
         yield from families.values()
 
 
@@ -77,7 +86,10 @@ def _families() -> dict[str, GaugeMetricFamily]:
     paused_accounts = GaugeMetricFamily(
         "mozzart_account_paused", "1: the server asked for a pause, and is asked for nothing", labels=_MAILBOX[:1]
     )
-    return {"paused": paused_accounts} | {
+    failing_accounts = GaugeMetricFamily(
+        "mozzart_account_failing", "1: it cannot be logged in to, or its server refuses it", labels=_MAILBOX[:1]
+    )
+    return {"paused": paused_accounts, "account_failing": failing_accounts} | {
         name: GaugeMetricFamily(metric, text, labels=_MAILBOX)
         for name, metric, text in (
             ("failing", "mozzart_mailbox_failing", "1: its connection failed or the account is refused"),

@@ -43,7 +43,7 @@ def families() -> dict[str, tuple[str, tuple[str, ...]]]:
             for family in value.describe() if hasattr(value, "describe") and hasattr(value, "_labelnames") else ():
                 found[family.name] = (family.type, value._labelnames)
     gauges = [
-        *syncer.metrics.Mailboxes(list).describe(),
+        *syncer.metrics.States(list, list).describe(),
         *metrics.stream_families().values(),
         *metrics.verify_families(),
     ]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from mailcore.events.control import MailboxLive
+from mailcore.events.control import AccountLive, MailboxLive
 from syncer import metrics
 
 
@@ -38,7 +38,7 @@ class Box:
 def test_each_mailbox_has_its_gauges_and_one_that_is_gone_has_none() -> None:
     boxes = [Box("INBOX", swept_at=1.5e9, in_flight=2), Box("Archive", error="refused")]
     registry = CollectorRegistry()
-    unwatch = metrics.watch(lambda: boxes, registry)
+    unwatch = metrics.watch(lambda: boxes, lambda: (), registry)
 
     def value(name: str, mailbox: str) -> float | None:
         return registry.get_sample_value(name, {"account": "default", "mailbox": mailbox})
@@ -62,7 +62,7 @@ def test_what_is_refused_is_counted_and_a_pause_is_the_accounts() -> None:
         Box("INBOX", account="b", paused_for=-1),
     ]
     registry = CollectorRegistry()
-    metrics.watch(lambda: boxes, registry)
+    metrics.watch(lambda: boxes, lambda: (), registry)
 
     def value(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(name, labels)
@@ -73,3 +73,18 @@ def test_what_is_refused_is_counted_and_a_pause_is_the_accounts() -> None:
     assert value("mozzart_account_paused", account="b") == 0, "its time has come"
     del boxes[:2]
     assert value("mozzart_account_paused", account="a") is None
+
+
+def test_an_account_that_cannot_be_logged_in_to_is_told_also_without_a_mailbox() -> None:
+    now = datetime.now(UTC)
+    states = [
+        AccountLive(account="a", source="database", state="failing", reason="no key", since=now),
+        AccountLive(account="b", source="file", state="ok", since=now),
+    ]
+    registry = CollectorRegistry()
+    metrics.watch(lambda: (), lambda: states, registry)
+
+    assert registry.get_sample_value("mozzart_account_failing", {"account": "a"}) == 1
+    assert registry.get_sample_value("mozzart_account_failing", {"account": "b"}) == 0
+    del states[0]
+    assert registry.get_sample_value("mozzart_account_failing", {"account": "a"}) is None
