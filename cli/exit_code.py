@@ -48,6 +48,7 @@ OF: Final[dict[str, tuple[int, ...]]] = {
     "dead-letters list": (OK, UNAVAILABLE),
     "dead-letters show": (OK, FAILED, UNAVAILABLE),
     "dead-letters redrive": (OK, FAILED, UNAVAILABLE),
+    "dead-letters discard": (OK, FAILED, UNAVAILABLE),
     "db upgrade": (OK, UNAVAILABLE),
     "db current": (OK, UNAVAILABLE),
     "db check": (OK, FAILED, UNAVAILABLE),

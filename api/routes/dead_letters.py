@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import structlog
 from aiohttp import web
@@ -20,6 +20,7 @@ from api.schema.values import WHOLE, Answer, PageSize, Query, RowId
 from mailcore.bus import MAIL_DEAD, BodyMissing, DeadLetterMissing
 from mailcore.errors import BusError, EventError, Retry
 from mailcore.events.dead_letter import DeadLetter
+from mailcore.events.identity import Identity
 
 log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
@@ -70,6 +71,16 @@ class Redriven(Answer):
     uidvalidity: int
     uid: int
     stream_seq: int
+
+
+class Discarded(Answer):
+    """What was removed, with its bytes."""
+
+    seq: int
+    account: str
+    mailbox: str
+    uidvalidity: int
+    uid: int
 
 
 @routes.get("/api/dead-letters/")
@@ -138,23 +149,32 @@ async def redrive(request: web.Request, path: DeadLetterPath) -> Redriven:
     except (BusError, TimeoutError) as error:
         raise _problem(error) from None
     log.info("redriven", seq=path.seq, identity=str(identity))
-    return Redriven(
-        seq=path.seq,
-        account=_text(identity.account),
-        mailbox=_text(identity.mailbox),
-        uidvalidity=identity.uidvalidity,
-        uid=identity.uid,
-        stream_seq=ack.seq,
-    )
+    return Redriven(seq=path.seq, **_whose(identity), stream_seq=ack.seq)
+
+
+@routes.post("/api/dead-letters/{seq}/discard")
+@operation(
+    "dead letters",
+    "Give it up",
+    description="Removes the letter with its bytes, for good. The message stays on its server: the syncer fetches it "
+    "once more when it is started the next time.",
+    answers={200: Discarded},
+    problems={404: "There is no such letter.", 503: "NATS does not answer."},
+)
+async def discard(request: web.Request, path: DeadLetterPath) -> Discarded:
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN):
+            letter = await request.app[DEPENDENCIES].bus.discard(path.seq)
+    except (BusError, TimeoutError) as error:
+        raise _problem(error) from None
+    log.info("discarded", seq=path.seq, identity=str(letter.identity))
+    return Discarded(seq=path.seq, **_whose(letter.identity))
 
 
 def _letter(letter: DeadLetter) -> Letter:
     return Letter(
         seq=letter.seq,
-        account=_text(letter.identity.account),
-        mailbox=_text(letter.identity.mailbox),
-        uidvalidity=letter.identity.uidvalidity,
-        uid=letter.identity.uid,
+        **_whose(letter.identity),
         kind=_kind(letter),
         error=letter.error,
         deliveries=letter.deliveries,
@@ -170,9 +190,10 @@ def _kind(letter: DeadLetter) -> str:
         return ""
 
 
-def _text(name: str) -> str:
-    """Names that are no modified UTF-7 have lone surrogates, which JSON cannot carry."""
-    return name.encode("utf-8", "replace").decode()
+def _whose(identity: Identity) -> dict[str, Any]:
+    # Names that are no modified UTF-7 have lone surrogates, which JSON cannot carry.
+    account, mailbox = (name.encode("utf-8", "replace").decode() for name in (identity.account, identity.mailbox))
+    return {"account": account, "mailbox": mailbox, "uidvalidity": identity.uidvalidity, "uid": identity.uid}
 
 
 def _problem(error: BusError | TimeoutError) -> Problem:

@@ -70,6 +70,13 @@ class Delivered(Answer):
     event_id: str
 
 
+class GivenUp(Answer):
+    """Nobody sends it any more."""
+
+    seq: int
+    event_id: str
+
+
 @routes.get("/api/dead-letters/webhook/")
 @operation(
     "dead letters",
@@ -135,6 +142,25 @@ async def redrive_undelivered(request: web.Request, path: UndeliveredPath) -> De
     if told.status == "refused":
         raise Problem(502, f"The receiver did not take it: {told.error}.")
     return Delivered(seq=path.seq, event_id=entry.id)
+
+
+@routes.post("/api/dead-letters/webhook/{seq}/discard")
+@operation(
+    "dead letters",
+    "Give up delivering it",
+    description="Removes the event from those that were not delivered, for good.",
+    answers={200: GivenUp},
+    problems={404: "There is no such event.", 503: "NATS does not answer."},
+)
+async def discard_undelivered(request: web.Request, path: UndeliveredPath) -> GivenUp:
+    try:
+        bus = request.app[DEPENDENCIES].bus
+        entry = await undelivered.entry(bus, path.seq)
+        await undelivered.remove(bus, path.seq)
+    except BusError as error:
+        raise _problem(error) from None
+    log.info("discarded", seq=path.seq, id=entry.id)
+    return GivenUp(seq=path.seq, event_id=entry.id)
 
 
 def _facts(entry: Undelivered) -> dict[str, Any]:

@@ -13,7 +13,7 @@ _webhook: Final = click.option("--webhook", is_flag=True, help="Events that the 
 
 @click.group("dead-letters", short_help="What could not be stored, or not be delivered.")
 def dead_letters() -> None:
-    """What could not be stored, or not be delivered to the webhook: list it, show one, try again."""
+    """What could not be stored, or not be delivered to the webhook: list it, show one, try again, give it up."""
 
 
 @dead_letters.command("list")
@@ -65,3 +65,22 @@ def redrive(numbers: tuple[int, ...], webhook: bool, every_one: bool, wait: floa
     found = settings("dead-letters", quiet=True, nats=True)
     again = undelivered.redrive if webhook else unstored.redrive
     return run_asyncio(again(found, numbers, every_one=every_one, wait=wait))
+
+
+@dead_letters.command(short_help="Give them up.")
+@click.argument("numbers", nargs=-1, type=click.IntRange(min=1))
+@_webhook
+@click.option("--all", "every_one", is_flag=True, help="All that there are.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def discard(numbers: tuple[int, ...], webhook: bool, every_one: bool, yes: bool) -> int:
+    """Remove them (by their NUMBERS in the list) with their bytes, for good. A message stays on its server: the syncer
+    fetches it once more when it is started the next time."""
+    from cli.dead_letters import undelivered, unstored
+
+    if bool(numbers) == every_one:
+        raise click.UsageError("Name the numbers of dead letters, or --all.")
+    found = settings("dead-letters", quiet=True, nats=True)
+    if every_one and not yes:
+        click.confirm("Discard all of them, for good?", abort=True, err=True)
+    away = undelivered.discard if webhook else unstored.discard
+    return run_asyncio(away(found, numbers, every_one=every_one))

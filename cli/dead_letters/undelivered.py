@@ -1,4 +1,5 @@
-"""`mozzart dead-letters … --webhook`: what the webhook's receiver did not take: list it, look at it, send it again."""
+"""`mozzart dead-letters … --webhook`: what the webhook's receiver did not take: list it, look at it, send it again,
+give it up."""
 
 from __future__ import annotations
 
@@ -65,6 +66,29 @@ async def redrive(settings: Settings, seqs: Sequence[int], *, every_one: bool, w
             console.print("[green]The webhook's receiver took all there was.[/]")
         for seq in dict.fromkeys(seqs):
             failed += not await _redelivered(console, bus, seq, wait)
+    return exit_code.FAILED if failed else exit_code.OK
+
+
+async def discard(settings: Settings, seqs: Sequence[int], *, every_one: bool) -> int:
+    """Nobody sends them any more: FAILED when one is not there. Raises BusError."""
+    console = plain_console()
+    failed = 0
+    async with connected(settings, "webhook") as bus:
+        if every_one:
+            seqs = [entry.seq async for entry in undelivered.entries(bus)]
+        if not seqs:
+            console.print("[green]The webhook's receiver took all there was.[/]")
+        for seq in dict.fromkeys(seqs):
+            try:
+                entry = await undelivered.entry(bus, seq)
+                await undelivered.remove(bus, seq)
+            except BusError as error:
+                if error.scope is not Scope.MESSAGE:
+                    raise
+                say(console, "[red]✗[/]", str(seq), str(error))
+                failed += 1
+            else:
+                say(console, "[green]✓[/]", f"{seq}  {entry.id}", "discarded")
     return exit_code.FAILED if failed else exit_code.OK
 
 

@@ -1,4 +1,4 @@
-"""`mozzart dead-letters`: what could not be stored: list it, look at it, send it on its way again."""
+"""`mozzart dead-letters`: what could not be stored: list it, look at it, send it on its way again, give it up."""
 
 from __future__ import annotations
 
@@ -118,6 +118,28 @@ async def redrive(settings: Settings, seqs: Sequence[int], *, every_one: bool, w
                 failed += 1
             else:
                 failed += not await _told(console, letter, ends, wait)
+    return exit_code.FAILED if failed else exit_code.OK
+
+
+async def discard(settings: Settings, seqs: Sequence[int], *, every_one: bool) -> int:
+    """Remove them for good: FAILED when one is not there. Raises BusError."""
+    console = plain_console()
+    failed = 0
+    async with connected(settings) as bus:
+        if every_one:
+            seqs = [letter.seq async for letter in bus.dead_letters()]
+        if not seqs:
+            console.print("[green]There are no dead letters.[/]")
+        for seq in dict.fromkeys(seqs):
+            try:
+                letter = await bus.discard(seq)
+            except BusError as error:
+                if error.scope is not Scope.MESSAGE:
+                    raise
+                say(console, "[red]✗[/]", str(seq), str(error))
+                failed += 1
+            else:
+                say(console, "[green]✓[/]", f"{seq}  {letter.identity}", "discarded")
     return exit_code.FAILED if failed else exit_code.OK
 
 

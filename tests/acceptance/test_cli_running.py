@@ -187,6 +187,7 @@ def test_tail_shows_events_that_carry_no_payload_or_a_strange_one(running: Mozza
         ("messages", "show", "first"),
         ("dead-letters", "redrive"),
         ("dead-letters", "redrive", "--all", "1"),
+        ("dead-letters", "discard"),
         ("dead-letters", "show", "1", "--raw", "--json"),
         ("completion", "csh"),
         ("status", "--every", "0"),
@@ -276,6 +277,23 @@ def test_a_dead_letter_is_listed_shown_and_redriven_into_a_row(
     assert running.run("dead-letters", "redrive", "--all").returncode == 0
 
 
+def test_a_dead_letter_is_discarded_and_not_stored(running: Mozzart, dead: tuple[int, bytes, Identity]) -> None:
+    number, _, identity = dead
+    before = running.stored()
+
+    asked = running.run("dead-letters", "discard", "--all")
+    assert (asked.returncode, asked.stdout) == (130, "")
+    assert "Discard all of them, for good?" in asked.stderr
+    gone = running.run("dead-letters", "discard", str(number))
+    assert (gone.returncode, gone.stderr) == (0, "")
+    assert gone.stdout == f"✓ {number}  {identity}  discarded\n"
+    assert running.run("dead-letters", "list").stdout == "There are no dead letters.\n"
+    again = running.run("dead-letters", "discard", str(number))
+    assert (again.returncode, f"✗ {number}" in again.stdout) == (1, True)
+    assert running.run("dead-letters", "discard", "--all", "--yes").returncode == 0
+    assert running.stored() == before
+
+
 def test_a_dead_letter_that_is_not_there_is_a_sentence(running: Mozzart) -> None:
     shown = running.run("dead-letters", "show", "4711")
     assert (shown.returncode, shown.stdout) == (1, "")
@@ -300,7 +318,7 @@ def test_the_shell_completes_commands_options_and_choices(make_mozzart: Callable
     mozzart = make_mozzart()
 
     assert complete(mozzart, "mozzart", "d") == {"db", "dead-letters", "demo", "doctor"}
-    assert complete(mozzart, "mozzart", "dead-letters", "") == {"list", "redrive", "show"}
+    assert complete(mozzart, "mozzart", "dead-letters", "") == {"discard", "list", "redrive", "show"}
     assert {"--since", "--type", "--json"} <= complete(mozzart, "mozzart", "tail", "--")
     assert complete(mozzart, "mozzart", "tail", "--type", "s") == {"stored", "synced"}
 

@@ -23,7 +23,7 @@ from yarl import URL
 from api.dependencies import Dependencies
 from api.main import application
 from mailcore import undelivered
-from mailcore.bus import Bus
+from mailcore.bus import MAIL, Bus
 from mailcore.errors import StoreError
 from mailcore.events import control
 from mailcore.events.control import (
@@ -542,6 +542,18 @@ async def test_dead_letters_are_listed_read_and_redriven(api: Api, bus: Bus) -> 
 
 
 @pytest.mark.asyncio
+async def test_a_dead_letter_that_is_discarded_is_gone_and_not_stored(api: Api, bus: Bus) -> None:
+    for uid in (1, 2):
+        await bus.publish_dead(message(uid).headers(), message(uid).body, "error", 5)
+    gone = await api.get("/api/dead-letters/1/discard", method="POST")
+    assert gone == {"seq": 1, "account": "default", "mailbox": "INBOX", "uidvalidity": 7, "uid": 1}
+    await api.get("/api/dead-letters/1/discard", method="POST", status=404)
+    await api.get("/api/dead-letters/1/redrive", method="POST", status=404)
+    assert [each["seq"] for each in (await api.get("/api/dead-letters/"))["dead_letters"]] == [2]
+    assert (await bus.position(MAIL)).messages == 0
+
+
+@pytest.mark.asyncio
 async def test_what_a_webhook_did_not_take_is_listed_read_and_redriven(api: Api, bus: Bus) -> None:
     where = "/api/dead-letters/webhook/"
     assert await api.get(where) == {"dead_letters": [], "next": None, "total": 0}
@@ -580,6 +592,9 @@ async def test_what_a_webhook_did_not_take_is_listed_read_and_redriven(api: Api,
     taken = await api.get(f"{where}3/redrive", method="POST")
     assert taken == {"seq": 3, "event_id": "default/INBOX/7/3/expunged"}
     await api.get(f"{where}4/redrive", method="POST", status=404)
+    given_up = await api.get(f"{where}2/discard", method="POST")
+    assert given_up == {"seq": 2, "event_id": "default/INBOX/7/2/expunged"}
+    await api.get(f"{where}2/discard", method="POST", status=404)
 
 
 @pytest.mark.asyncio
