@@ -23,6 +23,7 @@ from api.guard.forwarded import behind
 from api.guard.malformed import Runner
 from api.guard.security_headers import protect
 from api.guard.session import SESSIONS
+from api.guard.tokens import TOKENS, Tokens
 from api.http import assets
 from api.http.connections import CONNECTIONS, Connections, Limits, most
 from api.http.listening import listen
@@ -90,6 +91,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
     """The routes behind their middlewares, the outermost first; `access` is that of the settings unless given."""
     settings = dependencies.settings
     access = access or Access.open(settings)
+    tokens = Tokens(dependencies.store)
     connections = Connections(Limits(most=most(descriptors.limit())))
     app = web.Application(
         middlewares=[
@@ -99,12 +101,13 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
             problems,
             error_pages,
             only_allowed_hosts(settings.allowed_hosts),
-            only_known(token, access),
+            only_known(token, access, tokens),
             right_path,
         ],
         client_max_size=_LARGEST_BODY,
     )
     app[DEPENDENCIES], app[ACCESS], app[SESSIONS] = dependencies, access, access.sessions
+    app[TOKENS] = tokens
     app[events.READERS], app[CONNECTIONS] = set(), connections
     app[letters.CONTENTS] = letters.Contents()
     app[AUTHORIZATIONS] = Authorizations()
@@ -131,7 +134,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
     ):
         app.add_routes(module.routes)
     app.on_response_prepare.append(protect)
-    app.on_cleanup.append(_last_line)
+    app.on_cleanup.extend((_last_line, tokens.close))
     return app
 
 

@@ -65,5 +65,8 @@ OF: Final[dict[str, tuple[int, ...]]] = {
     "import-django": (OK, FAILED, UNAVAILABLE, RUNNING),
     "hash-password": (OK,),
     "accounts authorize": (OK, FAILED, UNAVAILABLE),
+    "tokens list": (OK, UNAVAILABLE),
+    "tokens add": (OK, UNAVAILABLE),
+    "tokens revoke": (OK, FAILED, UNAVAILABLE),
     "completion": (OK,),
 }

@@ -25,6 +25,7 @@ from cli.process import run_asyncio as _asyncio
 from cli.process import settings as _settings
 from cli.status.command import status
 from cli.timestamp import Start
+from cli.tokens.command import tokens
 from cli.verify.command import verify
 from mailcore import collector
 from mailcore.errors import BusError, Fault, MozzartError, SettingsError, StoreError
@@ -228,6 +229,7 @@ for command in (
     messages,
     restore,
     status,
+    tokens,
     verify,
 ):
     root.add_command(command)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TextIO
 from urllib.parse import quote
 
+from mailcore import api_token
 from mailcore.imports import without
 from mailcore.settings import Account, Settings
 from mailcore.visible import one_line
@@ -72,7 +73,8 @@ def _learn(*secrets: str) -> None:
 
 
 def strike_out(line: str) -> str:
-    """The line without any secret that `hide` was told."""
+    """The line without any secret that `hide` was told, and without those of the api's tokens."""
+    line = api_token.struck_out(line, STRUCK_OUT)
     for secret in _in_lines:
         if secret in line:
             line = line.replace(secret, STRUCK_OUT)

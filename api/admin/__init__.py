@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from api.admin import accounts, callback, dead_letters, health, live, mailboxes, messages, pictures, previews, verify
+from api.admin import (
+    accounts,
+    callback,
+    dead_letters,
+    health,
+    live,
+    mailboxes,
+    messages,
+    pictures,
+    previews,
+    tokens,
+    verify,
+)
 from api.admin.marking import marked
 from api.admin.quantity import FILTERS
 from api.admin.templates import environment
@@ -13,6 +25,18 @@ environment.filters.update(FILTERS, marked=marked)
 
 routes: Final = tuple(
     route
-    for module in (mailboxes, accounts, callback, messages, pictures, previews, live, dead_letters, verify, health)
+    for module in (
+        mailboxes,
+        accounts,
+        callback,
+        messages,
+        pictures,
+        previews,
+        live,
+        dead_letters,
+        verify,
+        health,
+        tokens,
+    )
     for route in module.routes
 )

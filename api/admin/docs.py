@@ -63,6 +63,7 @@ def _shown(method: str, path: str, operation: Mapping[str, Any], components: Map
         "summary": operation["summary"],
         "description": _marked(operation.get("description", "")),
         "public": not operation["security"],
+        "scopes": [scope for way in operation["security"] for scope in way.get("token", ())],
         "parameters": [_parameter(one) for one in operation.get("parameters", ())],
         "body": json.dumps(example(body["content"][JSON]["schema"], components), indent=2) if body else None,
         "body_required": bool(body and body["required"]),

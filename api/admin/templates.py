@@ -41,6 +41,7 @@ NAVIGATION: Final = (
     ("/admin/dead-letters/", "Dead letters"),
     ("/admin/verify/", "Verify"),
     ("/admin/health/", "Health"),
+    ("/admin/tokens/", "Tokens"),
     ("/api/docs/", "API"),
 )
 

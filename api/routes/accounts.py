@@ -85,6 +85,7 @@ class AccountNew(AccountChanges):
     "accounts",
     "List the accounts",
     description="By name; each one of the settings and of the database, and each of which something was ever synced.",
+    scopes=("read", "accounts"),
     answers={200: Accounts},
     problems=_NO_DATABASE,
 )
@@ -97,6 +98,7 @@ async def accounts(request: web.Request) -> Accounts:
     "accounts",
     "Add an account to the database",
     description="It is synced at once; have it tried to learn whether it can be.",
+    scopes=("accounts",),
     answers={201: Account},
     problems=_NO_DATABASE | {409: "An account has this name already."},
 )
@@ -107,7 +109,7 @@ async def add_account(request: web.Request, body: AccountNew) -> web.Response:
 
 
 @routes.get(ONE)
-@operation("accounts", "Show an account", answers={200: Account}, problems=_NO_DATABASE)
+@operation("accounts", "Show an account", answers={200: Account}, problems=_NO_DATABASE, scopes=("read", "accounts"))
 async def account(request: web.Request, path: AccountPath) -> Account:
     return await provisioning.one(request.app[DEPENDENCIES], path.name)
 
@@ -117,6 +119,7 @@ async def account(request: web.Request, path: AccountPath) -> Account:
     "accounts",
     "Change an account of the database",
     description="It alone logs out and begins again; the others go on untouched.",
+    scopes=("accounts",),
     answers={200: Account},
     problems=_NO_DATABASE | {409: "It is not of the database, or was changed by somebody else meanwhile."},
 )
@@ -131,6 +134,7 @@ async def change_account(request: web.Request, path: AccountPath, body: AccountC
     "accounts",
     "Remove an account of the database",
     description="Its settings and secrets are gone, its mail stays.",
+    scopes=("accounts",),
     answers={200: Account},
     problems=_NO_DATABASE | {409: "It is not of the database."},
 )
@@ -146,6 +150,7 @@ async def remove_account(request: web.Request, path: AccountPath) -> Account:
     "accounts",
     "Pause an account of the database",
     description="It is logged out until it is resumed; what comes meanwhile is fetched then.",
+    scopes=("accounts",),
     answers={200: Account},
     problems=_NO_DATABASE | {409: "It is not of the database."},
 )
@@ -158,6 +163,7 @@ async def pause_account(request: web.Request, path: AccountPath) -> Account:
 @operation(
     "accounts",
     "Resume a paused account",
+    scopes=("accounts",),
     answers={200: Account},
     problems=_NO_DATABASE | {409: "It is not of the database."},
 )
@@ -172,6 +178,7 @@ async def resume_account(request: web.Request, path: AccountPath) -> Account:
     "Try an account",
     description="The syncer logs in once more, beside what is open. Each step has its time and words; the last one has "
     "failed unless `ok`.",
+    scopes=("accounts",),
     answers={200: Trial},
     problems={502: "It could not be tried.", 503: "No syncer answers."},
 )

@@ -41,6 +41,7 @@ class AttachmentHeaders(Query):
     "messages",
     "An attachment's bytes",
     description="To be saved, never to be shown: the media type is always the same.",
+    scopes=("read",),
     answers={
         200: Content(MEDIA_TYPE, "The whole file.", _NOTABLE),
         206: Content(MEDIA_TYPE, "The bytes asked for.", {**_NOTABLE, "Content-Range": "Which bytes these are."}),

@@ -87,6 +87,7 @@ class Discarded(Answer):
 @operation(
     "dead letters",
     "List what could not be stored",
+    scopes=("read", "redrive"),
     answers={200: DeadLetters},
     problems={503: "NATS does not answer."},
 )
@@ -110,6 +111,7 @@ async def dead_letters(request: web.Request, query: DeadLettersQuery) -> DeadLet
     "dead letters",
     "The bytes of what could not be stored",
     description="The message as the IMAP server gave it; of a rebind, its JSON.",
+    scopes=("read",),
     answers={
         200: Content(MEDIA_TYPE, "All bytes.", {"Content-Disposition": "`attachment`, with a name."}),
         206: Content(MEDIA_TYPE, "The bytes asked for.", {"Content-Range": "Which bytes these are."}),
@@ -133,6 +135,7 @@ async def dead_letter_raw(request: web.Request, path: DeadLetterPath) -> web.Str
     "dead letters",
     "Try once more to store it",
     description="Publishes the event again and removes the letter. If it dies again, that is another letter.",
+    scopes=("redrive",),
     answers={202: Redriven},
     problems={
         404: "There is no such letter.",
@@ -158,6 +161,7 @@ async def redrive(request: web.Request, path: DeadLetterPath) -> Redriven:
     "Give it up",
     description="Removes the letter with its bytes, for good. The message stays on its server: the syncer fetches it "
     "once more when it is started the next time.",
+    scopes=("redrive",),
     answers={200: Discarded},
     problems={404: "There is no such letter.", 503: "NATS does not answer."},
 )

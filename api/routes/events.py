@@ -15,7 +15,7 @@ from aiohttp import web
 from pydantic import Field
 
 from api.dependencies import DEPENDENCIES
-from api.guard import session
+from api.guard import session, tokens
 from api.http.problem import Problem
 from api.routes.sse import ID_PATTERN, TYPES, Position, encode, facts
 from api.schema.operation import Content, operation
@@ -60,6 +60,7 @@ class EventsHeaders(Query):
     "Events as they happen",
     description="Server-sent events without end. The `id` of each one is what `Last-Event-ID` takes: whoever comes "
     "again with it misses nothing that JetStream still keeps. A comment line comes at least every 15 seconds.",
+    scopes=("read",),
     answers={200: Content("text/event-stream", "Events as they come.")},
     problems={503: "NATS does not answer, or too many read already."},
 )
@@ -112,7 +113,9 @@ async def _stream(
 
 
 def _is_over(request: web.Request) -> bool:
-    """Whether the session that began the stream has ended since: what is signed out hears nothing more."""
+    """Whether the session or the token that began the stream is good no more: what is signed out hears nothing more."""
+    if (token := tokens.of(request)) is not None:
+        return request.app[tokens.TOKENS].is_over(token)
     current = session.of(request)
     return current is not None and request.app[session.SESSIONS].is_over(current)
 

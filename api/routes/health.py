@@ -59,6 +59,7 @@ async def readyz(request: web.Request) -> web.Response:
     "health",
     "Metrics of all processes",
     description="Prometheus text; every sample has the labels `process` and `process_instance`.",
+    scopes=("metrics",),
     answers={200: Content("text/plain", "Prometheus text exposition format.")},
 )
 async def every_metric(request: web.Request) -> web.Response:

@@ -41,6 +41,7 @@ class Mailboxes(Answer):
     "mailboxes",
     "List the mailboxes",
     description="By account and name, those that are no more too, as their messages are kept.",
+    scopes=("read",),
     answers={200: Mailboxes},
     problems={503: "The database does not answer."},
 )

@@ -157,6 +157,7 @@ class Message(Summary):
     "messages",
     "List and search messages",
     description="By the time of receipt, the newest first unless told otherwise. A page costs the same wherever it is.",
+    scopes=("read",),
     answers={200: Messages},
     problems={503: "The database does not answer."},
 )
@@ -198,6 +199,7 @@ async def messages(request: web.Request, query: MessagesQuery) -> Messages:
     "messages",
     "One message",
     description="With headers, text, HTML (as the sender wrote it: show it in a sandbox), attachments, and its way.",
+    scopes=("read",),
     answers={200: Message},
     problems={404: "There is no such message.", 503: "The database does not answer."},
 )

@@ -9,12 +9,13 @@ from aiohttp import web
 
 from api.schema.document import document
 from api.schema.operation import JSON, Content, operation
+from mailcore.api_token import SCOPES
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/api/openapi.json")
-@operation("description", "This description", answers={200: Content(JSON, "An OpenAPI 3.1 document.")})
+@operation("description", "This description", answers={200: Content(JSON, "An OpenAPI 3.1 document.")}, scopes=SCOPES)
 async def openapi(request: web.Request) -> web.Response:
     return web.json_response(describe(request.app))
 

@@ -46,6 +46,7 @@ class OriginalHeaders(Query):
     "A message as the server gave it",
     description="From the stream while it has it, else fetched again from the server by the syncer; its SHA-256 is "
     "always that of the row.",
+    scopes=("read",),
     answers={
         200: Content("message/rfc822", "All bytes.", _NOTABLE),
         206: Content("message/rfc822", "The bytes asked for.", {**_NOTABLE, "Content-Range": "Which bytes these are."}),

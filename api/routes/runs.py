@@ -29,6 +29,7 @@ class RunPath(Query):
     "mailboxes",
     "How a sync run stands",
     description="The syncer remembers the last 200 that ended, until it is restarted.",
+    scopes=("read", "sync"),
     answers={200: SyncRun},
     problems={404: "The syncer knows no such run.", 503: "No syncer answers."},
 )

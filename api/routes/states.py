@@ -86,6 +86,7 @@ class States(Answer):
     "What is known of each mailbox",
     description="The row of the database and, as `live`, what the syncer sees at this moment; `live` is null when no "
     "syncer tells of the mailbox. One that is no more is left out.",
+    scopes=("read",),
     answers={200: States},
     problems={503: "The database does not answer."},
 )

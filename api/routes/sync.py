@@ -46,6 +46,7 @@ class RunStarted(Answer):
     "Sync mailboxes now",
     description="Compares server and database and fetches what is missing. Without a body, all mailboxes are synced. "
     "A request during a run joins it and gets the same `run_id`.",
+    scopes=("sync",),
     answers={200: SyncRun, 202: RunStarted},
     problems={
         404: "There is no such mailbox.",

@@ -81,6 +81,7 @@ class GivenUp(Answer):
 @operation(
     "dead letters",
     "List what the webhook's receiver did not take",
+    scopes=("read", "redrive"),
     answers={200: UndeliveredList},
     problems={503: "NATS does not answer."},
 )
@@ -103,6 +104,7 @@ async def undelivered_events(request: web.Request, query: UndeliveredQuery) -> U
 @operation(
     "dead letters",
     "An event that the webhook's receiver did not take",
+    scopes=("read",),
     answers={200: UndeliveredDetail},
     problems={404: "There is no such event.", 503: "NATS does not answer."},
 )
@@ -124,6 +126,7 @@ async def undelivered_event(request: web.Request, path: UndeliveredPath) -> Unde
     "Try once more to deliver it",
     description="The webhook process sends it now; the answer comes when the receiver's has. What the receiver takes "
     "is no dead letter any more.",
+    scopes=("redrive",),
     answers={200: Delivered},
     problems={
         404: "There is no such event.",
@@ -149,6 +152,7 @@ async def redrive_undelivered(request: web.Request, path: UndeliveredPath) -> De
     "dead letters",
     "Give up delivering it",
     description="Removes the event from those that were not delivered, for good.",
+    scopes=("redrive",),
     answers={200: GivenUp},
     problems={404: "There is no such event.", 503: "NATS does not answer."},
 )

@@ -78,6 +78,7 @@ class VerificationDetail(Verification):
     "verification",
     "List the last verifications",
     description="The last 200 are kept.",
+    scopes=("read",),
     answers={200: Verifications},
     problems={503: "The database does not answer."},
 )
@@ -94,6 +95,7 @@ async def verifications(request: web.Request, query: VerifyQuery) -> Verificatio
 @operation(
     "verification",
     "What one verification found",
+    scopes=("read",),
     answers={200: VerificationDetail},
     problems={404: "There is no such report.", 503: "The database does not answer."},
 )

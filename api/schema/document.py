@@ -34,10 +34,15 @@ _OF_ALL: Final = {
     401: "No credentials, or wrong ones.",
     429: "Too many guesses.",
 }
-_OF_UNSAFE: Final = {403: "The CSRF token is missing or wrong, or the request is another site's."}
+_FORBIDDEN: Final = "The token lacks the scope; `scopes` are those of which one is needed."
+_FORBIDDEN_OR_FOREIGN: Final = _FORBIDDEN + " Or the CSRF token is missing or wrong, or the request is another site's."
 _OF_BODIES: Final = {408: "The body did not come in time.", 413: "The body is larger than 64 KiB."}
+_TOKEN: Final = (
+    "API_TOKEN, or the token in DATA_DIR/api.token, which are good for everything; or one that was made with some of "
+    "the scopes, which stand with each operation."
+)
 _SECURITY: Final = {
-    "token": {"type": "http", "scheme": "bearer", "description": "API_TOKEN, or the token in DATA_DIR/api.token."},
+    "token": {"type": "http", "scheme": "bearer", "description": _TOKEN},
     "session": {
         "type": "apiKey",
         "in": "cookie",
@@ -170,13 +175,15 @@ def _operation(one: Declared, schemas: _Schemas) -> dict[str, Any]:
         schema = schemas.reference(operation.inputs["body"], "validation")
         made["requestBody"] = {"required": operation.body_required, "content": {JSON: {"schema": schema}}}
     made["responses"] = {str(status): answer for status, answer in sorted(_answers(one, schemas).items())}
-    made["security"] = [] if operation.public else _security(one.method)
+    made["security"] = [] if operation.public else _security(one)
     return made
 
 
-def _security(method: str) -> list[dict[str, list[str]]]:
+def _security(one: Declared) -> list[dict[str, list[str]]]:
+    """One of these: by token, with the scope as its role."""
     by_session: dict[str, list[str]] = {"session": []}
-    return [{"token": []}, by_session if method in csrf.SAFE_METHODS else by_session | {"csrf": []}]
+    by_token: list[dict[str, list[str]]] = [{"token": [scope]} for scope in one.operation.scopes]
+    return [*by_token, by_session if one.method in csrf.SAFE_METHODS else by_session | {"csrf": []}]
 
 
 def _parameters(operation: Operation, schemas: _Schemas) -> Iterator[dict[str, Any]]:
@@ -204,8 +211,8 @@ def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _answers(one: Declared, schemas: _Schemas) -> dict[int, Any]:
     operation = one.operation
     problems = {400: _OF_ALL[400]} if operation.public else dict(_OF_ALL)
-    if one.method not in csrf.SAFE_METHODS and not operation.public:
-        problems |= _OF_UNSAFE
+    if not operation.public:
+        problems[403] = _FORBIDDEN if one.method in csrf.SAFE_METHODS else _FORBIDDEN_OR_FOREIGN
     if "body" in operation.inputs:
         problems |= _OF_BODIES
     if "path" in operation.inputs:

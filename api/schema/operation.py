@@ -12,7 +12,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
+from api.guard import scope
 from api.schema import reading
+from mailcore.api_token import Scope
 
 JSON: Final = "application/json"
 PLACES: Final = ("path", "query", "headers", "body")
@@ -42,6 +44,7 @@ class Operation:
     inputs: Mapping[str, type[BaseModel]]
     body_required: bool
     public: bool
+    scopes: tuple[Scope, ...]
 
 
 _OPERATION: Final = "__operation__"
@@ -55,8 +58,10 @@ def operation(
     problems: Mapping[int, str] | None = None,
     description: str = "",
     public: bool = False,
+    scopes: tuple[Scope, ...] = (),
 ) -> Callable[[Answering], Handler]:
-    """`public`: no credentials are needed. Raises TypeError for an argument that is not one of PLACES."""
+    """`public`: no credentials are needed; else a token needs one of these `scopes`. Raises TypeError for an argument
+    that is not one of PLACES."""
 
     def declare(handler: Answering) -> Handler:
         inputs, optional = _inputs(handler)
@@ -70,6 +75,7 @@ def operation(
             inputs=inputs,
             body_required="body" in inputs and "body" not in optional,
             public=public,
+            scopes=scopes,
         )
         first = next(iter(declared.answers))
 
@@ -82,6 +88,7 @@ def operation(
             return as_json(answered, status=first) if isinstance(answered, BaseModel) else answered
 
         setattr(answer, _OPERATION, declared)
+        scope.declare(answer, scopes)
         return answer
 
     return declare

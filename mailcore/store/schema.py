@@ -304,3 +304,28 @@ tokens: Final = Table(
     Column("replaced_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
 )
+
+# Written by whoever makes and revokes them, the api and `mozzart tokens`; the api notes when each was last used (I6).
+# `key` is the part of the token that names it, `digest` the SHA-256 of the whole, which is kept nowhere.
+api_tokens: Final = Table(
+    "mailbox_app_apitoken",
+    metadata,
+    _id(),
+    Column("key", String(8), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    UniqueConstraint("key", name="mailbox_app_apitoken_key_uniq"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "mailbox_app_apitoken_name_uniq",
+    api_tokens.c.name,
+    unique=True,
+    sqlite_where=api_tokens.c.revoked_at.is_(None),
+    postgresql_where=api_tokens.c.revoked_at.is_(None),
+)

@@ -12,11 +12,13 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from mailcore.api_token import ApiToken
 from mailcore.errors import MozzartError, Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.fault import told
 from mailcore.store import (
     accounts,
+    api_tokens,
     audit,
     lookup,
     mailboxes,
@@ -172,6 +174,25 @@ class Store:
     async def remove_account(self, name: str, at: datetime) -> bool:
         """False if there is no such account."""
         return await self._write(f"removing the account {name}", accounts.remove, name, at)
+
+    async def api_tokens(self) -> list[ApiToken]:
+        """The newest first; also those that expired or were revoked lately."""
+        return await self._read("loading the tokens of the api", api_tokens.load_all)
+
+    async def api_token(self, key: str) -> ApiToken | None:
+        return await self._read("looking a token up", api_tokens.load, key)
+
+    async def add_api_token(self, token: ApiToken) -> bool:
+        """False if one that is not revoked has its name. For the api and `mozzart tokens` alone (I6), as the others."""
+        return await self._write(f"keeping the token {token.name}", api_tokens.add, token)
+
+    async def use_api_token(self, key: str, at: datetime, before: datetime) -> None:
+        """It was used then, unless it is known to have been used after `before`."""
+        await self._write("keeping that a token was used", api_tokens.use, key, at, before)
+
+    async def revoke_api_token(self, name: str, at: datetime) -> ApiToken | None:
+        """By its name, or what it begins with (`mz_…`). None if there is none that is not revoked."""
+        return await self._write(f"revoking the token {name}", api_tokens.revoke, name, at)
 
     async def digests(self, mailbox_id: int, after: tuple[int, int], limit: int) -> list[StoredDigest]:
         """What the next `limit` messages behind that UIDVALIDITY and UID hold, in their order; also those that were

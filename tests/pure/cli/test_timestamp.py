@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.timestamp import Start, Timestamp, parse_timestamp
+from cli.timestamp import Deadline, Start, Timestamp, parse_deadline, parse_timestamp
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -73,3 +73,12 @@ def test_the_start_of_a_replay_is_a_timestamp_or_all_or_a_number() -> None:
             start.convert(nonsense, None, None)
         with pytest.raises(click.BadParameter):
             Timestamp().convert(nonsense, None, None)
+
+
+def test_a_deadline_is_a_span_from_now_on_or_a_time() -> None:
+    assert parse_deadline("90d", NOW) == NOW + timedelta(days=90)
+    assert parse_deadline("2027-01-31T12:00:00Z", NOW) == datetime(2027, 1, 31, 12, tzinfo=UTC)
+    with pytest.raises(ValueError, match="calendars"):
+        parse_deadline("999999999w", NOW)
+    with pytest.raises(click.BadParameter, match="neither a span"):
+        Deadline().convert("soon", None, None)

@@ -1,0 +1,1 @@
+"""`mozzart tokens`: the tokens of programs that use the api."""
