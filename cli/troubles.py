@@ -14,8 +14,8 @@ from mailcore.log import strike_out
 from mailcore.trouble import Kind, Trouble
 from mailcore.visible import one_line
 
-_COLOURS: Final = {Kind.FAILING: "red", Kind.FAILED: "red", Kind.NOTE: "dim"}
-_MARKS: Final = {Kind.FAILING: "[red]✗[/]", Kind.FAILED: "[red]✗[/]", Kind.NOTE: "[dim]·[/]"}
+_COLOURS: Final = {Kind.FAILING: "red", Kind.FAILED: "red", Kind.NOTE: "dim", Kind.BUDGET: "dim"}
+_MARKS: Final = {Kind.FAILING: "[red]✗[/]", Kind.FAILED: "[red]✗[/]", Kind.NOTE: "[dim]·[/]", Kind.BUDGET: "[dim]·[/]"}
 
 
 def lines(name: str, trouble: Trouble, now: datetime, most: int = 3) -> Iterator[str]:
@@ -32,6 +32,8 @@ def said(trouble: Trouble, now: datetime) -> str:
     since = f" since {past(trouble.since, now)}" if trouble.since else ""
     if trouble.kind is Kind.REFUSED:
         return f"{counted(trouble.count, 'message')} refused{since}"
+    if trouble.kind is Kind.BUDGET and trouble.until:
+        return f"the budget of the day is fetched; older mail goes on at {to_come(trouble.until, now)}: {words}"
     if trouble.kind is Kind.PAUSED and trouble.until:
         return f"paused until {to_come(trouble.until, now)}{since and ',' + since}: {words}"
     if trouble.kind is Kind.FAILING:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from mailcore.discovery.preset import daily_mb
 from mailcore.oauth.configuration import OAuth
 from mailcore.setting_value import Auth, Backfill, Names, Port
 
@@ -33,6 +34,7 @@ Mailboxes = Annotated[Names, AfterValidator(_named)]
 NAMES_OF_THEIR_OWN: Final = frozenset(("token_command",))  # their variables begin without IMAP_
 Source = Literal["environment", "file", "database"]
 Connections = Annotated[int, Field(ge=3)]  # one to listen, one to look, one to fetch
+DailyMb = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 class Account(BaseModel):
@@ -40,9 +42,11 @@ class Account(BaseModel):
 
     `mailboxes` are names or LIST patterns (`*`, `%`); `backfill` is `all`, `none` or a number of days.
     `port` follows the way of connecting when it is not given: 993 with TLS from the start, 143 otherwise.
-    `connections` is the most that are open at once. `auth` is how it logs in: with `password`, or with an access token
-    that `token_command` prints (`command`) or that `oauth` gets. `source` is where its settings stand; `hosts`, for
-    those of the database, where it may be connected to (mailcore/account_hosts.py), None where that is not restricted.
+    `connections` is the most that are open at once, `daily_mb` the most that is fetched in a day as long as older mail
+    is among it: 0 for no such bound, None for what is known of the provider. `auth` is how it logs in: with `password`,
+    or with an access token that `token_command` prints (`command`) or that `oauth` gets. `source` is where its settings
+    stand; `hosts`, for those of the database, where it may be connected to (mailcore/account_hosts.py), None where that
+    is not restricted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -61,6 +65,7 @@ class Account(BaseModel):
     mailboxes: Mailboxes = ("INBOX",)
     backfill: Backfill = "all"
     connections: Connections = CONNECTIONS
+    daily_mb: DailyMb | None = None
     source: Source = "environment"
     hosts: tuple[str, ...] | None = None
 
@@ -93,6 +98,11 @@ class Account(BaseModel):
     def setting(self, name: str) -> str:
         """What a person sets to change `name` of this account: `IMAP_HOST`, or the key `host` of its table."""
         return setting(self.source, name)
+
+    @property
+    def budget(self) -> int:
+        """The bytes of a day, 0 where there is no bound."""
+        return 1_000_000 * ((daily_mb(self.host) or 0) if self.daily_mb is None else self.daily_mb)
 
     @property
     def credentials(self) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Final, Self, TypedDict
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
-from mailcore.account import CONNECTIONS, IMAP_PORT, IMAPS_PORT, Account, Connections, Mailboxes
+from mailcore.account import CONNECTIONS, IMAP_PORT, IMAPS_PORT, Account, Connections, DailyMb, Mailboxes
 from mailcore.accounts import AccountsFile, read_accounts
 from mailcore.errors import SettingsError
 from mailcore.oauth.configuration import GrantName, OAuth, ProviderName, RedirectUri, Url
@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     imap_mailbox: Mailboxes = ("INBOX",)
     imap_backfill: Backfill = "all"
     imap_connections: Connections = CONNECTIONS
+    imap_daily_mb: DailyMb | None = None
     accounts_file: Path | None = None
     account_hosts: Names = ("*",)
     secret_key: SecretKey = SecretStr("")
@@ -319,6 +320,7 @@ class Settings(BaseSettings):
                 mailboxes=self.imap_mailbox,
                 backfill=self.imap_backfill,
                 connections=self.imap_connections,
+                daily_mb=self.imap_daily_mb,
             ),
         )
 

@@ -16,7 +16,8 @@ SYNCED: Final = frozenset(("idling", "notified", "polling"))
 
 
 class Kind(StrEnum):
-    """`note`: mail is found nevertheless; `incomplete`: the last look was not whole; `failed`: there was none."""
+    """`note`: mail is found nevertheless; `incomplete`: the last look was not whole; `failed`: there was none;
+    `budget`: older mail waits until the account may fetch more, and all is well."""
 
     PAUSED = "paused"
     FAILING = "failing"
@@ -24,6 +25,11 @@ class Kind(StrEnum):
     FAILED = "failed"
     INCOMPLETE = "incomplete"
     REFUSED = "refused"
+    BUDGET = "budget"
+
+
+# Of these nobody need do anything.
+CALM: Final = frozenset((Kind.NOTE, Kind.BUDGET))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +75,19 @@ class Live(Protocol):
     def refused(self) -> Sequence[RefusedMessage]: ...
     @property
     def refused_count(self) -> int: ...
+    @property
+    def older_left(self) -> int: ...
+    @property
+    def older_at(self) -> datetime | None: ...
+    @property
+    def older_done_at(self) -> datetime | None: ...
 
 
 def troubles(row: Row | None, live: Live | None, now: datetime) -> tuple[Trouble, ...]:
     """Of the whole mailbox first, then of messages; () when all is well."""
     refused = _refused(row, live)
     whole = _now(live, now) or _last(row, refused)
-    return tuple(one for one in (whole, refused) if one is not None)
+    return tuple(one for one in (whole, refused, _budget(live, now)) if one is not None)
 
 
 def paused(live: Live, now: datetime) -> bool:
@@ -98,6 +110,16 @@ def _now(live: Live | None, now: datetime) -> Trouble | None:
     if not live.error:
         return None
     return Trouble(Kind.NOTE if live.connection in SYNCED else Kind.FAILING, live.error, live.since)
+
+
+def _budget(live: Live | None, now: datetime) -> Trouble | None:
+    if live is None or not live.older_left or live.older_at is None:
+        return None
+    left = f"{live.older_left:,} older message{'s' if live.older_left > 1 else ''} to come"
+    if live.older_done_at is not None:
+        days = max(1, round((live.older_done_at - now).total_seconds() / 86400))
+        left += f", done in about {days} day{'s' if days > 1 else ''}"
+    return Trouble(Kind.BUDGET, left, until=live.older_at, count=live.older_left)
 
 
 def _last(row: Row | None, refused: Trouble | None) -> Trouble | None:

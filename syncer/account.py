@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -17,6 +18,7 @@ from mailcore.imap.name import canonical
 from mailcore.settings import Account
 from mailcore.sync.listing import Snapshot
 from mailcore.sync.mailbox_list import is_pattern
+from syncer.budget import AccountBudget
 from syncer.connections import Connections
 from syncer.fetch import fetch
 from syncer.flags import flags
@@ -39,7 +41,8 @@ class AccountTasks:
     def __init__(self, account: Account, shared: Shared, after: trio.Event | None = None) -> None:
         self.account = account
         self.shared = shared
-        endpoint = Endpoint.of(account, shared.tokens.of(account))
+        self.budget = AccountBudget(account.name, account.budget, shared.store)
+        endpoint = Endpoint.of(account, shared.tokens.of(account), self.budget.count)
         self.connections = Connections(account, shared.servers.of(endpoint), endpoint)
         self.mailboxes: dict[MailboxKey, MailboxTasks] = {}
         self.ended = trio.Event()
@@ -103,8 +106,11 @@ class AccountTasks:
 
     def states(self) -> Iterator[MailboxLive]:
         """One for each mailbox, and one for each pattern that could not be listed or fits nothing."""
+        older = sum(mailbox.machine.older for mailbox in self.mailboxes.values())
+        done = self.budget.of_day.done(older, time.time()) if older else None
+        done_at = datetime.fromtimestamp(done, UTC) if done is not None else None
         for mailbox in self.mailboxes.values():
-            yield mailbox.live_state()
+            yield mailbox.live_state(done_at)
         unfit = "no mailbox fits it; it is looked for with each sweep"
         for pattern in sorted(self._list.unfit):
             yield MailboxLive(
@@ -123,13 +129,21 @@ class AccountTasks:
                 for mailbox in self.mailboxes.values():
                     self._nursery.start_soon(self._live, mailbox)
                 self._nursery.start_soon(self._list.run)
+                self._nursery.start_soon(self.budget.save)
                 await trio.sleep_forever()
         finally:
             self._nursery = None
             with trio.move_on_after(LAST_WORDS, shield=True):
                 for mailbox in self.mailboxes.values():
                     await _last_words(mailbox)
+                await self._save_budget()
             await self.connections.close()
+
+    async def _save_budget(self) -> None:
+        try:
+            await self.budget.flush()
+        except MozzartError as error:
+            log.warning("budget not saved at the end", account=self.account.name, error=str(error))
 
     async def _live(self, mailbox: MailboxTasks) -> None:
         await mailbox.run(sweep, fetch, live, flags)
@@ -158,7 +172,7 @@ class AccountTasks:
             self.mailboxes[key].found(found_at)
             return
         mailbox = MailboxTasks(
-            self.account, name, self.connections, self.shared, found_at, self._list.counters, self._notices
+            self.account, name, self.connections, self.shared, found_at, self._list.counters, self._notices, self.budget
         )
         self.mailboxes[key] = mailbox
         if self._nursery is not None:

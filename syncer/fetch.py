@@ -34,12 +34,14 @@ NOT_THERE = "the server lists it and answers FETCH without it"
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One FETCH, the how-manieth on this connection; `large` is a message that comes by parts."""
+    """One FETCH, the how-manieth on this connection; `large` is a message that comes by parts. `older`: it is of what
+    the budget bounds, and counts there until it has ended."""
 
     number: int
     uids: UidSet
     octets: int = 0
     large: FetchedMessage | None = None
+    older: bool = False
 
 
 async def fetch(mailbox: MailboxTasks) -> None:
@@ -61,6 +63,9 @@ async def fetch(mailbox: MailboxTasks) -> None:
 
     while True:
         await mailbox.until(lambda: mailbox.machine.fetch_at)
+        mailbox.reckon()
+        if mailbox.machine.fetch_at > time.monotonic():
+            continue
         await keep_trying(f"fetch {mailbox.key}", once, failed, mailbox.connections.wait)
         mailbox.remember()
 
@@ -90,6 +95,7 @@ class _Fetching:
         self.mailbox = mailbox
         self.machine = mailbox.machine
         self.connection = connection
+        self.budget = mailbox.budget.of_day
         self.uidvalidity = mailbox.machine.uidvalidity
         self.failure: ImapError | None = None
         self._claimed = UidSet()
@@ -109,12 +115,13 @@ class _Fetching:
         finally:
             self._blame()
             self.machine.give_back(self.uidvalidity, self._claimed, time.monotonic())
-            self.mailbox.changed()
+            self.mailbox.reckon()
 
     async def _plan(self, send: trio.MemorySendChannel[_Job]) -> None:
         """The newest first, also of what came in while we worked."""
         async with send:
             while self.failure is None and self.machine.uidvalidity == self.uidvalidity:
+                self.mailbox.reckon()
                 wish = self.machine.claim(time.monotonic(), CHUNK)
                 if wish is None:
                     return
@@ -134,16 +141,47 @@ class _Fetching:
         if not await self._try(self._begin(wish.uids), facts):
             return
         facts_of = {fact.uid: fact for fact in found if fact.uid in wish.uids}
+        for fact in facts_of.values():
+            if self._bounded(fact.uid):
+                self.budget.saw(fact.size or 0)
         ordered = [facts_of[uid] for uid in sorted(facts_of, reverse=True)]
-        for fact in ordered:
-            if fact.size is not None and fact.size >= limit:
-                uids = UidSet((fact.uid,))
-                await send.send(_Job(self._begin(uids), uids, fact.size, fact))
-        small = ((fact.uid, fact.size or 0) for fact in ordered if fact.size is None or fact.size < limit)
-        for numbers, octets in batches(small, count=BATCH_COUNT, octets=BATCH_OCTETS):
-            uids = UidSet(numbers)
-            await send.send(_Job(self._begin(uids), uids, octets))
+        for older in (False, True):
+            await self._send([fact for fact in ordered if self._bounded(fact.uid) is older], send, limit, older=older)
         await self._try(self._begin(wish.uids), lambda: self._confirm(wish.uids - UidSet(facts_of)))
+
+    def _bounded(self, uid: int) -> bool:
+        return bool(self.budget.limit) and self.machine.is_older(uid)
+
+    async def _send(
+        self, facts: list[FetchedMessage], send: trio.MemorySendChannel[_Job], limit: int, *, older: bool
+    ) -> None:
+        octets = min(BATCH_OCTETS, self.budget.piece) if older else BATCH_OCTETS
+        jobs: list[tuple[UidSet, int, FetchedMessage | None]]
+        jobs = [(UidSet((one.uid,)), one.size, one) for one in facts if one.size is not None and one.size >= limit]
+        small = ((fact.uid, fact.size or 0) for fact in facts if fact.size is None or fact.size < limit)
+        jobs += [(UidSet(numbers), size, None) for numbers, size in batches(small, count=BATCH_COUNT, octets=octets)]
+        for uids, size, large in jobs:
+            if older and (at := self.mailbox.budget.older_at(size)) > time.monotonic():
+                self._put_off(uids, at)
+                continue
+            job = _Job(self._begin(uids), uids, size, large, older)
+            if older:
+                self.budget.begin(size)
+            try:
+                await send.send(job)
+            except BaseException:
+                self._ended(job)
+                raise
+
+    def _put_off(self, uids: UidSet, until: float) -> None:
+        now = time.monotonic()
+        self.machine.give_back(self.uidvalidity, uids, now)
+        self._claimed -= uids
+        self.machine.put_off(until, now)
+
+    def _ended(self, job: _Job) -> None:
+        if job.older:
+            self.budget.end(job.octets)
 
     async def _apart(self, wish: Fetch) -> None:
         """One FETCH that is alone on the connection, so that what ends it is known."""
@@ -159,7 +197,10 @@ class _Fetching:
     async def _work(self, receive: trio.MemoryReceiveChannel[_Job]) -> None:
         async with receive:
             async for job in receive:
-                await self._try(job.number, partial(self._transfer, job))
+                try:
+                    await self._try(job.number, partial(self._transfer, job))
+                finally:
+                    self._ended(job)
 
     def _begin(self, uids: UidSet) -> int:
         """It is under way until _try() has ended."""

@@ -33,6 +33,7 @@ from mailcore.sync.outage import Outage, reason
 from mailcore.sync.retry import Verdict, pause
 from mailcore.sync.run import Run
 from mailcore.sync.statuses import Refusal
+from syncer.budget import AccountBudget
 from syncer.connections import Connections
 from syncer.credit import Credit
 from syncer.notices import Notices
@@ -86,6 +87,7 @@ class MailboxTasks:
         found_at: datetime,
         counters: Callable[[str], Awaitable[Snapshot | None]],
         notices: Notices,
+        budget: AccountBudget,
     ) -> None:
         self.account = account
         self.key = MailboxKey(account.name, name)
@@ -94,6 +96,7 @@ class MailboxTasks:
         self.found_at = found_at  # when the account was seen first, or the mailbox was made
         self.counters = counters  # of a LIST that begins from now on; None where it gives none
         self.notices = notices
+        self.budget = budget
         self.pushed: datetime | None = None  # the server told that something happened, and a sweep is to look
         self.machine = Mailbox(self.key, shared.credit.octets, shared.interval)
         self.log = log.bind(account=account.name, mailbox=name)
@@ -333,13 +336,20 @@ class MailboxTasks:
             for uid, one in list(self.machine.uids.refused.items())[:most]
         ]
 
-    def live_state(self) -> MailboxLive:
+    def reckon(self) -> None:
+        """Put older mail off for as long as the account may fetch no more."""
+        now = time.monotonic()
+        self.machine.put_off(self.budget.older_at() if self.budget.of_day.limit else 0.0, now)
+        self.changed()
+
+    def live_state(self, older_done_at: datetime | None = None) -> MailboxLive:
         machine, paused = self.machine, self.connections.paused
         connection, error = self.connection, self.error
         if connection == "polling" and self.notices.active:
             connection, error = "notified", ""
         held = _at(machine.held_until) if machine.held_until > time.monotonic() else None
         status, words = machine.state()
+        older_at = machine.put_off_until(time.monotonic())
         return MailboxLive(
             account=self.key.account,
             mailbox=self.key.mailbox,
@@ -353,6 +363,9 @@ class MailboxTasks:
             refused=tuple(self._refusals(SHOWN)),
             refused_count=len(machine.uids.refused),
             dead_count=len(machine.uids.dead),
+            older_left=machine.older if older_at is not None else 0,
+            older_at=_at(older_at) if older_at is not None else None,
+            older_done_at=older_done_at if older_at is not None else None,
         )
 
 

@@ -200,6 +200,7 @@ async def _open(mailbox: MailboxTasks, connection: ImapConnection, selected: Sel
     if not machine.believes(state.uidvalidity if state else None, selected.uidvalidity, connection):
         return False
     await aio(shared.origins.load, key.account, shared.store)
+    await aio(mailbox.budget.load)
     machine.close()  # from here on the live connection's UIDs are of nobody knows which generation
     if state is None or state.uidvalidity != selected.uidvalidity:
         state = await _begin_generation(mailbox, connection, selected, state)

@@ -14,7 +14,7 @@ Tone = Literal["good", "warn", "bad", ""]
 
 _JUST_PUSHED: Final = timedelta(seconds=5)
 _SHOWN: Final = 5  # refused messages
-_TONES: Final[dict[Kind, Tone]] = {Kind.FAILING: "bad", Kind.FAILED: "bad", Kind.NOTE: ""}
+_TONES: Final[dict[Kind, Tone]] = {Kind.FAILING: "bad", Kind.FAILED: "bad", Kind.NOTE: "", Kind.BUDGET: ""}
 
 
 @dataclass(frozen=True, slots=True)

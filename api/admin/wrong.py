@@ -20,7 +20,7 @@ from mailcore import undelivered
 from mailcore.bus import MAIL_DEAD, Bus
 from mailcore.errors import StoreError
 from mailcore.store import VerifyReport
-from mailcore.trouble import Kind, Trouble, troubles
+from mailcore.trouble import CALM, Kind, Trouble, troubles
 
 _NAMES: Final = {"nats": "NATS", "database": "The database", "syncer": "The syncer", "consumer": "The consumer"}
 _LISTED: Final = 5  # mailboxes
@@ -106,7 +106,7 @@ def _of_mailboxes(mailboxes: Iterable[KnownMailbox | NewMailbox], now: datetime)
         (f"{one.account}/{one.mailbox}", trouble)
         for one in mailboxes
         for trouble in troubles(one if isinstance(one, KnownMailbox) else None, one.live, now)
-        if trouble.kind is not Kind.NOTE
+        if trouble.kind not in CALM
     ]
     found.sort(key=lambda pair: pair[1].kind not in (Kind.FAILING, Kind.FAILED))
     for name, trouble in found[:_LISTED]:

@@ -65,6 +65,7 @@ class AccountChanges(BaseModel):
     mailboxes: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
     backfill: Literal["all", "none"] | Annotated[int, Field(ge=1, le=36500)] | None = None
     connections: Annotated[int, Field(ge=3, le=1000)] | None = None
+    daily_mb: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
 
     def values(self) -> dict[str, Any]:
         """What was given, by the names that an account's settings have."""

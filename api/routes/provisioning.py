@@ -61,6 +61,7 @@ class AccountSettings(Answer):
     mailboxes: list[Name]
     backfill: Literal["all", "none"] | int
     connections: int
+    daily_mb: int | None
 
 
 class Account(Answer):
@@ -289,7 +290,7 @@ def _account(
 
 def _shown(row: AccountRow) -> dict[str, Any]:
     """What may be seen of the row's settings; one by password has no `oauth`."""
-    known = {"oauth": None, **row.settings}
+    known = {"oauth": None, "daily_mb": None, **row.settings}
     if known["oauth"] is not None:
         known["oauth"] = {key: known["oauth"][key] for key in OAuthSettings.model_fields}
     return {key: known[key] for key in AccountSettings.model_fields}

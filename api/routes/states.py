@@ -25,7 +25,8 @@ _ANSWER_WITHIN: Final = 1.0
 
 class Live(Answer):
     """What the syncer sees of a mailbox at this moment. Nothing is asked of the server before `paused_until`. `refused`
-    are the first 20 of `refused_count`; `dead_count` are dead letters."""
+    are the first 20 of `refused_count`; `dead_count` are dead letters. `older_left` messages wait until `older_at`, as
+    the account has fetched the budget of the day; all of the account have come at about `older_done_at`."""
 
     connection: str
     since: AwareDatetime
@@ -37,6 +38,9 @@ class Live(Answer):
     refused: list[RefusedMessage]
     refused_count: int
     dead_count: int
+    older_left: int
+    older_at: AwareDatetime | None
+    older_done_at: AwareDatetime | None
 
 
 class NewMailbox(Answer):

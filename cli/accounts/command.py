@@ -37,6 +37,7 @@ def list_accounts(as_json: bool) -> int:
 @click.option("--mailboxes", default="INBOX", show_default=True, help="Names and patterns, separated by commas.")
 @click.option("--backfill", default="all", show_default=True, help="`all`, `none`, or a number of days.")
 @click.option("--connections", type=click.IntRange(min=3), help="The most that are open at once.")
+@click.option("--daily-mb", type=click.IntRange(min=0), help="The most that a backfill fetches in a day; 0: no bound.")
 @click.option("--ca-file", type=click.Path(dir_okay=False), help="PEM file of the authority of its certificate.")
 @click.option("--no-test", is_flag=True, help="Add it untried.")
 @click.option("--yes", is_flag=True, help="Take the server that is found without asking.")
@@ -51,6 +52,7 @@ def add(
     mailboxes: str,
     backfill: str,
     connections: int | None,
+    daily_mb: int | None,
     ca_file: str | None,
     no_test: bool,
     yes: bool,
@@ -86,6 +88,7 @@ def add(
         "backfill": backfill,
         **_credentials(way, client_id, tenant, asking=asking),
         **{key: value for key, value in (("port", port), ("connections", connections), ("ca_file", ca_file)) if value},
+        **({} if daily_mb is None else {"daily_mb": daily_mb}),
     }
     known = settings("accounts", quiet=True, accounts=True)
     # Before somebody has signed in there is nothing to test, and signing in tries the login.

@@ -24,7 +24,7 @@ from mailcore.errors import BusError, MozzartError, SettingsError
 from mailcore.events import control
 from mailcore.events.control import MailboxLive, MailboxStates
 from mailcore.settings import Settings
-from mailcore.trouble import Kind, troubles
+from mailcore.trouble import CALM, Kind, troubles
 from supervisor.nats_server import program
 
 _NO_KEY: Final = "Where it runs DATA_DIR has a session.key; if it runs here, another program has its port."
@@ -132,7 +132,7 @@ async def _unstored(bus: Bus) -> str:
 def _troubles(mailboxes: Iterable[MailboxLive], now: datetime) -> Iterator[Finding]:
     """Of the first mailboxes that have any. Pure."""
     wrong = ((one, trouble) for one in mailboxes for trouble in troubles(None, one, now))
-    found = [(one, trouble) for one, trouble in wrong if trouble.kind is not Kind.NOTE]
+    found = [(one, trouble) for one, trouble in wrong if trouble.kind not in CALM]
     for one, trouble in found[:_MAILBOXES]:
         words = f"{one.account}/{one.mailbox}: {said(trouble, now)}"
         if trouble.messages:

@@ -57,7 +57,18 @@ def of_domain(domain: str) -> Preset | None:
 def counts_by_account(host: str) -> bool:
     """Whether the server is one of a provider that counts by account and not by the client's address."""
     host = host.rstrip(".").lower()
-    return any(f".{host}".endswith(f".{zone}") for one in PRESETS for zone in one.zones)
+    return any(one.zones and _is_server(one, host) for one in PRESETS)
+
+
+def daily_mb(host: str) -> int | None:
+    """What the provider whose server this is lets one account fetch, in megabytes a day; None where that is not
+    known."""
+    host = host.rstrip(".").lower()
+    return next((one.daily_mb for one in PRESETS if one.daily_mb and _is_server(one, host)), None)
+
+
+def _is_server(preset: Preset, host: str) -> bool:
+    return host == preset.host or any(f".{host}".endswith(f".{zone}") for zone in preset.zones)
 
 
 def of_host(host: str) -> Preset | None:

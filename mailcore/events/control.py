@@ -121,7 +121,10 @@ class MailboxLive(_Model):
     connection ("idling", "connecting", "backing off", "notified", "polling", …).
 
     Nothing is asked of the server before `paused_until`; `error` has the reason. `refused` are the first 20 of
-    `refused_count`; `dead_count` are dead letters."""
+    `refused_count`; `dead_count` are dead letters.
+
+    `older_left`: so many messages that were there before wait, as the account has fetched the budget of the day;
+    they are fetched from `older_at` on, and those of the whole account have come at about `older_done_at`."""
 
     account: str
     mailbox: str
@@ -135,6 +138,9 @@ class MailboxLive(_Model):
     refused: tuple[RefusedMessage, ...] = ()
     refused_count: Count = 0
     dead_count: Count = 0
+    older_left: Count = 0
+    older_at: AwareDatetime | None = None
+    older_done_at: AwareDatetime | None = None
 
 
 class MailboxStates(_Model):

@@ -15,6 +15,7 @@ from mailcore.store.page import (
 from mailcore.store.row import (
     AccountRow,
     AttachmentRow,
+    KeptBudget,
     Location,
     MailboxColumns,
     MailboxState,
@@ -35,6 +36,7 @@ __all__ = [
     "AttachmentDetail",
     "AttachmentRow",
     "Cursor",
+    "KeptBudget",
     "ListedMessage",
     "Location",
     "MailboxColumns",

@@ -321,3 +321,13 @@ class KeptToken:
     access_token: str = field(repr=False)
     replaced_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBudget:
+    """What an account has fetched: bytes by the hour since 1970, and how many older messages had how many bytes."""
+
+    account: str
+    hours: tuple[tuple[int, int], ...]
+    messages: int
+    octets: int

@@ -329,3 +329,14 @@ Index(
     sqlite_where=api_tokens.c.revoked_at.is_(None),
     postgresql_where=api_tokens.c.revoked_at.is_(None),
 )
+
+# Written by the syncer alone (I6): what each account with a budget has fetched. `hours` are pairs of an hour since 1970
+# and bytes; `messages` of older mail have `octets` together.
+budgets: Final = Table(
+    "mailbox_app_budget",
+    metadata,
+    Column("account", NameText, primary_key=True),
+    Column("hours", Json, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("octets", BigInteger, nullable=False),
+)

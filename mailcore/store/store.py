@@ -20,6 +20,7 @@ from mailcore.store import (
     accounts,
     api_tokens,
     audit,
+    budgets,
     lookup,
     mailboxes,
     messages,
@@ -45,6 +46,7 @@ from mailcore.store.page import (
 from mailcore.store.patience import Patience, current
 from mailcore.store.row import (
     AccountRow,
+    KeptBudget,
     KeptToken,
     Location,
     MailboxColumns,
@@ -340,6 +342,13 @@ class Store:
     async def mark_present(self, row_ids: Sequence[int]) -> None:
         """Clear `expunged_at`: the server has the messages after all."""
         await self._write("marking messages as present", messages.set_present, row_ids)
+
+    async def load_budget(self, account: str) -> KeptBudget | None:
+        return await self._read(f"loading the budget of {account!r}", budgets.load, account)
+
+    async def save_budget(self, kept: KeptBudget) -> None:
+        """For the syncer alone (I6)."""
+        await self._write(f"keeping the budget of {kept.account!r}", budgets.save, kept)
 
     async def load_token(self, account: str) -> KeptToken | None:
         return await self._read(f"loading the tokens of {account!r}", tokens.load, account)

@@ -5,7 +5,7 @@
    two whole sweeps on two connections agree.
 2. A FETCH that fails is halved until the culprit stands alone. A culprit is refused: asked for again after 1, 2, 4 …
    minutes, and never again in company.
-3. Nothing is asked for sooner than the server allowed.
+3. Nothing is asked for sooner than the server allowed, and older mail not before it is due.
 4. Each run ends: with what it found settled, or with words that say what holds it up.
 
 Times are monotonic seconds, sizes bytes. What happens to UIDs names their UIDVALIDITY, and is passed over when that is
@@ -106,7 +106,7 @@ class Mailbox:
         self._sweeping = False
         self._sweep_at = self._sweep_not_before = 0.0
         self._swept_at = -inf
-        self._fetch_not_before = 0.0
+        self._fetch_not_before = self._older_not_before = 0.0
         self._barren = self._holds = 0
         self._apart_next = False
 
@@ -309,28 +309,54 @@ class Mailbox:
     @property
     def fetch_at(self) -> float:
         """When there is something to fetch; infinite when nothing is."""
-        due = min((one.next_try for one in self.uids.refused.values()), default=inf)
-        return max(0.0 if self.uids.missing or self.uids.suspects else due, self._fetch_not_before)
+        due = [max(one.next_try, self._not_before(uid)) for uid, one in self.uids.refused.items()]
+        due += [self._not_before(group.max) for group in (self.uids.missing, *self.uids.suspects) if group]
+        return max(min(due, default=inf), self._fetch_not_before)
+
+    def put_off(self, until: float, now: float) -> None:
+        """Older mail is not fetched before then: what was there when this generation began. A run does not wait for
+        it."""
+        self._older_not_before = until
+        self._end_run(now)
+
+    def put_off_until(self, now: float) -> float | None:
+        """None where nothing waits for that."""
+        return self._older_not_before if now < self._older_not_before and self.older else None
+
+    @property
+    def older(self) -> int:
+        """How many messages of older mail are still to be claimed."""
+        waits = self.uids.missing | self.uids.suspect
+        return len(waits) - len(self.birth.arrived(waits)) if self.birth is not None else 0
+
+    def is_older(self, uid: int) -> bool:
+        return self.birth is None or uid < self.birth.uidnext
+
+    def _not_before(self, uid: int) -> float:
+        return self._older_not_before if self.is_older(uid) else 0.0
 
     def claim(self, now: float, count: int) -> Fetch | None:
         """What to fetch now: up to `count` of the newest, or what is to be fetched apart, in turns."""
         if now < self._fetch_not_before:
             return None
-        if self._apart_next or not self.uids.missing:
+        uids = self.uids.missing.newest(count)
+        if now < self._older_not_before and self.birth is not None:
+            uids = self.birth.arrived(uids)
+        if self._apart_next or not uids:
             self._apart_next = False
             if apart := self._claim_apart(now):
                 return Fetch(apart, apart=True)
-        uids = self.uids.missing.newest(count)
         self._apart_next = True
         self.uids.claim(uids)
         return Fetch(uids) if uids else None
 
     def _claim_apart(self, now: float) -> UidSet:
-        if self.uids.suspects:
-            uids = self.uids.suspects.popleft()
-            self.uids.claim(uids)
-            return uids
-        due = [uid for uid, one in self.uids.refused.items() if one.next_try <= now]
+        for uids in self.uids.suspects:
+            if self._not_before(uids.max) <= now:
+                self.uids.suspects.remove(uids)
+                self.uids.claim(uids)
+                return uids
+        due = [uid for uid, one in self.uids.refused.items() if max(one.next_try, self._not_before(uid)) <= now]
         if not due:
             return UidSet()
         uid = min(due, key=lambda each: self.uids.refused[each].next_try)
@@ -582,6 +608,9 @@ class Mailbox:
 
     def _end_run(self, now: float) -> None:
         run = self.run
+        if run is not None and run.swept and run.left and self._put_off_alone(now):
+            run.left = 0
+            run.error = run.error or f"{self.older} older message(s) wait, as the budget of the day is fetched"
         if run is None or run.left or not run.swept:
             return
         standing = self.result(run, now)
@@ -590,6 +619,12 @@ class Mailbox:
         run.result = standing.model_copy(update=ended)
         self.run = self.uids.run = None
         self.ended.append(run)
+
+    def _put_off_alone(self, now: float) -> bool:
+        """Whether all that a run could wait for is put off."""
+        if now >= self._older_not_before or self.uids.in_flight or self.uids.claimed:
+            return False
+        return all(self.is_older(group.max) for group in (self.uids.missing, *self.uids.suspects) if group)
 
 
 def _from(uid: int) -> UidSet:

@@ -39,6 +39,7 @@ class Link:
             silence=endpoint.command_timeout,
             wire=trace.wire(endpoint),
             quotes=endpoint.hosts is None,
+            count=endpoint.count,
         )
         self._dialing: asyncio.Task[None] | None = None
         self._idle_interrupted = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,8 @@ class Endpoint:
 
     `connect_timeout` bounds TCP, TLS and the greeting together; `command_timeout` is how long the server may stay
     silent while it owes an answer. `tokens`: the login is by an access token, and there is no password; `credentials`
-    is what a person looks at when it is refused. `source` is where a person sets all this; `hosts` are as in Account.
+    is what a person looks at when it is refused. `count` is told of all bytes that come. `source` is where a person
+    sets all this; `hosts` are as in Account.
     """
 
     host: str
@@ -39,9 +41,12 @@ class Endpoint:
     hosts: tuple[str, ...] | None = None
     tokens: TokenSource | None = field(default=None, repr=False)
     credentials: str = ""
+    count: Callable[[int], None] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(cls, account: Account, tokens: TokenSource | None = None) -> Self:
+    def of(
+        cls, account: Account, tokens: TokenSource | None = None, count: Callable[[int], None] | None = None
+    ) -> Self:
         return cls(
             host=account.host,
             port=account.port,
@@ -54,6 +59,7 @@ class Endpoint:
             hosts=account.hosts,
             tokens=tokens,
             credentials=account.credentials,
+            count=count,
         )
 
     @property

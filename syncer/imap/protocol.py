@@ -74,7 +74,7 @@ _BASE_STATE: Final = {
 
 class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is not typed
     """`where` names the server in errors; `silence` is how many seconds it may owe an answer without sending a byte;
-    `wire` is told of what goes over it. `quotes`: errors may quote what is no IMAP."""
+    `wire` is told of what goes over it, `count` of how many bytes come. `quotes`: errors may quote what is no IMAP."""
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         silence: float,
         wire: Wire | None = None,
         quotes: bool = True,
+        count: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(loop)
         self.where = where
@@ -97,6 +98,7 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         self.idle_wake: asyncio.Future[None] | None = None
         self._wire = wire
         self._quotes = quotes
+        self._count = count
         self._queue: deque[ImapCommand] = deque()
         self._flight: dict[str, ImapCommand] = {}  # in the order sent
         self._done_wanted = False
@@ -118,6 +120,8 @@ class Protocol(base.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is
         if self.failure is not None:
             return
         self.flow.heard()
+        if self._count is not None:
+            self._count(len(data))
         try:
             self._receive(data)
         except ImapError as error:

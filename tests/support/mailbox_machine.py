@@ -63,6 +63,7 @@ class World(RuleBasedStateMachine):
         self.listed_whole: UidSet | None = None
         self.runs: list[Run] = []
         self.machine = self.make(self.key, self.octets, INTERVAL)
+        self.older_not_before = 0.0
 
     # ---- what happens on the server ----
 
@@ -263,6 +264,7 @@ class World(RuleBasedStateMachine):
             assert self.machine.fetch_at > self.now or not self.machine.uids.missing
             return
         assert self.now >= self.held_until, "fetched while the server wants to be left alone"
+        assert self.now >= self.older_not_before or not self.machine.is_older(wish.uids.max), "older mail is not due"
         for uid in wish.uids:
             assert self.now >= self.due_after.get(uid, 0.0), f"UID {uid} asked for again too soon"
         if set(wish.uids) & (self.due_after.keys() | self.failed_alone):
@@ -319,6 +321,12 @@ class World(RuleBasedStateMachine):
     def server_wants_a_pause(self, seconds: float) -> None:
         self.machine.hold(WORDS, self.now, seconds)
         self.held_until = max(self.held_until, self.now + seconds)
+        self._note_ended()
+
+    @rule(seconds=st.sampled_from((0.0, 5.0)))
+    def older_mail_waits(self, seconds: float) -> None:
+        self.older_not_before = self.now + seconds
+        self.machine.put_off(self.older_not_before, self.now)
         self._note_ended()
 
     @rule(picks=PICKS, how_far=st.integers(0, 3))
@@ -412,6 +420,7 @@ class World(RuleBasedStateMachine):
         self.machine.close()
         assert self.octets.total == 0, "bytes are counted for a mailbox that is closed"
         self.machine = self.make(self.key, self.octets, INTERVAL)
+        self.older_not_before = 0.0
         self._forget()
         self.due_after = {uid: one.next_try for uid, one in saved.items()}
         self.open(saved)
@@ -526,6 +535,7 @@ class World(RuleBasedStateMachine):
         if sys.exc_info()[0] is not None:  # a rule has failed: what follows would hide it
             return
         self.poison.clear()
+        self.older_mail_waits(0.0)
         for _ in range(30):
             self._work()
             self.audit("", 0)

@@ -236,6 +236,7 @@ def settings_of(
     home: Path,
     *,
     backfill: Any = "all",
+    daily_mb: int | None = None,
     mailboxes: tuple[str, ...] = ("INBOX",),
     **changes: Any,
 ) -> Settings:
@@ -258,6 +259,7 @@ def settings_of(
             password=SecretStr(server.password),
             use_ssl=False,
             backfill=backfill,
+            daily_mb=daily_mb,
             mailboxes=mailboxes,
         )
         for name, server in named.items()

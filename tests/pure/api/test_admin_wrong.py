@@ -22,6 +22,7 @@ REPORT = VerifyReport(1, AGO, "verifier", False, "equal", NOW)
 def mailbox(name: str = "INBOX", **live: Any) -> NewMailbox:
     facts: dict[str, Any] = {"connection": "idling", "since": AGO, "in_flight": 0, "in_flight_bytes": 0, "error": ""}
     facts |= {"failing_since": None, "paused_until": None, "refused": [], "refused_count": 0, "dead_count": 0}
+    facts |= {"older_left": 0, "older_at": None, "older_done_at": None}
     return NewMailbox(account="anna", mailbox=name, live=Live(**{**facts, **live}))
 
 
@@ -119,3 +120,8 @@ def test_a_known_mailbox_whose_last_sweep_failed_is_told(monkeypatch: pytest.Mon
     facts |= {"sweep_found_missed": 0, "last_sync_status": "failed", "last_error": "NO", "objectid": ""}
     (one,) = wrong(replace(WELL, mailboxes=[KnownMailbox(**facts)]), NOW)
     assert (one.what, one.words) == ("anna/INBOX was not swept", "NO")
+
+
+def test_older_mail_that_waits_for_its_budget_is_nothing_wrong() -> None:
+    waits = mailbox(older_left=7, older_at=NOW + timedelta(hours=9), older_done_at=NOW + timedelta(days=2))
+    assert wrong(replace(WELL, mailboxes=[waits]), NOW) == []

@@ -202,3 +202,15 @@ def test_a_sync_that_ended_in_order_and_did_not_get_everything_says_so() -> None
     assert "in step:" not in text
     assert "not all could be fetched: found 0" in text
     assert "all mailboxes are in step" in printed(result("INBOX"), result("Archive"))
+
+
+def test_older_mail_that_waits_for_the_next_day_is_told_with_when_it_goes_on_and_when_it_is_done() -> None:
+    waiting = live(older_left=20_000, older_at=ago(-120), older_done_at=NOW + timedelta(days=3.2))
+    text = shown(row(last_sync_status="running"), waiting)
+    assert "the budget of the day is fetched; older mail goes on at 23:57 UTC (in 2 h)" in text
+    assert "20,000 older messages to come, done in about 3 days" in text
+    assert "[yellow]" not in text
+    soon = live(older_left=1, older_at=ago(-120), older_done_at=NOW + timedelta(hours=3))
+    assert "1 older message to come, done in about 1 day" in shown(None, soon)
+    assert "to come\n" in shown(None, live(older_left=2, older_at=ago(-120)))
+    assert troubles(None, live(older_left=0, older_at=ago(-120)), NOW) == ()

@@ -111,6 +111,27 @@ def test_what_was_held_is_fetched_when_the_pause_is_over_and_a_run_does_not_wait
     assert mailbox.claim(301.0, 10) is not None
 
 
+def test_older_mail_that_is_put_off_waits_new_mail_does_not_and_a_run_ends_with_the_reason() -> None:
+    mailbox = Mailbox(MailboxKey("a", "INBOX"), Octets(), interval=60.0)
+    mailbox.opened(7, Birth(SEEN, SEEN, 11), 0.0)
+    run = mailbox.ask(0.0, "run", by=FoundBy.MANUAL)
+    sweep(mailbox, UidSet(range(1, 13)), 0.0)
+    mailbox.put_off(3600.0, 1.0)
+    wish = mailbox.claim(1.0, 500)
+    assert wish is not None
+    assert set(wish.uids) == {11, 12}
+    assert not run.ended
+    for uid in wish.uids:
+        mailbox.published(7, uid, "MAIL", 1, 10, 2.0)
+        mailbox.settled(7, uid, 2.0)
+    assert run.result is not None
+    assert run.result.error == "10 older message(s) wait, as the budget of the day is fetched"
+    assert (mailbox.fetch_at, mailbox.put_off_until(2.0), mailbox.older) == (3600.0, 3600.0, 10)
+    assert mailbox.state() == ("running", "")
+    assert mailbox.claim(3600.0, 500) is not None
+    assert mailbox.put_off_until(3600.0) is None
+
+
 @pytest.mark.parametrize(
     ("uids", "exists", "messages"), [([], 30, 30), ([30], 30, 30), (range(1, 16), 30, 30), ([], 0, 30)]
 )
