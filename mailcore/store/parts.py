@@ -35,8 +35,9 @@ _UNSPACED: Final = (
 _HAS_UNSPACED: Final = re.compile(_UNSPACED)
 _WORD: Final = re.compile(r"[^\W_]{3,}")
 _LONG_WORD: Final = re.compile(r"\b[^\W_]{10,}")
-# Words of which some letters are unspaced, and what is of one kind in them.
-_MIXED: Final = re.compile(rf"[^\W_]*{_UNSPACED}[\w{_UNSPACED[1:-1]}]*")
+# Words of which some letters are unspaced (looked for from their beginnings alone, which is linear), and what is of one
+# kind in them.
+_MIXED: Final = re.compile(rf"(?<![^\W_])[^\W_]*{_UNSPACED}[\w{_UNSPACED[1:-1]}]*")
 _SEGMENT: Final = re.compile(rf"({_UNSPACED}+)")
 # SQLite takes vowel signs for no letters: the scripts that have them are written as rare Chinese characters.
 _SIGNED: Final = re.compile("[\u0e00-\u1fff]")
@@ -93,7 +94,8 @@ def _parts(fields: str, text: str) -> list[str]:
     found = [part for word in words for part in _cut(word[:_LONGEST_WORD], SHORTEST)]
     for each in (fields, text[:LOOKED_AT]):
         if is_unspaced(each):
-            found += [part for segment in _segments(folded(each)) for part in _cut(segment, 1)]
+            words = dict.fromkeys(word for word in each.split() if not word.isascii())
+            found += [part for word in words for segment in _segments(folded(word)) for part in _cut(segment, 1)]
     return found
 
 

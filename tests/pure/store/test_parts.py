@@ -70,6 +70,12 @@ def test_of_a_text_long_words_at_its_beginning_have_parts_and_unspaced_ones_all(
     assert has(indexed(text=text), phrase(typed, inside=True)) is is_there
 
 
+@given(st.lists(st.one_of(UNSPACED, st.text("aÖ議ท_-㈱ 1\n", min_size=1, max_size=8)), max_size=9))
+def test_a_word_has_the_same_parts_whatever_stands_beside_it(words: list[str]) -> None:
+    together = indexed(text=" ".join(["議", *words]))
+    assert together == {part for word in words for part in indexed(text=f"議 {word}")} | indexed(text="議")
+
+
 def test_names_of_files_stand_in_a_line_of_their_own() -> None:
     assert of_message("", (), ("a\nb.pdf", "c.txt"), "").split("\n")[0] == "a b.pdf c.txt"
     assert of_message("", (), (), "") == of_message("a b", ("c@d.e",), (), "words of it") == ""
