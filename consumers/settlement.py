@@ -14,7 +14,7 @@ from consumers.metrics import NOT_STORED
 from mailcore.bus import BodyMissing, Bus, Delivery, PubAck
 from mailcore.errors import BusError, EventError
 from mailcore.events.message import MessageEvent
-from mailcore.events.thin import Dead, Rebind
+from mailcore.events.thin import Dead, Rebind, Stored
 from mailcore.fault import told
 from mailcore.media import Media
 from mailcore.store import StoredMessage
@@ -31,9 +31,20 @@ class Settlement:
 
     async def stored(self, committed: Sequence[Committed]) -> None:
         """First the event, then the ack: a crash in between tells twice, never not at all (I4)."""
+        told = [(delivery, stored_event(event, row)) for delivery, event, row in committed]
+        if await self._all_told([event for _, event in told]):
+            for delivery, _ in told:
+                delivery.ack()
+            return
         async with self._bus.pipeline(self._told) as pipeline:
-            for one in committed:
-                await pipeline.send(one[0], stored_event(one[1], one[2]))
+            for delivery, event in told:
+                await pipeline.send(delivery, event)
+
+    async def _all_told(self, events: Sequence[Stored]) -> bool:
+        try:
+            return await self._bus.publish_batch(events)
+        except BusError:
+            return False  # the one that NATS cannot take is found when each goes by itself
 
     def _told(self, delivery: Delivery, outcome: PubAck | BusError) -> None:
         if isinstance(outcome, PubAck):

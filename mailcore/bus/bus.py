@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from mailcore.bus.core.connection import Connection
 from mailcore.bus.core.requests import Answerer, Callback, Requests, Subscription
 from mailcore.bus.jetstream.api import CONSUMER_NOT_FOUND, ApiError, JetStream
+from mailcore.bus.jetstream.batch import Batches
 from mailcore.bus.jetstream.bodies import Bodies, BodyMissing
 from mailcore.bus.jetstream.dead_letters import DeadLetters
 from mailcore.bus.jetstream.dedicated import Dedicated
@@ -56,6 +57,7 @@ class Bus:
         self._connection = connection
         self._jetstream = JetStream(connection)
         self._publisher = Publisher(connection, self._jetstream)
+        self._batches = Batches(connection, self._publisher)
         self._reader = Reader(connection, self._jetstream)
         self._bodies = Bodies(BODY_BUCKET, connection, self._jetstream, self._publisher, self._reader)
         self._dead_bodies = Bodies(DEAD_BUCKET, connection, self._jetstream, self._publisher, self._reader)
@@ -141,6 +143,11 @@ class Bus:
         """For many events at once: `async with bus.pipeline(ended) as pipeline: await pipeline.send(tag, event)`.
         `ended` hears of each in the end."""
         return Pipeline(self._connection, self._publisher, ended)
+
+    async def publish_batch(self, events: Sequence[ThinEvent]) -> bool:
+        """Publish all of them at the price of one. False: not all are known to be stored, and each is to be published
+        by itself; so it is where one is in the stream already, and on a server that knows no batches."""
+        return await self._batches.publish(events)
 
     async def publish_all(self, events: Iterable[MessageEvent | ThinEvent]) -> list[PubAck | BusError]:
         """Publish many and await their PubAcks; what became of each, in order. Raises BusError, retry NEVER, for what

@@ -94,8 +94,8 @@ def _parts(fields: str, text: str) -> list[str]:
     found = [part for word in words for part in _cut(word[:_LONGEST_WORD], SHORTEST)]
     for each in (fields, text[:LOOKED_AT]):
         if is_unspaced(each):
-            words = dict.fromkeys(word for word in each.split() if not word.isascii())
-            found += [part for word in words for segment in _segments(folded(word)) for part in _cut(segment, 1)]
+            foreign = dict.fromkeys(word for word in each.split() if not word.isascii())
+            found += [part for word in foreign for segment in _segments(folded(word)) for part in _cut(segment, 1)]
     return found
 
 

@@ -89,6 +89,7 @@ def streams(limits: Limits) -> dict[str, dict[str, Any]]:
             **plain[MAIL_EVENTS],
             "max_age": ns(limits.events_max_age or limits.max_age),
             "max_bytes": max(limits.events_max_bytes or limits.max_bytes // 8, 1 << 20),
+            "allow_atomic": True,
         },
         MAIL_DEAD: {**plain[MAIL_DEAD], "max_age": ns(_DEAD_AGE), "max_bytes": max(limits.max_bytes // 4, 1 << 20)},
         bucket_stream(BODY_BUCKET): _bucket(BODY_BUCKET, limits.max_age + _BODY_GRACE, limits.max_bytes),
