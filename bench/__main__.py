@@ -76,6 +76,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", choices=ORDER, action="append", help="leave the other parts out; may be repeated")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append", help="of the backfill (both)")
     parser.add_argument("--no-sweep", dest="sweep", action="store_false", help="no looks after the backfill")
+    parser.add_argument("--trace", action="store_true", help="latency hop by hop, which costs a write a line")
     parser.add_argument("--scratch", type=Path, help="a directory on the disk to measure (the system's temporary one)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="for mozzart's environment")
     parser.add_argument("--save", action="store_true", help="keep the figures of this size in bench/baseline.json")

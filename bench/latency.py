@@ -7,6 +7,7 @@ import random
 import sqlite3
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import nats
 from nats.aio.msg import Msg
@@ -29,6 +30,12 @@ class Latency:
     missing_rows: int = 0  # `stored` events whose row another connection could not read at that moment
     burst_seconds: float = 0.0  # last APPEND of the burst → all its rows
     burst: int = 0
+    hops: dict[int, dict[str, float]] = field(default_factory=dict)  # by UID, seconds since 1970 (bench/hops.py)
+
+
+def _header(message: Msg, name: str) -> str:
+    value = (message.headers or {})[name]
+    return value if isinstance(value, str) else value[0]
 
 
 class _Subscriber:
@@ -37,16 +44,17 @@ class _Subscriber:
     def __init__(self) -> None:
         self.new: dict[int, float] = {}
         self.stored: dict[int, float] = {}
+        self.told: dict[int, dict[str, float]] = {}  # what the events say of themselves, seconds since 1970
         self.came = asyncio.Event()
 
     async def heard(self, message: Msg) -> None:
         now = time.monotonic()
         kind = message.subject.rpartition(".")[2]
         if kind in {"new", "stored"}:
-            value = (message.headers or {})["ce-id"]
-            identity = value if isinstance(value, str) else value[0]
-            uid = int(identity.split("/")[3])
+            uid = int(_header(message, "ce-id").split("/")[3])
             (self.new if kind == "new" else self.stored).setdefault(uid, now)
+            moment = datetime.fromisoformat(_header(message, "ce-time")).timestamp()
+            self.told.setdefault(uid, {})["its event is made" if kind == "new" else "the row is committed"] = moment
             self.came.set()
 
     async def wait(self, uid: int, within: float = 30) -> None:
@@ -68,6 +76,7 @@ async def measure(dovecot: Dovecot, mozzart: Mozzart, *, messages: int, burst: i
     watch, second = await asyncio.to_thread(lambda: (IdleWatch(dovecot), IdleWatch(dovecot)))
     connection = dovecot.connect()
     database = sqlite3.connect(mozzart.database, timeout=30)
+    epoch = time.time() - time.monotonic()
     row = "SELECT count(*) FROM mailbox_app_mailmessage WHERE uid = ?"
     try:
         for number in range(messages):
@@ -85,6 +94,11 @@ async def measure(dovecot: Dovecot, mozzart: Mozzart, *, messages: int, burst: i
             found.missing_rows += database.execute(row, (uid,)).fetchone() == (0,)
             found.server.append((exists - delivered) * 1000)
             found.new.append((subscriber.new[uid] - exists) * 1000)
+            found.hops[uid] = subscriber.told[uid] | {
+                "raw EXISTS": exists + epoch,
+                "`new` at a subscriber": subscriber.new[uid] + epoch,
+                "`stored` at a subscriber": subscriber.stored[uid] + epoch,
+            }
             found.stored.append((subscriber.stored[uid] - exists) * 1000)
         mails = [make_mail(number, seed=4, files=(20_000,) if number % 5 == 0 else ()).raw for number in range(burst)]
         uids = await asyncio.to_thread(lambda: [append(connection, raw) for raw in mails])

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bench import backfill, calls, large, latency, mailbox, rivals, sweep
+from bench import backfill, calls, hops, large, latency, mailbox, rivals, sweep
 from bench.backfill import Backfill
 from bench.figures import Figures
+from bench.latency import Latency
 from bench.link import Link
 from bench.measure import summary, tree_cpu
 from bench.rivals import Run
@@ -75,7 +76,8 @@ class Parts:
     def latency(self) -> None:
         """From the server's word to our events."""
         for _ in range(self.options.rounds):
-            with self._dovecot("sdbox") as dovecot, self._installation(dovecot) as mozzart:
+            trace = self.home / "imap.trace" if self.options.trace else None
+            with self._dovecot("sdbox") as dovecot, self._installation(dovecot, IMAP_TRACE=str(trace or "")) as mozzart:
                 mozzart.start().wait_ready().wait_live("idling")
                 self._say(f"latency: {self.options.singles} single messages, then {self.options.burst} at once")
                 found = asyncio.run(
@@ -89,6 +91,8 @@ class Parts:
             ):
                 of = summary(values)
                 self.figures.add("latency", row, p50=of["p50"], p99=of["p99"], most=of["max"])
+            for row, of in _summaries(hops.fetched(trace.read_text()) if trace else {}, found).items():
+                self.figures.add("one message, hop by hop", row, p50=of["p50"], p99=of["p99"], most=of["max"])
             self.figures.add("latency", f"a burst of {self.options.burst}: all rows", seconds=found.burst_seconds)
             self.figures.add("latency", "`stored` before the row could be read", count=found.missing_rows)
             self.figures.add("latency", "the server told nobody", count=found.unannounced)
@@ -260,6 +264,15 @@ class Parts:
 
 def _each(run: Run) -> float:
     return run.seconds / run.messages
+
+
+def _summaries(seen: dict[int, dict[str, float]], found: Latency) -> dict[str, dict[str, float]]:
+    """By hop, of the messages of which every hop was seen."""
+    steps: dict[str, list[float]] = {}
+    for uid, times in seen.items():
+        for hop, ms in hops.steps(times | found.hops.get(uid, {})).items():
+            steps.setdefault(hop, []).append(ms)
+    return {hop: summary(values) for hop, values in steps.items()}
 
 
 ORDER: dict[str, Callable[[Parts], None]] = {

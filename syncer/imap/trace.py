@@ -89,7 +89,7 @@ class Trace:
         self.close()
 
     def _line(self, number: int, who: str, said: bytes) -> bytes:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         more = f" …{len(said) - _SHOWN} bytes more" if len(said) > _SHOWN else ""
         text = said[:_SHOWN].decode("utf-8", "backslashreplace")
         shown = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -44,7 +44,7 @@ def mode(file: Path) -> int:
 def said(file: Path) -> list[str]:
     """Without the times."""
     lines = content(file).splitlines()
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \d+ (C:|S:|--) ", line) for line in lines)
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \d+ (C:|S:|--) ", line) for line in lines)
     return [line.partition(" ")[2] for line in lines]
 
 

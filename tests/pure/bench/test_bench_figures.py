@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ from bench.baseline import Run
 from bench.calls import counted
 from bench.figures import Figures, number
 from bench.goals import verdicts
+from bench.hops import HOPS, fetched, steps
 from bench.machine import words
 
 MACHINE = {
@@ -119,6 +121,35 @@ def test_system_calls_are_counted_by_what_they_moved() -> None:
     )
 
     assert (found.read, found.written, found.syncs, found.count.total()) == (1024, 9, 1, 4)
+
+
+def test_the_hops_of_a_message_are_read_from_the_trace_of_its_connection() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    trace = "\n".join(
+        f"{(at + timedelta(milliseconds=ms)).isoformat(timespec='microseconds').replace('+00:00', 'Z')} {said}"
+        for ms, said in enumerate(
+            (
+                "2 S: * 7 EXISTS",
+                "1 S: * 8 EXISTS",
+                "1 C: DONE",
+                "2 C: DONE",
+                "1 S: A5 OK Idle completed (0.001 secs).",
+                "1 C: A6 UID FETCH 8:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[]<0.9>)",
+                "1 S: * 8 FETCH (UID 8 FLAGS () RFC822.SIZE 3 BODY[]<0> {3})",
+            )
+        )
+    )
+    times = fetched(trace)[8]
+
+    assert {hop: round((when - at.timestamp()) * 1000) for hop, when in times.items()} == {
+        "EXISTS at the syncer": 1,
+        "DONE sent": 2,
+        "IDLE has ended": 4,
+        "FETCH sent": 5,
+        "the message is here": 6,
+    }
+    assert steps(times) == {}, "not all hops were seen"
+    assert round(steps(times | dict.fromkeys(HOPS, at.timestamp() + 1))["raw EXISTS → EXISTS at the syncer"]) == 0
 
 
 def test_the_page_shows_the_figures_that_are_kept() -> None:
