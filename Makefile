@@ -11,16 +11,19 @@ RUNTIME := .make/runtime
 NPM := .make/npm
 RIVALS := .make/rivals
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+EDITABLE = PYTHONWARNINGS=ignore $(PIP) install --no-index --no-build-isolation --no-deps --editable .
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 TESTS ?= tests
 PACKAGES := mailcore syncer consumers api webhooks supervisor cli
 # The files of tests go to so many processes, one more than there are processors: they wait for servers half of the time.
+# In the order of their names: acceptance first, so that no long file is left alone at the end.
 TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
 PYTEST_ARGS ?=
+CHECKS := check-types check-lint check-imports check-security check-requirements
 # Of a night whose finding is to be repeated; the first lines of its output tell it.
 SEED ?=
 
-.PHONY: help install dev system demo run test nightly chaos crash check format bench bench-full bench-check rivals pictures lock sbom clean
+.PHONY: help install dev system demo run test nightly chaos crash check format bench bench-full bench-check rivals pictures lock sbom clean $(CHECKS)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -36,7 +39,7 @@ run: install ## everything on this machine, with the settings of .env
 	@exec $(BIN)/mozzart up
 
 test: dev system $(NPM)/.installed ## all tests, on real servers; TESTS=tests/pure for some
-	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 nightly: dev ## pure tests with other examples than ever before, and more of them; SEED=N repeats a night
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(if $(filter tests,$(TESTS)),tests/pure,$(TESTS)) --timeout 3600 \
@@ -49,11 +52,18 @@ crash: dev system ## syncer and consumer killed at each of their effects, one af
 	@CRASH_POINTS=all $(BIN)/python -m pytest tests/acceptance/test_crash_anywhere.py -k dies_at_any_effect -s $(PYTEST_ARGS)
 
 check: dev ## lint, format, types, one-way imports, known vulnerabilities
+	@$(MAKE) --jobs --keep-going $(CHECKS)
+
+check-lint:
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+check-types:
 	@$(BIN)/mypy
+check-imports:
 	@$(BIN)/lint-imports
+check-security:
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml $(PACKAGES)
+check-requirements:
 	@$(BIN)/python .ci/audit
 
 format: dev ## let ruff format and mend
@@ -74,7 +84,6 @@ pictures: dev system ## docs/pictures of the README, from the demo
 	@$(BIN)/python -m tests.pictures
 
 lock: $(VENV)/.dev ## recompile requirements/*.txt; UPGRADE=1 for newer versions
-	@$(PIP) install --require-hashes -r requirements/lock.txt
 	@$(UV_COMPILE) pyproject.toml -o requirements/runtime.txt
 	@$(UV_COMPILE) pyproject.toml --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 	@$(UV_COMPILE) requirements/build.in -o requirements/build.txt
@@ -123,13 +132,18 @@ $(NPM)/.installed: requirements/npm/package.json requirements/npm/package-lock.j
 $(VENV)/.runtime: pyproject.toml requirements/runtime.txt requirements/build.txt | $(BIN)/python
 	@echo "installing into $(VENV) …"
 	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
-	@PYTHONWARNINGS=ignore $(PIP) install --no-index --no-build-isolation --no-deps --editable .
+	@$(EDITABLE)
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
-	@echo "installing what checks and tests need …"
-	@$(PIP) install --require-hashes -r requirements/dev.txt
-	@touch $@
+# uv is many times quicker than pip and is pinned by hash as all else, but knows nothing of pip's own configuration (a
+# company's index, a certificate): where it cannot, pip does.
+$(VENV)/.dev: pyproject.toml requirements/dev.txt requirements/build.txt requirements/lock.txt | $(BIN)/python
+	@echo "installing into $(VENV), with what checks and tests need …"
+	@$(PIP) install --require-hashes -r requirements/lock.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/build.txt -r requirements/dev.txt || \
+		$(PIP) install --require-hashes -r requirements/build.txt -r requirements/dev.txt
+	@$(EDITABLE)
+	@touch $(VENV)/.runtime $@
 
 # The runtime requirements and nothing else, for the SBOM.
 $(RUNTIME)/.installed: requirements/runtime.txt | $(BIN)/python

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -45,14 +45,19 @@ def find_program(name: str, package: str) -> str:
 
 
 def need_program(name: str, package: str) -> str:
-    """Its path, for a fixture: a missing program skips the test on a person's machine and fails it in CI."""
+    """Its path, for a fixture."""
     try:
         return find_program(name, package)
     except MissingProgram as error:
-        if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
-            pytest.fail(str(error), pytrace=False)
-        # `make test` installs all of them; who calls pytest alone may do so without every server. Never in CI.
-        pytest.skip(str(error))
+        missing(str(error))
+
+
+def missing(words: str) -> NoReturn:
+    """Something that tests need is not installed: skips the test on a person's machine and fails it in CI."""
+    if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
+        pytest.fail(words, pytrace=False)
+    # `make test` installs all of it; who calls pytest alone may do so without every server. Never in CI.
+    pytest.skip(words)
 
 
 def bound_to_us(user: str | None = None) -> list[str]:
