@@ -18,7 +18,7 @@ from mailcore.html.plaintext import readable
 from mailcore.mime.model import ParsedAttachment, ParsedMessage
 from mailcore.mime.parse import parse
 from mailcore.mime.path import attachment_path
-from mailcore.store import AttachmentRow, MessageRow, Slot, StoredMessage
+from mailcore.store import AttachmentRow, MessageRow, Slot, StoredMessage, Untold
 
 # Characters of HTML, and of its text.
 _LOOKED_AT: Final = 1_000_000
@@ -115,7 +115,7 @@ def message_row(
     )
 
 
-def stored_event(event: MessageEvent | Rebind, row: StoredMessage) -> Stored:
+def stored_event(event: MessageEvent | Rebind | Untold, row: StoredMessage) -> Stored:
     """What is told of a row that is committed, or has its new identity (I7): the first time and at every redelivery."""
     identity = event.identity
     return Stored(

@@ -20,6 +20,7 @@ from consumers.pruning import Pruning
 from consumers.pulling import Pulling
 from consumers.retrying import Retrying, Stopping
 from consumers.storing import Storing
+from consumers.telling import Telling
 from mailcore import collector, metrics
 from mailcore.bus import Bus
 from mailcore.events.thin import Expunged, Flags
@@ -52,8 +53,11 @@ async def consume(
     the rest. Several processes may do this at once. `messages` and `octets` bound a batch."""
     retrying = Retrying(stop)
     linking = Linking(store)
-    storing = Storing(bus, store, media, retrying, linking)
-    backfilling = Storing(bus, store, media, retrying, linking)  # lanes of its own: new mail does not queue behind old
+    telling = Telling(bus, store, retrying)
+    storing = Storing(bus, store, media, retrying, linking, telling)
+    backfilling = Storing(
+        bus, store, media, retrying, linking, telling
+    )  # lanes of its own: new mail does not queue behind old
     expunging = Marking(Expunged, partial(_mark_expunged, store), retrying)
     flagging = Marking(Flags, partial(_set_flags, store), retrying)
     takes = {"store": storing.take, "backfill": backfilling.take, "expunge": expunging.take, "flags": flagging.take}
@@ -64,12 +68,14 @@ async def consume(
                     if pull is not None:
                         pulling = Pulling(pull, stop, messages=messages, octets=octets, batches=batches)
                         group.create_task(pulling.run(take))
+            group.create_task(telling.run())
             group.create_task(index(store, retrying))
             if max_age is not None:
                 group.create_task(Pruning(store, media, retrying, max_age).run())
     finally:
         storing.close()
         backfilling.close()
+        await telling.close()
 
 
 async def _mark_expunged(store: Store, events: Sequence[Expunged]) -> None:

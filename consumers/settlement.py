@@ -11,6 +11,7 @@ import structlog
 from consumers.disposition import Action, dispose
 from consumers.draft import stored_event
 from consumers.metrics import NOT_STORED
+from consumers.telling import Telling
 from mailcore.bus import BodyMissing, Bus, Delivery, PubAck
 from mailcore.errors import BusError, EventError
 from mailcore.events.message import MessageEvent
@@ -25,20 +26,21 @@ Committed = tuple[Delivery, MessageEvent | Rebind, StoredMessage]
 
 
 class Settlement:
-    def __init__(self, bus: Bus, media: Media) -> None:
+    def __init__(self, bus: Bus, media: Media, telling: Telling) -> None:
         self._bus = bus
         self._media = media
+        self._telling = telling
 
     async def stored(self, committed: Sequence[Committed]) -> None:
         """First the event, then the ack: a crash in between tells twice, never not at all (I4)."""
         told = [(delivery, stored_event(event, row)) for delivery, event, row in committed]
         if await self._all_told([event for _, event in told]):
-            for delivery, _ in told:
-                delivery.ack()
+            for delivery, event in told:
+                self._end(delivery, event)
             return
         async with self._bus.pipeline(self._told) as pipeline:
-            for delivery, event in told:
-                await pipeline.send(delivery, event)
+            for each in told:
+                await pipeline.send(each, each[1])
 
     async def _all_told(self, events: Sequence[Stored]) -> bool:
         try:
@@ -46,9 +48,14 @@ class Settlement:
         except BusError:
             return False  # the one that NATS cannot take is found when each goes by itself
 
-    def _told(self, delivery: Delivery, outcome: PubAck | BusError) -> None:
+    def _end(self, delivery: Delivery, event: Stored) -> None:
+        delivery.ack()
+        self._telling.told(event.row_id)
+
+    def _told(self, told: tuple[Delivery, Stored], outcome: PubAck | BusError) -> None:
+        delivery, event = told
         if isinstance(outcome, PubAck):
-            delivery.ack()
+            self._end(delivery, event)
         else:
             log.warning("not-told", identity=delivery.headers.get("ce-id", delivery.subject)[:400], error=str(outcome))
             delivery.nak(dispose(outcome, delivery.deliveries).delay)

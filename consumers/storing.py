@@ -25,6 +25,7 @@ from consumers.metrics import PUSH_TO_STORED, STORED, STORED_BYTES
 from consumers.rebinding import Rebinding, Request
 from consumers.retrying import Retrying, Stopping
 from consumers.settlement import Settlement, describe
+from consumers.telling import Telling
 from mailcore.bus import Bus, Delivery
 from mailcore.errors import EventError, MozzartError, Scope, StoreError
 from mailcore.events.message import FoundBy, Kind, MessageEvent
@@ -50,13 +51,15 @@ class Storing:
     """`take` once for each batch, concurrently if wished, with a task group that outlives the calls; `close` after it
     ended."""
 
-    def __init__(self, bus: Bus, store: Store, media: Media, retrying: Retrying, linking: Linking) -> None:
+    def __init__(
+        self, bus: Bus, store: Store, media: Media, retrying: Retrying, linking: Linking, telling: Telling
+    ) -> None:
         self._bus = bus
         self._store = store
         self._media = media
         self._retrying = retrying
         self._linking = linking
-        self._settlement = Settlement(bus, media)
+        self._settlement = Settlement(bus, media, telling)
         self._rebinding = Rebinding(store, retrying, self._settlement)
         self._lane = Lane("parse")
         self._slow_lane = Lane("parse-alone")

@@ -27,6 +27,7 @@ from mailcore.store.row import (
     StoredDigest,
     StoredMessage,
     StoredOrigin,
+    Untold,
     VerifyReport,
 )
 from mailcore.store.store import Store
@@ -57,5 +58,6 @@ __all__ = [
     "StoredDigest",
     "StoredMessage",
     "StoredOrigin",
+    "Untold",
     "VerifyReport",
 ]

@@ -62,6 +62,7 @@ _known: Final = union_all(
     select(*_facts, *slot_columns(messages)).where(_named(messages)),
     select(*_facts, *slot_columns(formers)).select_from(_at_former).where(_named(formers)),
 )
+_by_id: Final = select(*_facts).where(messages.c.id.in_(bindparam("messages", expanding=True)))
 _uids: Final = select(messages.c.uid).where(_named(messages), PRESENT)
 _flags: Final = select(messages.c.uid, messages.c.flags, messages.c.flags_at).where(_named(messages), PRESENT)
 _ids: Final = select(*slot_columns(messages), messages.c.id).where(_named(messages))
@@ -104,6 +105,12 @@ def known(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, StoredMes
         parts = _attachments(connection, {row[0] for row in rows})
         found.update((Slot(*row[-3:]), _stored(row, parts[row[0]])) for row in rows)
     return found
+
+
+def by_id(connection: Connection, message_ids: Sequence[int]) -> dict[int, StoredMessage]:
+    rows = connection.execute(_by_id, {"messages": message_ids}).all()
+    parts = _attachments(connection, message_ids)
+    return {row[0]: _stored(row, parts[row[0]]) for row in rows}
 
 
 def _attachments(connection: Connection, message_ids: Iterable[int]) -> defaultdict[int, list[AttachmentRow]]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Executable, Row, bindparam, delete, func, literal, select, tuple_, update
 
 from mailcore.imap.sequence import UidSet
-from mailcore.store import lookup, parts
+from mailcore.store import lookup, parts, untold
 from mailcore.store.dialect import insert
 from mailcore.store.lookup import PRESENT, slot_columns
 from mailcore.store.row import MessageRow, Move, PresentDigest, Slot, StoredDigest, StoredOrigin
@@ -106,6 +106,8 @@ def add(connection: Connection, rows: Sequence[MessageRow]) -> list[int]:
     files = [values for slot, row_id in fresh.items() for values in _attachment_values(row_id, by_slot[slot])]
     if files:
         connection.execute(insert(connection.dialect.name, attachments), files)
+    # What was imported has no event, and nothing is told of it.
+    untold.add(connection, (row_id for slot, row_id in fresh.items() if by_slot[slot].published_at is not None))
     ids = fresh | doubles
     absent = by_slot.keys() - ids.keys()
     if absent:

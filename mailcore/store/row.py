@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypedDict
 
+from mailcore.events.identity import Identity
+from mailcore.events.message import FoundBy, Kind
+
 
 class Refused(TypedDict):
     """A message that the server lists and does not give. `reason` is in the server's words where it had any; `since`
@@ -284,6 +287,19 @@ class StoredMessage:
     has_html: bool
     origin: str | None
     attachments: tuple[AttachmentRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A row of which `stored` may never have been told, and what its event said."""
+
+    identity: Identity
+    mailbox_id: int
+    kind: Kind
+    found_by: FoundBy
+    pushed_at: datetime
+    published_at: datetime
+    row: StoredMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from mailcore.store import (
     reports,
     threads,
     tokens,
+    untold,
 )
 from mailcore.store.engine import Engine, make_engine, parse_url
 from mailcore.store.failure import is_fault, store_error
@@ -58,6 +59,7 @@ from mailcore.store.row import (
     Slot,
     StoredDigest,
     StoredOrigin,
+    Untold,
     VerifyColumns,
     VerifyReport,
 )
@@ -304,6 +306,14 @@ class Store:
         if not rows:
             return []
         return await self._write(f"storing {len(rows)} messages", messages.add, rows)
+
+    async def untold(self, before: datetime, limit: int = 200) -> list[Untold]:
+        """What was stored before then and is not mark_told(): no `stored` event may have left."""
+        return await self._read("reading what is untold", untold.older, before, limit)
+
+    async def mark_told(self, row_ids: Sequence[int]) -> None:
+        """The `stored` events of these rows have PubAcks."""
+        await self._write(f"noting {len(row_ids)} messages as told", untold.clear, row_ids)
 
     async def rebind(self, moves: Sequence[Move]) -> list[int | None]:
         """I7: give rows new identities, files untouched. The row ids in order; None where neither the old nor the new
