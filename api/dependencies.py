@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final, TypeVar
 
 import structlog
 from aiohttp import web
 
+from api.guard.audit import Audit
 from mailcore import metrics
 from mailcore.bus import Bus
 from mailcore.errors import BusError, MozzartError, StoreError
@@ -36,6 +38,7 @@ class Dependencies:
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
         self.store = store
+        self.audit = Audit(store, timedelta(days=settings.audit_max_age))
         self.sanitizer = Sanitizer()
         self.tokens = Tokens(store, settings)
         self._bus: Bus | None = None
@@ -58,6 +61,7 @@ class Dependencies:
         if self._bus is not None:
             await self._bus.close()
         await self.sanitizer.close()
+        await self.audit.close()
         await self.tokens.ended()
         await self.store.close()
 

@@ -33,6 +33,7 @@ from api.http.slash import right_path
 from api.routes import (
     accounts,
     attachments,
+    audit,
     dead_letters,
     events,
     health,
@@ -124,6 +125,7 @@ def application(dependencies: Dependencies, token: str, access: Access | None = 
         dead_letters,
         undelivered,
         verify,
+        audit,
         health,
         events,
         login,

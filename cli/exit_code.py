@@ -65,6 +65,7 @@ OF: Final[dict[str, tuple[int, ...]]] = {
     "import-django": (OK, FAILED, UNAVAILABLE, RUNNING),
     "hash-password": (OK,),
     "accounts authorize": (OK, FAILED, UNAVAILABLE),
+    "audit": (OK, UNAVAILABLE),
     "tokens list": (OK, UNAVAILABLE),
     "tokens add": (OK, UNAVAILABLE),
     "tokens revoke": (OK, FAILED, UNAVAILABLE),

@@ -24,10 +24,11 @@ from cli.password import hash_password
 from cli.process import run_asyncio as _asyncio
 from cli.process import settings as _settings
 from cli.status.command import status
-from cli.timestamp import Start
+from cli.timestamp import Start, Timestamp
 from cli.tokens.command import tokens
 from cli.verify.command import verify
 from mailcore import collector
+from mailcore.audit import ACTIONS
 from mailcore.errors import BusError, Fault, MozzartError, SettingsError, StoreError
 
 _TYPES: Final = (
@@ -154,6 +155,20 @@ def tail(
         raise click.UsageError(f"No stream of ours has subjects like {wanted.subjects!r}; docs/events.md names them.")
     found = _settings("tail", quiet=True, nats=True)
     return _asyncio(run(found, wanted=wanted, since=since, count=count, as_json=as_json))
+
+
+@root.command("audit", short_help="Who did what here.")
+@click.option("--action", type=click.Choice(ACTIONS), help="Only this.")
+@click.option("--who", default="", help="Only what this user or token did, or `command line`.")
+@click.option("--since", type=Timestamp(), help="Only from then on: `1h` ago, or a time (ISO 8601).")
+@click.option("--count", type=click.IntRange(min=1), help="The last so many; 50, with --json all.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def audit(action: str | None, who: str, since: datetime | None, count: int | None, as_json: bool) -> int:
+    """Sign-ins, syncs by hand, redrives, changes of accounts and tokens: the newest first."""
+    from cli.audit import run
+
+    found = _settings("audit", quiet=True)
+    return _asyncio(run(found, action=action or "", who=who, since=since, count=count, as_json=as_json))
 
 
 @root.command(short_help="Empty what is older than MESSAGES_MAX_AGE.")

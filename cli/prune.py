@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli import exit_code
+from cli.audited import note
 from cli.quantity import counted
 from consumers.pruning import Pruning
 from consumers.retrying import Retrying
@@ -45,6 +46,7 @@ async def run(settings: Settings, *, ordered: bool) -> int:
             media.close()
     finally:
         await store.close()
+    await note(settings, "pruned", f"stored before {now - max_age:%Y-%m-%d %H:%M} UTC", pruned)
     click.echo(f"{counted(pruned, 'message')} pruned")
     return exit_code.OK if pruned >= share.due else exit_code.FAILED
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli import exit_code
+from cli.audited import note
 from cli.troubles import safe
 from mailcore.bus import Bus
 from mailcore.errors import BusError, MozzartError, SettingsError
@@ -35,6 +36,7 @@ async def run(settings: Settings, account: str | None, mailbox: str | None) -> i
     try:
         request = SyncStart(account=account, mailbox=mailbox)
         result = _read(await bus.request(control.START, request.model_dump_json().encode(), _ANSWER_WITHIN))
+        await note(settings, "synced", "/".join(filter(None, (account, mailbox))) or "all mailboxes")
         result = await _follow(bus, result, console)
     finally:
         await bus.close()

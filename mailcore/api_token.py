@@ -27,6 +27,7 @@ MEANING: Final[dict[Scope, str]] = {
 Standing = Literal["valid", "expired", "revoked"]
 
 BEGINNING: Final = "mz_"
+OF_SETTINGS: Final = "API_TOKEN"
 PATTERN: Final = re.compile(r"mz_([0-9a-f]{8})_([0-9a-f]{48})")
 RANDOM_BYTES: Final = 28
 LONGEST_NAME: Final = 60
@@ -112,6 +113,8 @@ def fault_of_name(name: str) -> str:
         return f"The name is longer than {LONGEST_NAME} characters."
     if one_line(name) != name:
         return "The name has characters that cannot be seen."
+    if name == OF_SETTINGS:
+        return f"{OF_SETTINGS} is the name of the one of the settings."
     return f"A name does not begin with {BEGINNING}: tokens do." if name.startswith(BEGINNING) else ""
 
 

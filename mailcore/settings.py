@@ -130,6 +130,7 @@ class Settings(BaseSettings):
     events_max_age: Days = 3.0
     events_max_bytes: StreamBytes = 512 << 20
     messages_max_age: Days | None = None
+    audit_max_age: Days = 365.0
 
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000

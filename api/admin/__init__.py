@@ -6,6 +6,7 @@ from typing import Final
 
 from api.admin import (
     accounts,
+    audit,
     callback,
     dead_letters,
     health,
@@ -37,6 +38,7 @@ routes: Final = tuple(
         verify,
         health,
         tokens,
+        audit,
     )
     for route in module.routes
 )

@@ -21,6 +21,7 @@ from api.http.page import page
 from api.http.paging import take
 from api.http.problem import Problem
 from mailcore import undelivered
+from mailcore.audit import Action
 from mailcore.bus import MAIL_DEAD
 from mailcore.errors import BusError, Scope
 from mailcore.events.dead_letter import DeadLetter
@@ -140,6 +141,10 @@ async def several(request: web.Request) -> web.StreamResponse:
         log.exception("dead letters not moved")
         problem = f"the bytes could not be moved: {error.strerror}"
     log.info("dead letters", did=verb, which=which, reason=reason, done=done, failed=failed, by="page")
+    if done:
+        action: Action = "redriven" if verb == "redrive" else "discarded"
+        about = "dead letters" if which == "selected" else f"all dead letters{' of a reason' if reason else ''}"
+        await request.app[DEPENDENCIES].audit.note(action, about, count=done)
     if not seqs:
         problem = "no letter was selected"
     told = {"redriven" if verb == "redrive" else "discarded": counted(done, "message")} if done else {}
@@ -163,6 +168,7 @@ async def redrive(request: web.Request) -> web.StreamResponse:
         log.exception("redrive failed", seq=seq)
         raise Problem(500, f"The letter's bytes could not be moved: {error.strerror}") from None
     log.info("redriven", seq=seq, identity=str(letter.identity), by="page")
+    await request.app[DEPENDENCIES].audit.note("redriven", str(letter.identity))
     raise _back(redriven=f"{letter.identity.mailbox}, UID {letter.identity.uid}")
 
 
@@ -178,6 +184,7 @@ async def redrive_undelivered(request: web.Request) -> web.StreamResponse:
     except BusError as error:
         raise _back(problem=f"Not sent: {error}.") from None
     log.info("redelivery asked for", seq=seq, id=entry.id, status=told.status, by="page")
+    await request.app[DEPENDENCIES].audit.note("redriven", f"event {entry.id}")
     if told.status == "refused":
         raise _back(problem=f"The receiver did not take {entry.id}: {told.error}.")
     raise _back(delivered=entry.id)

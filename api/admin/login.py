@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from api.admin.templates import render
+from api.dependencies import DEPENDENCIES
 from api.guard import csrf, session
 from api.guard.access import ACCESS
 from api.guard.auth import check_on_purpose, forget
@@ -17,6 +18,7 @@ from api.guard.ratelimit import client_of
 from api.http import form
 from api.http.page import HOME, LOGIN, page
 from api.http.problem import Problem
+from mailcore.audit import Actor
 
 log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
@@ -61,6 +63,9 @@ async def sign_in(request: web.Request) -> web.Response:
         result = await access.sign_in(request, user, given.get("password", ""))
     except TooBusy:
         result = 2.0
+    audit = request.app[DEPENDENCIES].audit
+    if not isinstance(result, session.Session):
+        await audit.note_failed_sign_in(user, request.remote or "")
     if result is None:
         return again(403, "User or password is wrong.")
     if isinstance(result, float):
@@ -70,6 +75,7 @@ async def sign_in(request: web.Request) -> web.Response:
         access.sessions.end(before)
         forget(request)
     log.info("signed in", client=client_of(request.remote))
+    await audit.note("signed-in", actor=Actor("user", result.user, request.remote or ""))
     response = web.Response(status=303, headers={"Location": target})
     access.sessions.put(response, result, secure=request.secure)
     access.sessions.put_csrf(response, access.sessions.csrf_token(result, ""), secure=request.secure)
@@ -83,6 +89,7 @@ async def sign_out(request: web.Request) -> web.Response:
         request.app[ACCESS].sessions.end(current)
         forget(request)
         log.info("signed out", client=client_of(request.remote))
+        await request.app[DEPENDENCIES].audit.note("signed-out")
     response = web.Response(status=303, headers={"Location": LOGIN})
     for name in (session.COOKIE, csrf.COOKIE):
         response.del_cookie(name, path="/")

@@ -20,7 +20,7 @@ from api.http import form
 from api.http.page import page
 from api.http.problem import Problem
 from api.routes.states import KnownMailbox, NewMailbox, States, look
-from api.routes.sync import look_at_run, start_run
+from api.routes.sync import about, look_at_run, start_run
 from mailcore import undelivered
 from mailcore.bus import MAIL_DEAD, Bus
 from mailcore.errors import BusError, StoreError
@@ -70,11 +70,13 @@ async def sync(request: web.Request) -> web.StreamResponse:
     """Where scripts are off: start (or join) a run, then show it."""
     given = await form.fields(request)
     account, mailbox = given.get("account") or None, given.get("mailbox") or None
+    start = SyncStart(account=account, mailbox=mailbox)
     try:
-        run = await start_run(request.app[DEPENDENCIES], SyncStart(account=account, mailbox=mailbox))
+        run = await start_run(request.app[DEPENDENCIES], start)
     except Problem as problem:
         raise web.HTTPSeeOther(HOME + "?" + urlencode({"problem": problem.detail})) from None
     log.info("sync asked for", run_id=run.run_id, account=account or "all", mailbox=mailbox or "all", by="page")
+    await request.app[DEPENDENCIES].audit.note("synced", about(start))
     raise web.HTTPSeeOther(HOME + "?" + urlencode({"run": run.run_id}))
 
 

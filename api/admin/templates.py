@@ -42,6 +42,7 @@ NAVIGATION: Final = (
     ("/admin/verify/", "Verify"),
     ("/admin/health/", "Health"),
     ("/admin/tokens/", "Tokens"),
+    ("/admin/audit/", "Audit"),
     ("/api/docs/", "API"),
 )
 

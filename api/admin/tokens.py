@@ -76,6 +76,7 @@ async def make(request: web.Request) -> web.StreamResponse:
     except StoreError as error:
         return await _show(request, given, problem=_no_database(error))
     log.info("token made", token=made.name, key=made.key, scopes=",".join(made.scopes), by=_user(request))
+    await request.app[DEPENDENCIES].audit.note("token-made", f"{made.name}: {', '.join(made.scopes)}")
     return await _show(request, Form(), made=Made(given.name, text))
 
 
@@ -89,6 +90,7 @@ async def revoke(request: web.Request) -> web.StreamResponse:
         raise _no_database(error) from None
     if found is not None:  # pressed twice, it is what it should be
         log.info("token revoked", token=found.name, key=found.key, by=_user(request))
+        await request.app[DEPENDENCIES].audit.note("token-revoked", found.name)
     raise web.HTTPSeeOther(f"{LIST}?revoked={key}")
 
 

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from api.guard import csrf, scope
 from api.guard.access import Access
+from api.guard.audit import acting
 from api.guard.session import SESSION, Session
 from api.guard.tokens import TOKEN, Tokens
 from api.http import assets, form
@@ -20,6 +21,7 @@ from api.http.page import LOGIN, is_page
 from api.http.problem import Problem
 from mailcore import api_token
 from mailcore.api_token import ApiToken
+from mailcore.audit import Actor
 from mailcore.errors import StoreError
 
 PUBLIC: Final = frozenset({"/healthz", "/readyz", LOGIN})
@@ -51,7 +53,8 @@ def only_known(token: str, access: Access, tokens: Tokens) -> Middleware:
         else:
             raise _stranger(request)
         try:
-            response = await handler(request)
+            with acting(_actor(request)):
+                response = await handler(request)
         except web.HTTPException as redirection:
             _renew(request, redirection, access)
             raise
@@ -104,6 +107,17 @@ def _is_active(request: web.Request) -> bool:
     Sec-Fetch-Mode is not sent over plain http to another machine: there everything counts.
     """
     return request.method not in csrf.SAFE_METHODS or request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+
+
+def _actor(request: web.Request) -> Actor:
+    """Who was found out to ask."""
+    address = request.remote or ""
+    if (current := request.get(SESSION)) is not None:
+        return Actor("user", current.user, address)
+    if (token := request.get(TOKEN)) is not None:
+        return Actor("token", token.name, address)
+    is_known = "Authorization" in request.headers and request.path not in PUBLIC
+    return Actor("token", api_token.OF_SETTINGS, address) if is_known else Actor("stranger", "", address)
 
 
 async def _check_token(request: web.Request, access: Access, wanted: bytes, tokens: Tokens) -> None:

@@ -152,6 +152,7 @@ async def redrive(request: web.Request, path: DeadLetterPath) -> Redriven:
     except (BusError, TimeoutError) as error:
         raise _problem(error) from None
     log.info("redriven", seq=path.seq, identity=str(identity))
+    await request.app[DEPENDENCIES].audit.note("redriven", str(identity))
     return Redriven(seq=path.seq, **_whose(identity), stream_seq=ack.seq)
 
 
@@ -172,6 +173,7 @@ async def discard(request: web.Request, path: DeadLetterPath) -> Discarded:
     except (BusError, TimeoutError) as error:
         raise _problem(error) from None
     log.info("discarded", seq=path.seq, identity=str(letter.identity))
+    await request.app[DEPENDENCIES].audit.note("discarded", str(letter.identity))
     return Discarded(seq=path.seq, **_whose(letter.identity))
 
 

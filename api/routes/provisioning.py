@@ -128,6 +128,7 @@ async def add(dependencies: Dependencies, name: str, values: Mapping[str, Any]) 
     if not added:
         raise Problem(409, f"There is an account {name!r} already.")
     log.info("account added", account=name)
+    await dependencies.audit.note("account-added", name)
     await _told(dependencies, control.REREAD)
 
 
@@ -145,6 +146,7 @@ async def who_signs_in(dependencies: Dependencies, name: str) -> Configured:
 async def signed_in(dependencies: Dependencies, name: str) -> None:
     """The syncer tries it now, if one answers."""
     log.info("account signed in", account=name)
+    await dependencies.audit.note("account-authorized", name)
     start = SyncStart(account=name).model_dump_json().encode()
     with suppress(BusError):
         await dependencies.bus.request(control.START, start, _ANSWER_WITHIN)
@@ -164,6 +166,7 @@ async def change(dependencies: Dependencies, name: str, values: Mapping[str, Any
     if not whole:
         raise Problem(409, f"The account {name!r} was changed by somebody else meanwhile; look at it again.")
     log.info("account changed", account=name, settings=",".join(sorted(values)))
+    await dependencies.audit.note("account-changed", f"{name}: {', '.join(sorted(values))}")
     await _told(dependencies, control.REREAD)
 
 
@@ -174,6 +177,7 @@ async def pause(dependencies: Dependencies, name: str, *, paused: bool) -> None:
     except StoreError as error:
         raise _no_database(error) from None
     log.info("account paused" if paused else "account resumed", account=name)
+    await dependencies.audit.note("account-paused" if paused else "account-resumed", name)
     await _told(dependencies, control.REREAD)
 
 
@@ -184,6 +188,7 @@ async def remove(dependencies: Dependencies, name: str) -> None:
     except StoreError as error:
         raise _no_database(error) from None
     log.info("account removed", account=name)
+    await dependencies.audit.note("account-removed", name)
     await _told(dependencies, control.REREAD)
 
 

@@ -60,6 +60,7 @@ async def sync(request: web.Request, query: Wait, body: SyncStart | None) -> web
     dependencies = request.app[DEPENDENCIES]
     run = await start_run(dependencies, start)
     log.info("sync asked for", run_id=run.run_id, account=start.account or "all", mailbox=start.mailbox or "all")
+    await dependencies.audit.note("synced", about(start))
     if run.status == "running" and wait > 0:
         try:
             run = await look_at_run(dependencies, SyncResult(run_id=run.run_id, wait=wait), wait + _ANSWER_WITHIN)
@@ -67,6 +68,11 @@ async def sync(request: web.Request, query: Wait, body: SyncStart | None) -> web
             # It was started and goes on; only its end could not be waited for.
             log.warning("sync result not heard", run_id=run.run_id, error=str(error))
     return _response(run)
+
+
+def about(start: SyncStart) -> str:
+    """What is synced, for the audit table. Pure."""
+    return "/".join(filter(None, (start.account, start.mailbox))) or "all mailboxes"
 
 
 async def start_run(dependencies: Dependencies, start: SyncStart) -> SyncRun:

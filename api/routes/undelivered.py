@@ -142,6 +142,7 @@ async def redrive_undelivered(request: web.Request, path: UndeliveredPath) -> De
     except BusError as error:
         raise _problem(error) from None
     log.info("redelivery asked for", seq=path.seq, id=entry.id, status=told.status)
+    await request.app[DEPENDENCIES].audit.note("redriven", f"event {entry.id}")
     if told.status == "refused":
         raise Problem(502, f"The receiver did not take it: {told.error}.")
     return Delivered(seq=path.seq, event_id=entry.id)
@@ -164,6 +165,7 @@ async def discard_undelivered(request: web.Request, path: UndeliveredPath) -> Gi
     except BusError as error:
         raise _problem(error) from None
     log.info("discarded", seq=path.seq, id=entry.id)
+    await request.app[DEPENDENCIES].audit.note("discarded", f"event {entry.id}")
     return GivenUp(seq=path.seq, event_id=entry.id)
 
 

@@ -26,6 +26,7 @@ _TAGS: Final = {
     "events": "What happens.",
     "dead letters": "What could not be stored, or not be delivered to the webhook.",
     "verification": "Whether server and database are the same.",
+    "audit": "Who did what.",
     "health": "How the processes are.",
     "description": "This description.",
 }

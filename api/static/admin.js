@@ -151,7 +151,7 @@ document.addEventListener("keydown", (event) => {
   const at = rows.findIndex((one) => row?.contains(one));
   const went = going;
   going = event.key === "g";
-  const page = went && /^[1-9]$/.test(event.key) ? document.querySelectorAll(".nav a")[event.key - 1] : null;
+  const page = went && /^[0-9]$/.test(event.key) ? document.querySelectorAll(".nav a")[(Number(event.key) + 9) % 10] : null;
   if (page) page.click();
   else if (going) return;
   else if (event.key === "?") keys.showModal();

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from cli import exit_code
 from cli.accounts.run import find
+from cli.audited import note
 from cli.imap_account import connected
 from mailcore.account import Account
 from mailcore.errors import ImapError, Retry, Scope, SettingsError
@@ -41,6 +42,7 @@ async def run(settings: Settings, name: str, *, port: int = 0, browser: bool = T
         await _sign_in(await find(settings, name), Tokens(store, settings), port, browser=browser)
     finally:
         await store.close()
+    await note(settings, "account-authorized", name)
     return exit_code.OK
 
 

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 from cli import exit_code
+from cli.audited import note
 from mailcore.errors import MozzartError
 from mailcore.oauth.rotation import encrypt_again
 from mailcore.secrets import Cipher, new_key, read_keys, write_keys
@@ -30,6 +31,7 @@ async def rotate(settings: Settings) -> int:
         unreadable = await encrypt_again(store, cipher)
     finally:
         await store.close()
+    await note(settings, "key-rotated")
     after = (
         "the other keys of SECRET_KEY may go" if configured else f"the key before stays in {path} until the next time"
     )

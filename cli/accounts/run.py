@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import exit_code
+from cli.audited import note
 from mailcore import log
 from mailcore.account_row import new_account, seal, unseal
 from mailcore.bus import Bus
@@ -79,6 +80,7 @@ async def add(settings: Settings, name: str, values: Mapping[str, Any], *, teste
     async with _store(settings) as store:
         if not await store.add_account(account.name, sealed.settings, sealed.secrets, datetime.now(UTC)):
             raise SettingsError(f"There is an account {account.name!r} already; choose another name with --name.")
+    await note(settings, "account-added", account.name)
     return await _done(settings, f"Added {account.name}.")
 
 
@@ -105,6 +107,7 @@ async def pause(settings: Settings, name: str, *, paused: bool) -> int:
     async with _store(settings) as store:
         if not await store.pause_account(name, datetime.now(UTC) if paused else None):
             raise _unknown(name)
+    await note(settings, "account-paused" if paused else "account-resumed", name)
     return await _done(settings, f"{'Paused' if paused else 'Resumed'} {name}.")
 
 
@@ -112,6 +115,7 @@ async def remove(settings: Settings, name: str) -> int:
     async with _store(settings) as store:
         if not await store.remove_account(name, datetime.now(UTC)):
             raise _unknown(name)
+    await note(settings, "account-removed", name)
     return await _done(settings, f"Removed {name}.")
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import exit_code
+from cli.audited import noting
 from cli.dead_letters.unstored import connected, plain_console, say
 from cli.quantity import counted
 from mailcore import undelivered
@@ -59,13 +60,16 @@ async def redrive(settings: Settings, seqs: Sequence[int], *, every_one: bool, w
     is not there. Raises BusError when no webhook process answers."""
     console = plain_console()
     failed = 0
-    async with connected(settings, "webhook") as bus:
+    async with connected(settings, "webhook") as bus, noting(settings, "redriven") as done:
         if every_one:
             seqs = [entry.seq async for entry in undelivered.entries(bus)]
         if not seqs:
             console.print("[green]The webhook's receiver took all there was.[/]")
         for seq in dict.fromkeys(seqs):
-            failed += not await _redelivered(console, bus, seq, wait)
+            if await _redelivered(console, bus, seq, wait):
+                done.append(f"event {seq} of the webhook")
+            else:
+                failed += 1
     return exit_code.FAILED if failed else exit_code.OK
 
 
@@ -73,7 +77,7 @@ async def discard(settings: Settings, seqs: Sequence[int], *, every_one: bool) -
     """Nobody sends them any more: FAILED when one is not there. Raises BusError."""
     console = plain_console()
     failed = 0
-    async with connected(settings, "webhook") as bus:
+    async with connected(settings, "webhook") as bus, noting(settings, "discarded") as done:
         if every_one:
             seqs = [entry.seq async for entry in undelivered.entries(bus)]
         if not seqs:
@@ -88,6 +92,7 @@ async def discard(settings: Settings, seqs: Sequence[int], *, every_one: bool) -
                 say(console, "[red]✗[/]", str(seq), str(error))
                 failed += 1
             else:
+                done.append(f"event {entry.id}")
                 say(console, "[green]✓[/]", f"{seq}  {entry.id}", "discarded")
     return exit_code.FAILED if failed else exit_code.OK
 

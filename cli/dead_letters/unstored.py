@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import exit_code
+from cli.audited import noting
 from cli.quantity import counted, size
 from mailcore import undelivered
 from mailcore.bus import Bus
@@ -89,7 +90,7 @@ async def redrive(settings: Settings, seqs: Sequence[int], *, every_one: bool, w
     again or was not heard of. Raises BusError."""
     console = plain_console()
     failed = 0
-    async with connected(settings) as bus:
+    async with connected(settings) as bus, noting(settings, "redriven") as done:
         if every_one:
             seqs = [letter.seq async for letter in bus.dead_letters()]
         if not seqs:
@@ -117,6 +118,7 @@ async def redrive(settings: Settings, seqs: Sequence[int], *, every_one: bool, w
                 say(console, "[red]✗[/]", str(seq), str(error))
                 failed += 1
             else:
+                done.append(str(letter.identity))
                 failed += not await _told(console, letter, ends, wait)
     return exit_code.FAILED if failed else exit_code.OK
 
@@ -125,7 +127,7 @@ async def discard(settings: Settings, seqs: Sequence[int], *, every_one: bool) -
     """Remove them for good: FAILED when one is not there. Raises BusError."""
     console = plain_console()
     failed = 0
-    async with connected(settings) as bus:
+    async with connected(settings) as bus, noting(settings, "discarded") as done:
         if every_one:
             seqs = [letter.seq async for letter in bus.dead_letters()]
         if not seqs:
@@ -139,6 +141,7 @@ async def discard(settings: Settings, seqs: Sequence[int], *, every_one: bool) -
                 say(console, "[red]✗[/]", str(seq), str(error))
                 failed += 1
             else:
+                done.append(str(letter.identity))
                 say(console, "[green]✓[/]", f"{seq}  {letter.identity}", "discarded")
     return exit_code.FAILED if failed else exit_code.OK
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import exit_code
+from cli.audited import note
 from mailcore import api_token
 from mailcore.api_token import ApiToken
 from mailcore.errors import MozzartError, SettingsError
@@ -62,6 +63,7 @@ async def add(settings: Settings, name: str, scopes: Sequence[str], expires: dat
     async with _store(settings) as store:
         if not await store.add_api_token(api_token.new(text, name, scopes, now, expires)):
             raise SettingsError(f"There is a token {name!r} already; revoke it first, or choose another name.")
+    await note(settings, "token-made", f"{name}: {', '.join(scopes)}")
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
     sys.stderr.write("It is shown this once: keep it now.\n")
@@ -75,6 +77,7 @@ async def revoke(settings: Settings, name: str) -> int:
         raise MozzartError(
             f"There is no token {one_line(name)!r} that is not revoked; `mozzart tokens list` names them."
         )
+    await note(settings, "token-revoked", found.name)
     sys.stdout.write(one_line(f"Revoked {found.name} ({api_token.shown(found.key)}…).") + "\n")
     return exit_code.OK
 

@@ -350,3 +350,20 @@ budgets: Final = Table(
     Column("messages", BigInteger, nullable=False),
     Column("octets", BigInteger, nullable=False),
 )
+
+# Written by whoever lets people do something, the api and the commands (I6): nothing in it is changed, the oldest go
+# (AUDIT_MAX_AGE). `who` and `object` may be what a stranger wrote.
+audit_entries: Final = Table(
+    "mailbox_app_auditentry",
+    metadata,
+    _id(),
+    Column("at", UtcDateTime, nullable=False),
+    Column("action", String(30), nullable=False),
+    Column("by", String(20), nullable=False),
+    Column("who", NameText, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("object", NameText, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Index("mailbox_app_auditentry_at_idx", "at"),
+    sqlite_autoincrement=True,
+)

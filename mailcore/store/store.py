@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from mailcore.api_token import ApiToken
+from mailcore.audit import Entry
 from mailcore.errors import MozzartError, Scope, StoreError
 from mailcore.events.identity import Identity, MailboxKey
 from mailcore.fault import told
@@ -20,6 +21,7 @@ from mailcore.store import (
     accounts,
     api_tokens,
     audit,
+    audit_entries,
     budgets,
     lookup,
     mailboxes,
@@ -197,6 +199,16 @@ class Store:
     async def revoke_api_token(self, name: str, at: datetime) -> ApiToken | None:
         """By its name, or what it begins with (`mz_…`). None if there is none that is not revoked."""
         return await self._write(f"revoking the token {name}", api_tokens.revoke, name, at)
+
+    async def add_audit_entry(self, entry: Entry, since: datetime) -> None:
+        """Those from before `since` go, some at a time."""
+        await self._write("keeping what was done", audit_entries.add, entry, since)
+
+    async def audit_entries(
+        self, limit: int, before: int | None = None, action: str = "", who: str = ""
+    ) -> list[Entry]:
+        """The newest first: those with a smaller id than `before`, of this action and this person or token alone."""
+        return await self._read("reading what was done", audit_entries.newest, limit, before, action, who)
 
     async def digests(self, mailbox_id: int, after: tuple[int, int], limit: int) -> list[StoredDigest]:
         """What the next `limit` messages behind that UIDVALIDITY and UID hold, in their order; also those that were

@@ -63,6 +63,16 @@ def test_a_token_is_made_used_and_revoked_by_page_and_by_command_and_its_secret_
     assert status(by_page) == 401
     assert mozzart.run("tokens", "revoke", "grafana").stderr.startswith("There is no token 'grafana'")
 
+    done = [json.loads(line) for line in mozzart.run("audit", "--json").stdout.splitlines()]
+    assert [(one["action"], one["who"], one["object"]) for one in done] == [
+        ("token-revoked", "command line", "grafana"),
+        ("token-revoked", "admin", "prometheus"),
+        ("token-made", "admin", "grafana: read, metrics"),
+        ("signed-in", "admin", ""),
+        ("token-made", "command line", "prometheus: metrics"),
+    ]
+    assert len(mozzart.run("audit", "--who", "admin", "--since", "1h", "--count", "2").stdout.splitlines()) == 3
+
     for secret in (by_command, by_page):
         kept = [one for one in mozzart.home.rglob("*") if one.is_file() and secret[12:].encode() in one.read_bytes()]
         assert kept == []

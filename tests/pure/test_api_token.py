@@ -63,7 +63,7 @@ def test_it_ends_when_it_was_to_end_or_is_revoked() -> None:
     assert api_token.standing(NOW, NOW, NOW) == api_token.standing(later, NOW, NOW) == "revoked"
 
 
-@pytest.mark.parametrize("name", ["", " a", "a ", "x" * 61, "a\u202eb", "a\nb", "\ud800", "mz_00112233"])
+@pytest.mark.parametrize("name", ["", " a", "a ", "x" * 61, "a\u202eb", "a\nb", "\ud800", "mz_00112233", "API_TOKEN"])
 def test_a_name_that_could_pretend_is_refused(name: str) -> None:
     assert api_token.fault_of_name(name).endswith(".")
 
