@@ -10,12 +10,14 @@ shared.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from consumers.disposition import is_hopeless, is_suspect
 from consumers.draft import Draft, draft, message_row
@@ -177,9 +179,10 @@ class Storing:
             await self._settlement.stored([(each.delivery, each.event, _row(each)) for each in jobs])
         finally:
             # After the events, which others wait for. A redelivery of what has a row is no news.
+            write = log.bind()
             for job in jobs:
                 if job.location is not None and job.location.stored is None:
-                    _report(job.event, _row(job))
+                    _report(write, job.event, _row(job))
 
     async def _fail(self, job: Job, error: Exception) -> None:
         await self._settlement.failed(job.delivery, job.event, error)
@@ -192,7 +195,7 @@ class Storing:
                 await self._settlement.failed(delivery, None, passing)
 
 
-def _report(event: MessageEvent, row: StoredMessage) -> None:
+def _report(bound: FilteringBoundLogger, event: MessageEvent, row: StoredMessage) -> None:
     seconds = (row.stored_at - event.pushed_at).total_seconds()
     STORED.labels(event.kind.value).inc()
     STORED_BYTES.labels(event.kind.value).inc(event.size)
@@ -201,7 +204,9 @@ def _report(event: MessageEvent, row: StoredMessage) -> None:
     # Of a backfill the syncer tells the progress (syncer/progress.py): a line for each costs time, and nobody reads it.
     pushed = event.kind is Kind.NEW or event.found_by is FoundBy.PUSH
     facts = {"push_to_stored_ms": round(seconds * 1000, 1)} if event.found_by is FoundBy.PUSH else {}
-    write = log.info if pushed else log.debug
+    if not (pushed or bound.is_enabled_for(logging.DEBUG)):
+        return
+    write = bound.info if pushed else bound.debug
     write("stored", identity=str(event.identity), size=event.size, attachments=len(row.attachments), **facts)
 
 

@@ -23,6 +23,7 @@ _HEADER_END: Final = re.compile(rb"\r?\n\r?\n")
 _FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
 _FROM_EXCHANGE: Final = re.compile(rb"^From:[^\r\n]*Microsoft Exchange", re.IGNORECASE | re.MULTILINE)
 _RETRIEVAL_FAILED: Final = re.compile(rb"^Subject:\s*(Retrieval using the IMAP4? protocol failed[^\r\n]*)", re.I | re.M)
+_RETRIEVAL: Final = b"retrieval"
 _CAME_BY_MAIL: Final = re.compile(rb"^(?:Received|Message-ID):", re.IGNORECASE | re.MULTILINE)
 
 
@@ -40,7 +41,7 @@ def may_be_placeholder(body: bytes, announced: int | None) -> bool:
 def retrieval_failed(body: bytes) -> str | None:
     """Exchange's report in place of a message that it has and cannot convert, in its words; None for any other mail.
     What came by mail, as a forwarded report does, is a mail."""
-    if len(body) > _REPORT:
+    if len(body) > _REPORT or _RETRIEVAL not in body.lower():  # a look at what every mail pays for
         return None
     header = _FOLD.sub(b"", _HEADER_END.split(body, maxsplit=1)[0])
     subject = _RETRIEVAL_FAILED.search(header)

@@ -81,3 +81,9 @@ def test_a_mail_about_such_a_report_is_a_mail(mail: bytes) -> None:
 def test_any_bytes_have_an_answer(body: bytes, announced: int | None) -> None:
     assert isinstance(may_be_placeholder(body, announced), bool)
     assert retrieval_failed(body) is None
+
+
+@given(st.data())
+def test_a_report_is_known_whatever_the_case_of_its_letters(data: st.DataObject) -> None:
+    said = "".join(data.draw(st.sampled_from((each.lower(), each.upper()))) for each in EXCHANGE.decode()[:260])
+    assert retrieval_failed(said.encode() + EXCHANGE[260:])
