@@ -112,6 +112,9 @@ def message_row(
         found_by=event.found_by.value,
         search_text=drafted.search_text,
         origin=str(event.origin) if event.origin is not None else None,
+        email_id=event.email_id,
+        thread_id=event.thread_id,
+        labels=event.labels,
     )
 
 
@@ -145,6 +148,9 @@ def stored_event(event: MessageEvent | Rebind | Untold, row: StoredMessage) -> S
         has_text=row.has_text,
         has_html=row.has_html,
         origin=row.origin,
+        email_id=row.email_id,
+        thread_id=row.thread_id,
+        labels=row.labels,
         files=tuple(_file(part) for part in row.attachments[:LISTED]),
         files_truncated=len(row.attachments) > LISTED,
     )

@@ -265,6 +265,9 @@ class Transfer:
             defects=found.defects,
             mailbox_id=self.mailbox.row_id,
             origin=found.origin,
+            email_id=message.email_id,
+            thread_id=message.thread_id,
+            labels=message.labels,
         )
 
 

@@ -135,11 +135,15 @@ class Way(Answer):
 
 class Message(Summary):
     """`to_names` and `cc_names` are the display names of `to_emails` and `cc_emails`, one for each, null where it was
-    stored before these were."""
+    stored before these were. `email_id` and `thread_id` are what the server calls the message and its thread in all
+    mailboxes, `labels` those of Gmail when it was fetched; null where it does not tell."""
 
     cc_emails: list[str]
     to_names: list[str] | None
     cc_names: list[str] | None
+    email_id: str | None
+    thread_id: str | None
+    labels: list[str] | None
     reply_to: list[str]
     in_reply_to: str
     references: list[str]
@@ -214,6 +218,9 @@ def _message(found: MessageDetail) -> Message:
         cc_emails=list(found.cc_emails),
         to_names=None if found.to_names is None else list(found.to_names),
         cc_names=None if found.cc_names is None else list(found.cc_names),
+        email_id=found.email_id,
+        thread_id=found.thread_id,
+        labels=None if found.labels is None else list(found.labels),
         reply_to=list(found.reply_to),
         in_reply_to=found.in_reply_to,
         references=list(found.references),

@@ -21,6 +21,9 @@ _DATAREF: Final = f"nats-object://{BODY_BUCKET}/"
 DEFECTS: Final = "mozzart-defects"
 MAILBOX_ID: Final = "mozzart-mailbox-id"
 ORIGIN: Final = "mozzart-origin"
+EMAIL_ID: Final = "mozzart-email-id"
+THREAD_ID: Final = "mozzart-thread-id"
+LABELS: Final = "mozzart-labels"
 _DEFECTS: Final = re.compile(r"[a-z0-9-]+(,[a-z0-9-]+)*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _FLAGS_BYTES: Final = 16 << 10  # a message with more keywords than this names the first ones only
@@ -60,7 +63,9 @@ class MessageEvent:
     object store under `object_name` (claim check). `pushed_at` is when the server's hint came (or the sweep that found
     it began), `published_at` when the event was made. Times are aware, in UTC. `defects` are names out of MEANINGS.
     `mailbox_id` is the row of the mailbox, which stays when the mailbox is renamed; 0 in events of before.
-    `origin` is the identity that had the bytes of a copy first, None for the other kinds.
+    `origin` is the identity that had the bytes of a copy first, None for the other kinds. `email_id` and `thread_id`
+    are what the server calls the bytes and their thread in all mailboxes, `labels` are Gmail's; None where it does not
+    tell.
     """
 
     identity: Identity
@@ -77,6 +82,9 @@ class MessageEvent:
     defects: tuple[str, ...] = ()
     mailbox_id: int = 0
     origin: Identity | None = None
+    email_id: str | None = None
+    thread_id: str | None = None
+    labels: tuple[str, ...] | None = None
 
     @property
     def nats_subject(self) -> str:
@@ -110,6 +118,12 @@ class MessageEvent:
             out[MAILBOX_ID] = str(self.mailbox_id)
         if self.origin is not None:
             out[ORIGIN] = str(self.origin)
+        if self.email_id is not None:
+            out[EMAIL_ID] = self.email_id
+        if self.thread_id is not None:
+            out[THREAD_ID] = self.thread_id
+        if self.labels is not None:
+            out[LABELS] = _join_flags(self.labels)
         return out
 
     @classmethod
@@ -135,14 +149,15 @@ class MessageEvent:
                 received_at=parse_stamp(_required(headers, "ce-receivedat")),
                 pushed_at=parse_stamp(_required(headers, PUSHED_AT)),
                 published_at=parse_stamp(_required(headers, "ce-time")),
-                flags=tuple(
-                    unquote(flag, errors="surrogatepass") for flag in headers.get("ce-flags", "").split(" ") if flag
-                ),
+                flags=_split_flags(headers.get("ce-flags", "")),
                 body=body,
                 object_name=unquote(dataref.removeprefix(_DATAREF)),
                 defects=tuple(defects.split(",")) if defects else (),
                 mailbox_id=int(headers.get(MAILBOX_ID, "0")),
                 origin=Identity.parse(_required(headers, ORIGIN)) if kind == Kind.COPY else None,
+                email_id=headers.get(EMAIL_ID),
+                thread_id=headers.get(THREAD_ID),
+                labels=_split_flags(headers[LABELS]) if LABELS in headers else None,
             )
         except ValueError as error:
             raise EventError(f"not a message event: {error}") from error
@@ -203,6 +218,10 @@ def _join_flags(flags: tuple[str, ...]) -> str:
             break
         out.append(quoted)
     return " ".join(out)
+
+
+def _split_flags(text: str) -> tuple[str, ...]:
+    return tuple(unquote(flag, errors="surrogatepass") for flag in text.split(" ") if flag)
 
 
 def _required(headers: Mapping[str, str], name: str) -> str:

@@ -13,7 +13,19 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mailcore.events import asyncapi, control, dead_letter
-from mailcore.events.message import BODY_BUCKET, DEFECTS, MAILBOX_ID, ORIGIN, SPEC_VERSION, FoundBy, Kind, ce_type
+from mailcore.events.message import (
+    BODY_BUCKET,
+    DEFECTS,
+    EMAIL_ID,
+    LABELS,
+    MAILBOX_ID,
+    ORIGIN,
+    SPEC_VERSION,
+    THREAD_ID,
+    FoundBy,
+    Kind,
+    ce_type,
+)
 from mailcore.events.thin import TYPES
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -78,6 +90,12 @@ _ORIGIN: Final = {
     "description": "only of a copy: the identity that had the same bytes first",
 }
 
+_OBJECT_ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,255}$"}
+_SERVER_IDS: Final = {
+    EMAIL_ID: {**_OBJECT_ID, "description": "what the server calls these bytes in all mailboxes, where it tells"},
+    THREAD_ID: {**_OBJECT_ID, "description": "what the server calls their thread, where it tells"},
+    LABELS: {"type": "string", "description": "labels at Gmail, percent-encoded, with spaces between, where it tells"},
+}
 
 _MAILBOX_ID: Final = {**_DECIMAL, "description": "the row of the mailbox, which stays when the mailbox is renamed"}
 
@@ -109,6 +127,7 @@ def _message_headers() -> dict[str, Any]:
             DEFECTS: _NOTICED,
             MAILBOX_ID: _MAILBOX_ID,
             ORIGIN: _ORIGIN,
+            **_SERVER_IDS,
             dead_letter.REDRIVEN: _REDRIVEN,
         },
     )

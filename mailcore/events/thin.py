@@ -97,7 +97,8 @@ class StoredFile(BaseModel):
 class Stored(_MessageFact):
     """The row is committed and its files are on disk. `at` is that moment. `rebound_from` is set when no new mail
     arrived: an old row was bound to the identity that a UIDVALIDITY change gave it. `origin` is the identity that had
-    the bytes of a copy first. Of addresses and files the first 100 are named, long texts are cut."""
+    the bytes of a copy first. `email_id`, `thread_id` and `labels` are as in the message's event. Of addresses, labels
+    and files the first 100 are named, long texts are cut."""
 
     type: ClassVar[str] = "stored"
     row_id: int
@@ -120,6 +121,9 @@ class Stored(_MessageFact):
     has_text: bool = False
     has_html: bool = False
     origin: str | None = None
+    email_id: str | None = None
+    thread_id: str | None = None
+    labels: Annotated[tuple[Name, ...], first(LISTED)] | None = None
     files: Annotated[tuple[StoredFile, ...], first(LISTED)] = ()
     files_truncated: bool = False
 

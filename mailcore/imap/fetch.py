@@ -8,6 +8,7 @@ from typing import Final
 
 from mailcore.errors import ProtocolError
 from mailcore.imap.framing import Literal, Unit
+from mailcore.imap.name import decode
 from mailcore.imap.response import Fetch, Section
 from mailcore.imap.sequence import MAX_UID
 
@@ -20,6 +21,8 @@ _USUAL: Final = re.compile(
 )
 _ITEM: Final = re.compile(rb" *([A-Za-z][A-Za-z0-9.\-]*)(?:\[([^\]]*)\])?(?:<(\d{1,10})>)? ")
 _BLANK: Final = re.compile(rb" *\Z")
+# objectid (RFC 8474 §7); Gmail's are numbers.
+_OBJECT_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}\Z")
 _FLAGS: Final = re.compile(rb"\(([^()\"]*)\)")
 _MODSEQ: Final = re.compile(rb"\((\d{1,20})\)")
 _TOKEN: Final = re.compile(rb" *(?:(\()|(\))|\"([^\"\\]*(?:\\.[^\"\\]*)*)\"|([^ ()\"]+))", re.DOTALL)
@@ -121,6 +124,9 @@ class _Reader:
         uid = size = modseq = None
         flags: tuple[str, ...] | None = None
         internaldate: datetime | None = None
+        email_id: str | None = None
+        thread_id: str | None = None
+        labels: tuple[str, ...] | None = None
         self._expect(b"(")
         while not self._ended():
             item = _ITEM.match(self._text, self._at)
@@ -138,12 +144,19 @@ class _Reader:
                 size = self._number()
             elif name == b"MODSEQ":
                 modseq = self._modseq()
+            elif name in (b"EMAILID", b"X-GM-MSGID"):
+                email_id = self._object_id()
+            elif name in (b"THREADID", b"X-GM-THRID"):
+                thread_id = self._object_id()
+            elif name == b"X-GM-LABELS":
+                labels = self._labels()
             elif name == b"BODY" and item[2] is not None:
                 section = item[2].decode("utf-8", "replace").upper()
                 self._sections[section] = self._body(int(item[3]) if item[3] is not None else None)
             else:
                 self._skip()
-        return Fetch(self._seq, uid, flags, internaldate, size, modseq, self._sections)
+        ids = email_id, thread_id, labels
+        return Fetch(self._seq, uid, flags, internaldate, size, modseq, self._sections, *ids)
 
     def _malformed(self, what: str) -> ProtocolError:
         return ProtocolError(f"the server sent a FETCH that we cannot read: {what}")
@@ -201,6 +214,38 @@ class _Reader:
             return None
         self._at = found.end()
         return tuple(found[1].decode("utf-8", "replace").split())
+
+    def _object_id(self) -> str | None:
+        """In parentheses (RFC 8474 §7) or alone, as Gmail has it. None for NIL, and for what is none: it must not cost
+        the message."""
+        values = self._values()
+        if len(values) != 1 or not _OBJECT_ID.match(values[0]) or values[0].upper() == b"NIL":
+            return None
+        return values[0].decode("ascii")
+
+    def _labels(self) -> tuple[str, ...] | None:
+        """Names as mailboxes have them, and `\\Inbox`, `\\Sent`, …; None for NIL."""
+        listed = self._text.startswith(b"(", self._at)
+        names = (decode(value).encode("utf-8", "replace").decode() for value in self._values())
+        return tuple(dict.fromkeys(names)) if listed else None
+
+    def _values(self) -> list[bytes]:
+        """The atoms and strings of any value, in their order, at whatever depth."""
+        found: list[bytes] = []
+        depth = 0
+        while True:
+            literal = self._literal()
+            if literal is not None:
+                found.append(literal.data or b"")
+            else:
+                token = self._token()
+                depth += (token[1] is not None) - (token[2] is not None)
+                if depth < 0:
+                    raise self._malformed("an item without a value")
+                if token[3] is not None or token[4] is not None:
+                    found.append(unescape(token[3]) if token[3] is not None else token[4])
+            if depth == 0:
+                return found
 
     def _string(self, what: str) -> bytes | None:
         """An nstring (RFC 9051 §9)."""

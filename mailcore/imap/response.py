@@ -22,7 +22,8 @@ class Section:
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """Message data; what the server did not send is None. `sections` is keyed by the text in the brackets, in upper
-    case: "" for the whole message."""
+    case: "" for the whole message. `email_id` and `thread_id` are what the server calls the bytes and their thread, in
+    whichever mailbox they are (RFC 8474 §5, or Gmail's X-GM-MSGID and X-GM-THRID); `labels` are Gmail's X-GM-LABELS."""
 
     seq: int
     uid: int | None = None
@@ -31,6 +32,9 @@ class Fetch:
     size: int | None = None
     modseq: int | None = None
     sections: Mapping[str, Section] = field(default_factory=dict)
+    email_id: str | None = None
+    thread_id: str | None = None
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,9 @@ _facts: Final = (
     messages.c.body_text != "",
     messages.c.body_html != "",
     messages.c.origin,
+    messages.c.email_id,
+    messages.c.thread_id,
+    messages.c.labels,
 )
 _parts: Final = (
     select(attachments.c.message_id, *(attachments.c[field.name] for field in fields(AttachmentRow)))
@@ -170,5 +173,8 @@ def _stored(row: Sequence[Any], parts: Sequence[AttachmentRow]) -> StoredMessage
         has_text=row[13],
         has_html=row[14],
         origin=row[15],
+        email_id=row[16],
+        thread_id=row[17],
+        labels=None if row[18] is None else tuple(row[18]),
         attachments=tuple(parts),
     )

@@ -254,6 +254,9 @@ def _message_values(row: MessageRow) -> dict[str, object]:
         "origin": row.origin,
         "to_names": row.to_names,
         "cc_names": row.cc_names,
+        "email_id": row.email_id,
+        "thread_id": row.thread_id,
+        "labels": row.labels,
     }
 
 

@@ -136,7 +136,9 @@ class Portion:
 class MessageDetail:
     """Everything of one message. `to_names` and `cc_names` are the display names of `to_emails` and `cc_emails`, one
     for each; None where it was stored before these were. `kind` to `stream_seq` (its sequence in its stream) tell its
-    way; None where nobody told. `origin` is the identity, in text, that had the bytes of a copy first."""
+    way; None where nobody told. `origin` is the identity, in text, that had the bytes of a copy first.
+    `email_id` and `thread_id` are what the server calls the bytes and their thread in all mailboxes, `labels` Gmail's
+    as they were when it was fetched; None where it does not tell."""
 
     summary: MessageSummary
     cc_emails: tuple[str, ...]
@@ -156,6 +158,9 @@ class MessageDetail:
     origin: str | None
     to_names: tuple[str, ...] | None
     cc_names: tuple[str, ...] | None
+    email_id: str | None
+    thread_id: str | None
+    labels: tuple[str, ...] | None
     attachments: tuple[AttachmentDetail, ...]
 
     @property

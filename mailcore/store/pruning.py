@@ -35,6 +35,7 @@ _EMPTY: Final[dict[str, Any]] = {
     "search_text": None,
     "to_names": None,
     "cc_names": None,
+    "labels": None,
     "search_parts": "",
 }
 

@@ -79,6 +79,9 @@ _details: Final = (
     messages.c.origin,
     messages.c.to_names,
     messages.c.cc_names,
+    messages.c.email_id,
+    messages.c.thread_id,
+    messages.c.labels,
 )
 _long: Final = (messages.c.headers, messages.c.body_text, messages.c.body_html)
 _text: Final = func.coalesce(messages.c.search_text, messages.c.body_text)
@@ -293,7 +296,7 @@ def message(connection: Connection, message_id: int, portion: Portion | None) ->
     more = {column.name: getattr(row, column.name) for column in _details}
     for name in ("cc_emails", "reply_to", "references", "defects"):
         more[name] = tuple(more[name])
-    for name in ("to_names", "cc_names"):
+    for name in ("to_names", "cc_names", "labels"):
         more[name] = None if more[name] is None else tuple(more[name])
     head = row.headers if portion is None else headers.beginning(row.headers)
     return MessageDetail(

@@ -194,6 +194,7 @@ class MessageRow:
 
     `pushed_at` to `found_by` are those of the event, `stream_seq` its sequence in its stream; `search_text` is what is
     searched instead of `body_text`, if set. `origin` is the identity, in text, that had the bytes of a copy first.
+    `email_id` to `labels` are as in the event.
     """
 
     mailbox_id: int
@@ -228,6 +229,9 @@ class MessageRow:
     origin: str | None = None
     to_names: tuple[str, ...] | None = None
     cc_names: tuple[str, ...] | None = None
+    email_id: str | None = None
+    thread_id: str | None = None
+    labels: tuple[str, ...] | None = None
 
     @property
     def slot(self) -> Slot:
@@ -252,6 +256,9 @@ class MessageRow:
             has_text=bool(self.body_text),
             has_html=bool(self.body_html),
             origin=self.origin,
+            email_id=self.email_id,
+            thread_id=self.thread_id,
+            labels=self.labels,
             attachments=self.attachments,
         )
 
@@ -286,6 +293,9 @@ class StoredMessage:
     has_text: bool
     has_html: bool
     origin: str | None
+    email_id: str | None
+    thread_id: str | None
+    labels: tuple[str, ...] | None
     attachments: tuple[AttachmentRow, ...]
 
 

@@ -172,6 +172,11 @@ messages: Final = Table(
     Column("cc_names", JsonOrNull),
     # What more there is to search in (mailcore/store/parts.py); null: a version before did not know of it.
     Column("search_parts", Text),
+    # What the server calls the bytes and their thread in all mailboxes (RFC 8474, Gmail), and Gmail's labels as they
+    # were when the message was fetched; null where it does not tell.
+    Column("email_id", String(255)),
+    Column("thread_id", String(255)),
+    Column("labels", JsonOrNull),
     # I1, I4: the identity is the key; this constraint, not the stream's duplicate window, is what makes "once".
     UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="mailbox_app_mailmessage_identity_uniq"),
     sqlite_autoincrement=True,

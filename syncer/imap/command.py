@@ -240,6 +240,9 @@ def _merge(old: Fetch, new: Fetch) -> Fetch:
         new.size if new.size is not None else old.size,
         new.modseq if new.modseq is not None else old.modseq,
         {**old.sections, **new.sections},
+        new.email_id or old.email_id,
+        new.thread_id or old.thread_id,
+        new.labels if new.labels is not None else old.labels,
     )
 
 

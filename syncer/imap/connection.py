@@ -62,7 +62,9 @@ __all__ = [
 
 DONE_DEADLINE: Final = 10.0  # seconds from DONE to the end of IDLE
 SEQUENCE_CHARS: Final = 7000  # RFC 7162 §4: a command line of at most 8,192 octets
-_FACTS: Final = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
+_FACTS: Final = b"UID FLAGS INTERNALDATE RFC822.SIZE"
+# By capability; EMAILID (RFC 8474 §5.1) is named again for all of its mailboxes, as X-GM-MSGID is.
+_IDS: Final = {"X-GM-EXT-1": b" X-GM-MSGID X-GM-THRID X-GM-LABELS", "OBJECTID": b" EMAILID THREADID"}
 # Flags of others are told by HIGHESTMODSEQ, where CONDSTORE is on (RFC 5465 §5.3).
 _NOTIFY: Final = (
     b"SET (SELECTED (MessageNew MessageExpunge FlagChange))"
@@ -251,12 +253,18 @@ class ImapConnection(Link):
             if isinstance(item, Unreadable) and item.name in names:
                 raise CommandFailed(f"{self.endpoint}: {what}: {item.fault}")
 
+    @property
+    def _facts(self) -> bytes:
+        """What is asked for of each message besides its body."""
+        return _FACTS + next((items for name, items in _IDS.items() if name in self.capabilities), b"")
+
     async def uid_fetch_facts(self, uids: UidSet) -> list[FetchedMessage]:
         """Flags, date and size of each; those that are gone are missing. `body` is None."""
         found: list[FetchedMessage] = []
+        items = b"(" + self._facts + b")"
         for part in uids.lines(SEQUENCE_CHARS):
             command = self._fetch(
-                str(part), _FACTS, part, None, _has_facts, lambda _: True, lambda fetch: found.append(message(fetch, 0))
+                str(part), items, part, None, _has_facts, lambda _: True, lambda fetch: found.append(message(fetch, 0))
             )
             tagged = await self._protocol.execute(command)
             if tagged.code != "EXPUNGEISSUED":
@@ -267,7 +275,7 @@ class ImapConnection(Link):
         """Facts and the first `limit` bytes of each body, each message as soon as it has come. The command is sent at
         once: several streams are pipelined. `uids` may be `n:*`; the server may then give a UID below n."""
         stream = MessageStream(self._protocol, limit, lambda tagged: self._refused("UID FETCH", tagged))
-        items = b"(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[]<0.%d>)" % limit
+        items = b"(%b BODY.PEEK[]<0.%d>)" % (self._facts, limit)
         if isinstance(uids, str) and _OPEN_RANGE.match(uids):
             stream.send(self._fetch(uids, items, None, 0, _has_all, _has_body, stream.take))
             return stream

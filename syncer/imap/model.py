@@ -133,7 +133,8 @@ class FetchedMessage:
     None where the server sent none, or no date and no number.
 
     `body` is None when it was not asked for or the message is gone (NIL). `complete` says that `body` is the whole
-    message: it goes by the bytes that came, as some servers' RFC822.SIZE is an estimate.
+    message: it goes by the bytes that came, as some servers' RFC822.SIZE is an estimate. `email_id` to `labels` are as
+    in Fetch.
     """
 
     uid: int
@@ -142,6 +143,9 @@ class FetchedMessage:
     size: int | None
     body: bytes | None = field(default=None, repr=False)
     complete: bool = False
+    email_id: str | None = None
+    thread_id: str | None = None
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

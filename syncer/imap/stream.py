@@ -26,7 +26,17 @@ def message(fetch: Fetch, limit: int) -> FetchedMessage:
     # When as much came as was asked for, only the size tells whether that was all.
     whole = announced < limit or (announced == limit and fetch.size is not None and fetch.size <= limit)
     flags = named(fetch.flags) if fetch.flags else ()
-    return FetchedMessage(fetch.uid, flags, fetch.internaldate, fetch.size, body, body is not None and whole)
+    return FetchedMessage(
+        fetch.uid,
+        flags,
+        fetch.internaldate,
+        fetch.size,
+        body,
+        body is not None and whole,
+        fetch.email_id,
+        fetch.thread_id,
+        fetch.labels,
+    )
 
 
 class MessageStream(AsyncIterator[FetchedMessage]):

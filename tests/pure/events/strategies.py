@@ -17,6 +17,8 @@ identities = st.builds(Identity, names, names, numbers, numbers)
 times = st.datetimes(datetime(1000, 1, 2), datetime(9998, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  # bounds
 defects = st.lists(st.text("abz09-", min_size=1, max_size=9), max_size=3, unique=True).map(tuple)
 flags = st.lists(st.text(min_size=1), max_size=5).map(tuple)
+labels = flags
+object_ids = st.none() | st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
 
 
 @st.composite
@@ -40,4 +42,7 @@ def message_events(draw: st.DrawFn) -> MessageEvent:
         object_name=object_name,
         mailbox_id=draw(st.integers(0, 1 << 40)),
         origin=draw(identities) if kind is Kind.COPY else None,
+        email_id=draw(object_ids),
+        thread_id=draw(object_ids),
+        labels=draw(st.none() | labels),
     )

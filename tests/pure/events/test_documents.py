@@ -128,6 +128,7 @@ def test_the_page_names_every_header() -> None:
         "mozzart-defects": "size-differs",
         "mozzart-mailbox-id": "7",
     }
+    optional |= {"mozzart-email-id": "M1", "mozzart-thread-id": "T1", "mozzart-labels": "%5CInbox"}
     optional |= {"ce-type": "mozzart.mail.copy.v1", "mozzart-origin": str(message(2).identity)}
     event = MessageEvent.decode({**message(1).headers(), **optional}, b"")
     told = [name for row in rows("Message events: `new`, `backfill`, `copy`") for name in code(row[0])]

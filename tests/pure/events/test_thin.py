@@ -56,6 +56,8 @@ thin_events: st.SearchStrategy[ThinEvent] = st.one_of(
         to_emails=st.lists(names, max_size=3).map(tuple),
         sent_at=st.none() | times,
         has_html=st.booleans(),
+        email_id=st.none() | st.just("M1"),
+        labels=st.none() | st.lists(names, max_size=3).map(tuple),
         files=st.lists(_files, max_size=3).map(tuple),
     ),
     st.builds(Expunged, **_which),

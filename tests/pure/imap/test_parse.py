@@ -182,7 +182,7 @@ def test_an_error_shows_nothing_of_the_mail() -> None:
 
 def test_a_fetch_in_any_order_with_items_that_we_do_not_know() -> None:
     found = read(
-        b'* 12 FETCH (X-GM-LABELS ("\\\\Inbox" "a)b(" {2}\r\n)( ()) FLAGS (\\Seen $Junk) BODY[]<0> {5}\r\n)\r\n"( '
+        b'* 12 FETCH (X-GM-OTHERS ("\\\\Inbox" "a)b(" {2}\r\n)( ()) FLAGS (\\Seen $Junk) BODY[]<0> {5}\r\n)\r\n"( '
         b'ENVELOPE (NIL ((("x" NIL "y" {1}\r\n")))) MODSEQ (65402) RFC822.SIZE 5 BODY[HEADER.FIELDS (TO "(")] NIL '
         b'INTERNALDATE "17-Jul-1996 02:44:25 -0700" UID 4711 BODYSTRUCTURE ("text" ("a" "b]"))  BINARY[1]<0> ~{0}\r\n)'
     )
@@ -347,3 +347,30 @@ def test_hostile_lines_cost_linear_time(hostile: object) -> None:
 
     small, large = min(cost(20_000) for _ in range(3)), min(cost(200_000) for _ in range(3))
     assert large < 30 * small + 0.05
+
+
+@pytest.mark.parametrize(
+    ("items", "found"),
+    [
+        (b"X-GM-MSGID 1278455344230334865 X-GM-THRID 12 X-GM-LABELS ()", ("1278455344230334865", "12", ())),
+        (b'X-GM-LABELS ("\\\\Inbox" \\Sent Work "Z&APw-rich" "a b" "")', (None, None, ("\\Inbox", "\\Sent", "Work",
+         "Zürich", "a b", ""))),
+        (b"EMAILID (M00000001) THREADID (T_a-9)", ("M00000001", "T_a-9", None)),
+        (b"EMAILID (M1) THREADID NIL", ("M1", None, None)),
+        (b"EMAILID () THREADID (a b) X-GM-LABELS NIL", (None, None, None)),
+        (b'X-GM-MSGID "sp ace" X-GM-LABELS atom', (None, None, None)),
+    ],
+)  # fmt: skip
+def test_what_the_server_calls_a_message_is_read_and_what_is_no_name_costs_no_message(
+    items: bytes, found: tuple[str | None, str | None, tuple[str, ...] | None]
+) -> None:
+    given = read(b"* 3 FETCH (UID 7 " + items + b" FLAGS (\\Seen))")
+    assert isinstance(given, Fetch)
+    assert (given.uid, given.flags) == (7, ("\\Seen",))
+    assert (given.email_id, given.thread_id, given.labels) == found
+
+
+def test_a_label_may_be_a_literal() -> None:
+    given = read(b'* 3 FETCH (UID 7 X-GM-LABELS (Work {8}\r\n"quotes" Home) FLAGS ())')
+    assert isinstance(given, Fetch)
+    assert given.labels == ("Work", '"quotes"', "Home")
