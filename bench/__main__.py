@@ -24,6 +24,7 @@ SIZES = {
         "arrivals": 0,
         "others": 20,
         "small": 60,
+        "link_rounds": 1,
         "traced": 60,
         "large": 10,
     },
@@ -31,11 +32,12 @@ SIZES = {
         "messages": 2_000,
         "megabytes": 150,
         "rounds": 3,
-        "singles": 20,
+        "singles": 12,
         "burst": 100,
         "arrivals": 2,
         "others": 300,
         "small": 1_500,
+        "link_rounds": 1,
         "traced": 600,
         "large": 50,
     },
@@ -43,11 +45,12 @@ SIZES = {
         "messages": 20_000,
         "megabytes": 1_500,
         "rounds": 3,
-        "singles": 45,
+        "singles": 35,
         "burst": 200,
         "arrivals": 20,
         "others": 1_000,
         "small": 6_000,
+        "link_rounds": 1,
         "traced": 2_000,
         "large": 200,
     },
@@ -55,12 +58,13 @@ SIZES = {
 MEANINGS = {
     "messages": "in the mailbox of the backfill",
     "megabytes": "of that mailbox",
-    "rounds": "of latency, backfill and link",
+    "rounds": "of latency and backfill",
     "singles": "messages of the latency measurement",
     "burst": "messages delivered back to back",
     "arrivals": "messages that arrive during a backfill",
     "others": "messages for what else people use",
     "small": "messages of 6 kB behind a slow link",
+    "link_rounds": "of them",
     "traced": "messages whose system calls are counted",
     "large": "MB of the one large message",
 }
@@ -72,7 +76,9 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     size, _ = first.parse_known_args(words)
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, parents=[first])
     for name, number in SIZES[size.size].items():
-        parser.add_argument(f"--{name}", type=int, default=number, help=f"{MEANINGS[name]} (%(default)s)")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, default=number, help=f"{MEANINGS[name]} (%(default)s)"
+        )
     parser.add_argument("--only", choices=ORDER, action="append", help="leave the other parts out; may be repeated")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append", help="of the backfill (both)")
     parser.add_argument("--no-sweep", dest="sweep", action="store_false", help="no looks after the backfill")
@@ -87,12 +93,12 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
 
 
 def main(words: list[str] | None = None) -> int:
-    """The exit code: 1 if `--check` found something."""
+    """The exit code: 1 if a part failed or `--check` found something."""
     arguments = _arguments(words)
     with tempfile.TemporaryDirectory(prefix="mz-bench-", dir=arguments.scratch) as scratch:
         machine = describe(Path(scratch))
         parts = Parts(arguments, Path(scratch))
-        parts.run(set(arguments.only or ORDER))
+        failed = parts.run(set(arguments.only or ORDER))
     options = {name: getattr(arguments, name) for name in MEANINGS}
     run = baseline.Run(f"{datetime.now(UTC):%Y-%m-%d}", machine, options, parts.figures)
     print()
@@ -104,7 +110,9 @@ def main(words: list[str] | None = None) -> int:
         baseline.save(arguments.size, run)
         if arguments.size == "full":
             page.write(run)
-    return _check(arguments.size, run) if arguments.check else 0
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return int(bool(failed)) or (_check(arguments.size, run) if arguments.check else 0)
 
 
 def _check(size: str, run: baseline.Run) -> int:

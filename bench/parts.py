@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -34,11 +35,16 @@ class Parts:
     home: Path
     figures: Figures = field(default_factory=Figures)
 
-    def run(self, names: set[str]) -> None:
-        """These of `ORDER`."""
-        for name, part in ORDER.items():
-            if name in names:
-                part(self)
+    def run(self, names: set[str]) -> list[str]:
+        """These of `ORDER`, each whatever became of those before; those that failed."""
+        failed = []
+        for name in [name for name in ORDER if name in names]:
+            try:
+                ORDER[name](self)
+            except Exception:  # noqa: BLE001  # it is told
+                traceback.print_exc()
+                failed.append(name)
+        return failed
 
     def _say(self, what: str) -> None:
         print(f"{what} …", flush=True)
@@ -214,7 +220,7 @@ class Parts:
         count = self.options.small
         with self._dovecot() as dovecot:
             mailbox.fill(dovecot, count, count * _SMALL // 1_000_000 or 1)
-            for _ in range(self.options.rounds):
+            for _ in range(self.options.link_rounds):
                 for round_trip in _ROUND_TRIPS:
                     self._say(f"{count:,} small messages, {round_trip} ms round trip")
                     link = Link(dovecot.port, round_trip / 2000)

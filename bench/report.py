@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def show(run: Run) -> None:
     """To the terminal: each cell the median of the rounds, with the least and the most."""
-    console = Console(width=max(130, Console().width))
+    console = Console(width=max(190, Console().width))
     console.print(words(run.machine), highlight=False)
     for group, figures in run.figures.groups().items():
         columns, found = rows(figures)
