@@ -3,7 +3,8 @@
 1. What is the world's fault (no database, no mailbox row yet) comes again, for ever, ever more slowly.
 2. What is the message's fault comes again a few times, because bugs and races look like it, and is then dead-lettered
 (I5). 3. What is no event of ours is dead-lettered at once: no retry can make it one.
-4. What lost its bytes (an expired claim check) is dropped: the syncer finds it missing and publishes it again.
+4. What lost its bytes (an expired claim check) is dropped: the syncer finds it missing and publishes it again. So is
+what nobody wants any more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from enum import Enum
 from typing import Final
 
 from mailcore.bus import BodyMissing
-from mailcore.errors import EventError, Retry, Scope
+from mailcore.errors import EventError, MozzartError, Retry, Scope
 
 ATTEMPTS: Final = 5
 # From here on it is taken alone: should it take the process down with it, it takes no other message along.
@@ -22,6 +23,13 @@ SUSPECT: Final = 3
 CRASHES: Final = 50
 _FIRST_DELAY: Final = 1.0
 _LONGEST_DELAY: Final = 60.0
+
+
+class AccountRemoved(MozzartError):
+    """Nothing of it is stored any more: it was removed together with its mail."""
+
+    scope = Scope.ACCOUNT
+    retry = Retry.NEVER
 
 
 class Action(Enum):
@@ -43,7 +51,7 @@ class Disposition:
 def dispose(error: Exception, deliveries: int) -> Disposition:
     """`deliveries` counts this one (the first is 1). An error that is none of ours is the message's: something in it
     found a bug."""
-    if isinstance(error, BodyMissing):
+    if isinstance(error, BodyMissing | AccountRemoved):
         return Disposition(Action.DROP)
     if isinstance(error, EventError):
         return Disposition(Action.BURY)

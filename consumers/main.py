@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 import uvloop
 
+from consumers.deletion import Deletion
 from consumers.indexing import index
 from consumers.linking import Linking
 from consumers.marking import Marking
@@ -48,9 +49,10 @@ async def consume(
     batches: int = BATCHES,
     max_age: timedelta | None = None,
 ) -> None:
-    """Store messages, mark expunged ones, set flags, index what an earlier version stored and prune what was stored
-    longer than `max_age` ago, until `stop` is set; then end what is under way, for three seconds at most, and give back
-    the rest. Several processes may do this at once. `messages` and `octets` bound a batch."""
+    """Store messages, mark expunged ones, set flags, index what an earlier version stored, delete what was removed with
+    its account, and prune what was stored longer than `max_age` ago, until `stop` is set; then end what is under way,
+    for three seconds at most, and give back the rest. Several processes may do this at once. `messages` and `octets`
+    bound a batch."""
     retrying = Retrying(stop)
     linking = Linking(store)
     telling = Telling(bus, store, retrying)
@@ -70,6 +72,7 @@ async def consume(
                         group.create_task(pulling.run(take))
             group.create_task(telling.run())
             group.create_task(index(store, retrying))
+            group.create_task(Deletion(store, media, retrying).run())
             if max_age is not None:
                 group.create_task(Pruning(store, media, retrying, max_age).run())
     finally:

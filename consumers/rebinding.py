@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import structlog
 
+from consumers.deletion import no_row
 from consumers.retrying import Retrying
 from consumers.settlement import Committed, Settlement
 from mailcore.bus import Delivery
-from mailcore.errors import Scope, StoreError
 from mailcore.events.identity import Identity
 from mailcore.events.thin import Rebind
 from mailcore.store import Move, Slot, Store
@@ -33,8 +33,8 @@ class Rebinding:
     async def _attempt(self, requests: Sequence[Request]) -> None:
         identities = {event.identity: event.mailbox_id for _, event in requests}
         locations = await self._store.locate(identities)
-        if locations.keys() != identities.keys():
-            raise StoreError("the mailbox has no row yet; the syncer makes it", scope=Scope.MAILBOX)
+        if unknown := identities.keys() - locations.keys():
+            raise await no_row(self._store, min(unknown).account)
         slots = {identity: location.slot for identity, location in locations.items()}
         await self._store.rebind([_move(event, slots) for _, event in requests])
         locations = await self._store.locate(identities)

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from consumers.deletion import no_row
 from consumers.disposition import is_hopeless, is_suspect
 from consumers.draft import Draft, draft, message_row
 from consumers.job import Job, decode
@@ -29,7 +30,7 @@ from consumers.retrying import Retrying, Stopping
 from consumers.settlement import Settlement, describe
 from consumers.telling import Telling
 from mailcore.bus import Bus, Delivery
-from mailcore.errors import EventError, MozzartError, Scope, StoreError
+from mailcore.errors import EventError, MozzartError
 from mailcore.events.message import FoundBy, Kind, MessageEvent
 from mailcore.events.thin import Rebind
 from mailcore.fault import told
@@ -141,7 +142,7 @@ class Storing:
         for job in jobs:
             job.location = locations.get(job.event.identity)
             if job.location is None:
-                job.error = StoreError("the mailbox has no row yet; the syncer makes it", scope=Scope.MAILBOX)
+                job.error = await no_row(self._store, job.event.identity.account)
                 continue
             row = job.stored = job.location.stored
             # The syncer published it after it was marked: the server has it after all.

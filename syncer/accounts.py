@@ -60,6 +60,15 @@ class Accounts:
         if self._shared is not None:
             self._apply(self._shared)
 
+    def left(self, name: str) -> bool:
+        """Whether nothing of that account runs any more."""
+        return name not in self._running and name not in self._ending
+
+    def forget(self, name: str) -> None:
+        """Its mail was deleted."""
+        if self._shared is not None:
+            self._shared.origins.forget(name)
+
     def open(self, shared: Shared) -> None:
         """Their mailboxes are known from here on; run() begins their work."""
         self._shared = shared

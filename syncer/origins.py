@@ -119,6 +119,11 @@ class Origins:
         before, after = self._number(old.key), self._number(new.key)
         self._database.execute(_MOVE, (after, new.uidvalidity, new.uid, *place, before, old.uidvalidity, old.uid))
 
+    def forget(self, account: str) -> None:
+        """It has nothing any more."""
+        self._database.execute("DELETE FROM origin WHERE account = ?", (self._accounts.get(account),))
+        self._loaded.discard(account)
+
     def renamed(self, old: MailboxKey, new: MailboxKey) -> None:
         """What was in the mailbox `old` is in `new` from here on."""
         number = self._numbers.pop(old, None)

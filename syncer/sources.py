@@ -22,6 +22,7 @@ from syncer.accounts import Accounts
 
 log = structlog.get_logger(__name__)
 LOOK_EVERY: Final = 20.0
+_DELETING_EVERY: Final = 2.0  # while mail is deleted
 PATIENCE: Final = 5.0  # seconds that a notice waits for the database
 
 
@@ -38,6 +39,7 @@ class Sources:
         self._asked = trio.Event()
         self._looked = trio.Event()
         self._error = ""
+        self._deleting: frozenset[str] = frozenset()  # the mail of accounts that had these names
 
     async def reload(self) -> None:
         """Read the settings again; a fault in any of them changes nothing and is logged."""
@@ -63,7 +65,7 @@ class Sources:
     async def run(self) -> None:
         """For ever."""
         while True:
-            with trio.move_on_after(LOOK_EVERY):
+            with trio.move_on_after(_DELETING_EVERY if self._deleting else LOOK_EVERY):
                 await self._asked.wait()
             self._asked, looked, self._looked = trio.Event(), self._looked, trio.Event()
             await self._look()
@@ -88,10 +90,17 @@ class Sources:
                     account=row.name, source="database", state="paused", reason="paused by a person", since=since
                 )
             )
-        for name, fault in self._opened.faults.items():
+        faults = dict(self._opened.faults)
+        for account in self._settings.accounts:
+            if account.name in self._deleting:
+                faults[account.name] = (
+                    "the mail of an account of this name, which was removed, is being deleted; then it begins"
+                )
+        for name, fault in faults.items():
             if name not in named:
                 since = self._faults_since.get(name, now)
-                found.append(AccountLive(account=name, source="database", state="failing", reason=fault, since=since))
+                source = next((one.source for one in self._settings.accounts if one.name == name), "database")
+                found.append(AccountLive(account=name, source=source, state="failing", reason=fault, since=since))
         return AccountStates(accounts=tuple(sorted(found, key=lambda one: one.account)))
 
     def account(self, name: str) -> Account | None:
@@ -110,6 +119,7 @@ class Sources:
         assert self._store is not None
         try:
             rows = tuple(await aio(self._store.accounts))
+            self._deleting = frozenset(await aio(self._store.deleting))
             self._take(rows)
         except MozzartError as error:
             if self._error != str(error):
@@ -119,10 +129,25 @@ class Sources:
         self._error = ""
         if self._wanted() != self.accounts.wanted:
             self._become()
+        await self._delete_mailboxes()
+
+    async def _delete_mailboxes(self) -> None:
+        """Of accounts that were removed with their mail, once the consumers have deleted that."""
+        assert self._store is not None
+        for name in sorted(row.name for row in self._rows if row.removed_at is not None and row.deletes_mail):
+            if not self.accounts.left(name):
+                continue
+            try:
+                if await aio(self._store.delete_mailboxes, name):
+                    self.accounts.forget(name)
+                    log.info("mailboxes of a removed account deleted", account=name)
+            except MozzartError as error:
+                log.warning("mailboxes of a removed account not deleted yet", account=name, error=str(error))
 
     def _wanted(self) -> tuple[Account, ...]:
         taken = {account.name for account in self._settings.accounts}
-        return (*self._settings.accounts, *(one for one in self._opened.accounts if one.name not in taken))
+        found = (*self._settings.accounts, *(one for one in self._opened.accounts if one.name not in taken))
+        return tuple(one for one in found if one.name not in self._deleting)
 
     def _become(self) -> None:
         self.accounts.become(self._wanted(), self.paused)

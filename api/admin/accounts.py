@@ -118,10 +118,15 @@ async def resume(request: web.Request) -> web.StreamResponse:
 @page
 async def remove(request: web.Request) -> web.StreamResponse:
     name = _name(request)
-    if (await form.fields(request)).get("sure") != "yes":
-        return await show(request, _name(request), problem=Problem(400, "Tick that you are sure; nothing was removed."))
-    await provisioning.remove(request.app[DEPENDENCIES], name)
-    raise web.HTTPSeeOther(LIST + "?" + urlencode({"removed": name[:_LONGEST]}))
+    given = await form.fields(request)
+    mail = given.get("mail", "")
+    try:
+        if given.get("sure") != "yes" or mail not in ("keep", "delete"):
+            raise Problem(400, "Say what becomes of its mail, and tick that you are sure; nothing was removed.")
+        await provisioning.remove(request.app[DEPENDENCIES], name, deletes_mail=mail == "delete")
+    except Problem as problem:
+        return await show(request, name, problem=problem)
+    raise web.HTTPSeeOther(LIST + "?" + urlencode({"removed": name[:_LONGEST], "mail": mail}))
 
 
 async def _list(request: web.Request, problem: Problem | None = None) -> web.StreamResponse:
@@ -133,6 +138,7 @@ async def _list(request: web.Request, problem: Problem | None = None) -> web.Str
         path_of=path_of,
         problem=problem.detail if problem else "",
         removed=request.query.get("removed", "")[:_LONGEST],
+        deleted=request.query.get("mail") == "delete",
     )
 
 

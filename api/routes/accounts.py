@@ -28,6 +28,10 @@ class AccountPath(Query):
     name: Annotated[str, Field(min_length=1, max_length=100)]
 
 
+class Removal(Query):
+    mail: Literal["keep", "delete"] = Field("keep", description="What becomes of its mail.")
+
+
 class OAuthChanges(BaseModel):
     """How an account gets its access tokens. What is left out stays, and is what the provider has otherwise; whoever
     changes the provider, the tenant or an address enters the secrets again. Google and Microsoft are known, others are
@@ -134,16 +138,18 @@ async def change_account(request: web.Request, path: AccountPath, body: AccountC
 @operation(
     "accounts",
     "Remove an account of the database",
-    description="Its settings and secrets are gone, its mail stays.",
+    description="Its settings and secrets are gone. Its mail stays, or is deleted for good in the background, with all "
+    "files; until that is done the state is `deleting`. One that was removed before can be removed with its mail.",
     scopes=("accounts",),
     answers={200: Account},
     problems=_NO_DATABASE | {409: "It is not of the database."},
 )
-async def remove_account(request: web.Request, path: AccountPath) -> Account:
+async def remove_account(request: web.Request, path: AccountPath, query: Removal) -> Account:
     dependencies = request.app[DEPENDENCIES]
     before = await provisioning.one(dependencies, path.name)
-    await provisioning.remove(dependencies, path.name)
-    return before.model_copy(update={"state": "removed", "source": None, "settings": None, "reason": "", "since": None})
+    await provisioning.remove(dependencies, path.name, deletes_mail=query.mail == "delete")
+    state = "deleting" if query.mail == "delete" else "removed"
+    return before.model_copy(update={"state": state, "source": None, "settings": None, "reason": "", "since": None})
 
 
 @routes.post(ONE + "pause/")

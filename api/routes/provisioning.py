@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_WITHIN: Final = 5.0
 _TRIAL_WITHIN: Final = 60.0
-State = Literal["ok", "failing", "paused", "starting", "unknown", "removed"]
+State = Literal["ok", "failing", "paused", "starting", "unknown", "removed", "deleting"]
 
 
 class OAuthSettings(Answer):
@@ -66,9 +66,10 @@ class AccountSettings(Answer):
 
 class Account(Answer):
     """`source` is where its settings stand, null when nobody tells. `state`: `unknown` while no syncer answers,
-    `removed` when only its mail is left; `since` is when it became so. `settings` are of an account of the database,
-    else null. `mailboxes` is how many it has, `failing` how many of them fail at this moment, null when no syncer tells
-    of any; `message_count` is what the server has in them, `stored_count` what is stored of that."""
+    `removed` when only its mail is left, `deleting` while that is deleted; `since` is when it became so. `settings` are
+    of an account of the database, else null. `mailboxes` is how many it has, `failing` how many of them fail at this
+    moment, null when no syncer tells of any; `message_count` is what the server has in them, `stored_count` what is
+    stored of that."""
 
     name: Name
     source: Literal["environment", "file", "database"] | None
@@ -88,15 +89,18 @@ class Accounts(Answer):
 
 async def all_accounts(dependencies: Dependencies) -> list[Account]:
     found = await look(dependencies)
-    rows = {row.name: row for row in await _rows(dependencies)}
+    every = await _all_rows(dependencies)
+    rows = {row.name: row for row in every if row.removed_at is None}
+    deleting = await _deleting(dependencies)
     told = await _told(dependencies, control.ACCOUNTS)
     live = {one.account: one for one in told or ()}
     mailboxes = {name: list(its) for name, its in groupby(sorted(found.mailboxes, key=_account_of), key=_account_of)}
     names = sorted(rows.keys() | live.keys() | mailboxes.keys())
-    return [
+    found_accounts = [
         _account(name, rows.get(name), live.get(name), mailboxes.get(name, []), heard=told is not None)
         for name in names
     ]
+    return [one.model_copy(update={"state": "deleting"} if one.name in deleting else {}) for one in found_accounts]
 
 
 async def one(dependencies: Dependencies, name: str) -> Account:
@@ -126,7 +130,7 @@ async def add(dependencies: Dependencies, name: str, values: Mapping[str, Any]) 
     except StoreError as error:
         raise _no_database(error) from None
     if not added:
-        raise Problem(409, f"There is an account {name!r} already.")
+        raise Problem(409, f"The name {name!r} is taken: by an account, or by one whose mail is being deleted.")
     log.info("account added", account=name)
     await dependencies.audit.note("account-added", name)
     await _told(dependencies, control.REREAD)
@@ -181,13 +185,20 @@ async def pause(dependencies: Dependencies, name: str, *, paused: bool) -> None:
     await _told(dependencies, control.REREAD)
 
 
-async def remove(dependencies: Dependencies, name: str) -> None:
-    await _row(dependencies, name)
+async def remove(dependencies: Dependencies, name: str, *, deletes_mail: bool) -> None:
+    """With `deletes_mail` also one that was removed before."""
+    removed = {row.name for row in await _all_rows(dependencies) if row.removed_at is not None}
+    if not (deletes_mail and name in removed):
+        await _row(dependencies, name)
+    known = {each.account: each.source for each in await _told(dependencies, control.ACCOUNTS) or ()}
+    known |= {each.name: each.source for each in dependencies.settings.accounts}
+    if deletes_mail and known.get(name, "database") != "database":
+        raise Problem(409, f"The settings have an account {name!r}, too, whose mail that is: it can only be kept.")
     try:
-        await dependencies.store.remove_account(name, datetime.now(UTC))
+        await dependencies.store.remove_account(name, datetime.now(UTC), deletes_mail=deletes_mail)
     except StoreError as error:
         raise _no_database(error) from None
-    log.info("account removed", account=name)
+    log.info("account removed", account=name, mail="deleted" if deletes_mail else "kept")
     await dependencies.audit.note("account-removed", name)
     await _told(dependencies, control.REREAD)
 
@@ -231,8 +242,13 @@ async def _cipher(dependencies: Dependencies, *, make: bool = False) -> Cipher:
 
 
 async def _rows(dependencies: Dependencies) -> list[AccountRow]:
+    """Those that were not removed."""
+    return [row for row in await _all_rows(dependencies) if row.removed_at is None]
+
+
+async def _all_rows(dependencies: Dependencies) -> list[AccountRow]:
     try:
-        return [row for row in await dependencies.store.accounts() if row.removed_at is None]
+        return await dependencies.store.accounts()
     except StoreError as error:
         raise _no_database(error) from None
 
@@ -252,6 +268,13 @@ async def _told(dependencies: Dependencies, subject: str) -> tuple[AccountLive, 
         return AccountStates.model_validate_json(answer).accounts
     except (BusError, ValidationError):
         return None
+
+
+async def _deleting(dependencies: Dependencies) -> set[str]:
+    try:
+        return await dependencies.store.deleting()
+    except StoreError as error:
+        raise _no_database(error) from None
 
 
 def _no_database(error: StoreError) -> Problem:

@@ -128,17 +128,23 @@ def resume(name: str) -> int:
     return run_asyncio(run(settings("accounts", quiet=True), name, paused=False))
 
 
-@accounts.command(short_help="Forget one and its secrets; its mail stays.")
+@accounts.command(short_help="Forget one and its secrets; keep or delete its mail.")
 @click.argument("name")
+@click.option("--mail", type=click.Choice(("keep", "delete")), help="What becomes of its mail; asked for, else kept.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def remove(name: str, yes: bool) -> int:
-    """Forget the account NAME and its secrets. What is stored of it stays; added again by the same name, it goes on
-    from there."""
+def remove(name: str, mail: str | None, yes: bool) -> int:
+    """Forget the account NAME and its secrets. What is stored of it stays, and added again by the same name it goes on
+    from there; or it is deleted for good, with all files. On the server everything stays."""
     from cli.accounts.run import remove as run
 
+    if mail is None and not yes:
+        choice = click.Choice(("keep", "delete"))
+        mail = click.prompt("What becomes of its mail?", type=choice, default="keep", err=True)
+    deletes_mail = mail == "delete"
     if not yes:
-        click.confirm(f"Remove the account {name}? Its mail stays.", abort=True, err=True)
-    return run_asyncio(run(settings("accounts", quiet=True), name))
+        mail_words = "delete its mail for good" if deletes_mail else "keep its mail"
+        click.confirm(f"Remove the account {name} and {mail_words}?", abort=True, err=True)
+    return run_asyncio(run(settings("accounts", quiet=True, accounts=deletes_mail), name, deletes_mail=deletes_mail))
 
 
 @accounts.command("rotate-key")

@@ -79,7 +79,10 @@ async def add(settings: Settings, name: str, values: Mapping[str, Any], *, teste
     sealed = seal(account, Cipher.open(settings, make=True))
     async with _store(settings) as store:
         if not await store.add_account(account.name, sealed.settings, sealed.secrets, datetime.now(UTC)):
-            raise SettingsError(f"There is an account {account.name!r} already; choose another name with --name.")
+            raise SettingsError(
+                f"There is an account {account.name!r} already, or its mail is being deleted; choose another name with "
+                "--name."
+            )
     await note(settings, "account-added", account.name)
     return await _done(settings, f"Added {account.name}.")
 
@@ -111,12 +114,15 @@ async def pause(settings: Settings, name: str, *, paused: bool) -> int:
     return await _done(settings, f"{'Paused' if paused else 'Resumed'} {name}.")
 
 
-async def remove(settings: Settings, name: str) -> int:
+async def remove(settings: Settings, name: str, *, deletes_mail: bool) -> int:
+    if deletes_mail and any(one.name == name for one in settings.accounts):
+        raise SettingsError(f"The settings have an account {name!r}, too, whose mail that is: it can only be kept.")
     async with _store(settings) as store:
-        if not await store.remove_account(name, datetime.now(UTC)):
+        if not await store.remove_account(name, datetime.now(UTC), deletes_mail=deletes_mail):
             raise _unknown(name)
     await note(settings, "account-removed", name)
-    return await _done(settings, f"Removed {name}.")
+    mail = "The consumers delete its mail." if deletes_mail else "Its mail stays."
+    return await _done(settings, f"Removed {name}. {mail}")
 
 
 @asynccontextmanager

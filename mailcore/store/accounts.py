@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, exists, select, true, update
 
-from mailcore.store import tokens
+from mailcore.store import deletion, tokens
 from mailcore.store.dialect import insert
 from mailcore.store.row import AccountRow
 from mailcore.store.schema import accounts
 
 _columns = accounts.c
+# A removed one gives its name back: at once, or when its mail is gone.
+_FREE = _columns.removed_at.is_not(None) & (~_columns.deletes_mail | ~exists(deletion.OF_ACCOUNT))
 
 
 def load_all(connection: Connection) -> list[AccountRow]:
@@ -26,7 +28,7 @@ def add(connection: Connection, name: str, settings: Mapping[str, Any], secrets:
     values = {"settings": settings, "secrets": secrets, "added_at": at, "changed_at": at, "paused_at": None}
     statement = insert(connection.dialect.name, accounts).values(name=name, **values)
     again = statement.on_conflict_do_update(
-        index_elements=[_columns.name], set_=values | {"removed_at": None}, where=_columns.removed_at.is_not(None)
+        index_elements=[_columns.name], set_=values | {"removed_at": None, "deletes_mail": False}, where=_FREE
     )
     return connection.execute(again.returning(_columns.id)).scalar_one_or_none() is not None
 
@@ -48,10 +50,12 @@ def pause(connection: Connection, name: str, at: datetime | None) -> bool:
     return True
 
 
-def remove(connection: Connection, name: str, at: datetime) -> bool:
-    """Its row stays, without settings, secrets and tokens. False if it is not there."""
-    statement = update(accounts).where(_columns.name == name, _columns.removed_at.is_(None))
-    values = {"settings": {}, "secrets": "", "removed_at": at, "paused_at": None}
+def remove(connection: Connection, name: str, at: datetime, deletes_mail: bool) -> bool:
+    """Its row stays, without settings, secrets and tokens. One that was removed can be removed with its mail. False if
+    it is not there."""
+    present = _columns.removed_at.is_(None)
+    statement = update(accounts).where(_columns.name == name, true() if deletes_mail else present)
+    values = {"settings": {}, "secrets": "", "removed_at": at, "paused_at": None, "deletes_mail": deletes_mail}
     tokens.forget(connection, name)
     return connection.execute(statement.values(**values).returning(_columns.id)).scalar_one_or_none() is not None
 

@@ -85,7 +85,7 @@ class MailboxState:
 @dataclass(frozen=True, slots=True)
 class AccountRow:
     """An account of the database. `secrets` are encrypted (mailcore/secrets.py). `removed_at` is when it was removed;
-    settings and secrets are empty since."""
+    settings and secrets are empty since, and its mail goes, too, if it `deletes_mail`."""
 
     id: int
     name: str
@@ -95,6 +95,7 @@ class AccountRow:
     changed_at: datetime
     paused_at: datetime | None = None
     removed_at: datetime | None = None
+    deletes_mail: bool = False
 
 
 class VerifyColumns(TypedDict, total=False):

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -282,6 +283,8 @@ accounts: Final = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Column("paused_at", UtcDateTime),
     Column("removed_at", UtcDateTime),
+    # Its mail goes, too: the messages by the consumers, then the mailboxes by the syncer.
+    Column("deletes_mail", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("name", name="mailbox_app_account_name_uniq"),
     sqlite_autoincrement=True,
 )

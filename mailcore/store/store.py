@@ -23,6 +23,7 @@ from mailcore.store import (
     audit,
     audit_entries,
     budgets,
+    deletion,
     lookup,
     mailboxes,
     messages,
@@ -177,9 +178,30 @@ class Store:
         """None: go on. False if there is no such account."""
         return await self._write(f"pausing the account {name}", accounts.pause, name, at)
 
-    async def remove_account(self, name: str, at: datetime) -> bool:
-        """False if there is no such account."""
-        return await self._write(f"removing the account {name}", accounts.remove, name, at)
+    async def remove_account(self, name: str, at: datetime, *, deletes_mail: bool) -> bool:
+        """False if there is no such account. One that was removed can be removed with its mail."""
+        return await self._write(f"removing the account {name}", accounts.remove, name, at, deletes_mail)
+
+    async def accounts_without_mail(self) -> set[str]:
+        """Those that were removed with their mail: what is left of it goes."""
+        return await self._read("loading the accounts", deletion.names)
+
+    async def deleting(self) -> set[str]:
+        """Those of them of which mailboxes are left."""
+        return await self._read("loading the accounts", deletion.under_way)
+
+    async def next_to_delete(self, limit: int) -> list[deletion.Deleted]:
+        """Up to `limit` messages of these."""
+        return await self._read("looking for what is to be deleted", deletion.next_messages, limit)
+
+    async def delete_messages(self, row_ids: Sequence[int]) -> None:
+        """For good, with their attachments. Their files are the caller's to remove, before."""
+        await self._write(f"deleting {len(row_ids)} messages", deletion.delete_messages, row_ids)
+
+    async def delete_mailboxes(self, account: str) -> bool:
+        """Of an account that was removed with its mail, those that have none any more; whether there were some. For the
+        syncer alone (I6)."""
+        return await self._write(f"deleting the mailboxes of {account}", deletion.delete_mailboxes, account)
 
     async def api_tokens(self) -> list[ApiToken]:
         """The newest first; also those that expired or were revoked lately."""

@@ -269,3 +269,42 @@ def test_the_api_adds_and_changes_an_account_that_gets_access_tokens(
         assert one not in "\n".join(told)
         assert one not in mozzart.log_text()
         assert one.encode() not in mozzart.database.read_bytes()
+
+
+def test_an_account_is_removed_with_its_mail_whatever_is_killed_meanwhile(
+    dovecot: Dovecot, make_mozzart: Callable[..., Mozzart]
+) -> None:
+    mozzart = make_mozzart(ACCOUNT_HOSTS="127.0.0.1").start().wait_ready()
+    count = 150
+    for number in range(1, count + 1):
+        dovecot.append(make_mail(number, files=(1000,)).raw)
+    new = {"name": "anna", "host": "127.0.0.1", "port": dovecot.port, "user": dovecot.user, "use_ssl": False}
+    new["password"] = dovecot.password
+    assert mozzart.http("POST", "/api/accounts/", new).status == 201
+    mozzart.wait_stored(count, within=60)
+    files = mozzart.media / "mail_attachments"
+    assert sum(path.is_file() for path in files.rglob("*")) == count
+
+    assert mozzart.http("DELETE", "/api/accounts/anna/?mail=burn").status == 400
+    removed = mozzart.http("DELETE", "/api/accounts/anna/?mail=delete")
+    assert (removed.status, removed.json["state"]) == (200, "deleting")
+    assert mozzart.http("POST", "/api/accounts/", new).status == 409, "the name is taken meanwhile"
+    wait_until(lambda: mozzart.stored() < count, lambda: mozzart.log_text()[-3000:], within=20, every=0.02)
+    mozzart.kill("consumer")
+    wait_until(
+        lambda: mozzart.http("GET", "/api/accounts/anna/").status == 404,
+        lambda: str(mozzart.http("GET", "/api/accounts/").json) + mozzart.log_text()[-3000:],
+        within=60,
+    )
+    assert mozzart.rows("SELECT count(*) AS n FROM mailbox_app_mailmessage")[0]["n"] == 0
+    assert mozzart.rows("SELECT count(*) AS n FROM mailbox_app_mailattachment")[0]["n"] == 0
+    assert mozzart.rows("SELECT count(*) AS n FROM mailbox_app_mailboxstate")[0]["n"] == 0
+    assert [path for path in files.rglob("*") if path.is_file()] == []
+
+    # By the same name it would begin when NATS has forgotten what was published, within two minutes.
+    assert mozzart.http("POST", "/api/accounts/", new | {"name": "berta"}).status == 201
+    mozzart.wait_stored(count, within=60)
+    assert sum(path.is_file() for path in files.rglob("*")) == count
+    assert command(mozzart, "remove", "berta", "--yes", "--mail", "delete").returncode == 0
+    wait_until(lambda: mozzart.http("GET", "/api/accounts/berta/").status == 404, "all is gone", within=60)
+    assert mozzart.stored() == 0

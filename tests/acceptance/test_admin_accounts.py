@@ -111,6 +111,13 @@ def test_an_account_goes_its_whole_way_by_page(
     expect(page.get_by_role("status")).to_contain_text("Its mail stays")
     wait_until(lambda: not mozzart.live(), "it is logged out", within=5)
     assert mozzart.stored() == 1
+    page.get_by_role("link", name="anna").click()
+    expect(page.get_by_text("It was removed, and its mail was kept.")).to_be_visible()
+    page.get_by_label("Yes, delete the mail of anna").check()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("status")).to_contain_text("Its mail is being deleted")
+    wait_until(lambda: mozzart.stored() == 0, lambda: mozzart.log_text()[-2000:], within=30)
+    expect(page.get_by_role("link", name="anna")).to_have_count(0, timeout=30_000)
 
     lines = [" ".join(one.cmdline()) for one in psutil.Process(mozzart.pid).children(recursive=True)]
     for secret in (HIDDEN, WRONG):
