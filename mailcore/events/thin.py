@@ -40,10 +40,11 @@ class ThinEvent(BaseModel):
         return subjects.subject(self.key, self.type)
 
     def headers(self) -> dict[str, str]:
+        name = self.id
         return {
-            "Nats-Msg-Id": self.id,
+            "Nats-Msg-Id": name,
             "ce-specversion": SPEC_VERSION,
-            "ce-id": self.id,
+            "ce-id": name,
             "ce-type": ce_type(self.type),
             "ce-source": self.key.source,
             "ce-time": stamp(self.at),
