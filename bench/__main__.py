@@ -109,7 +109,7 @@ def main(words: list[str] | None = None) -> int:
     if arguments.save:
         baseline.save(arguments.size, run)
         if arguments.size == "full":
-            page.write(run)
+            page.write(baseline.load()[arguments.size])  # as it is kept, with its digits
     if failed:
         print(f"failed: {', '.join(failed)}")
     return int(bool(failed)) or (_check(arguments.size, run) if arguments.check else 0)
