@@ -8,11 +8,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from tests.support.accounts import as_user, table, write_accounts
+from tests.support.accounts import as_user, live, table, wait_idling, write_accounts
 from tests.support.dovecot import Dovecot
 from tests.support.mail import make_mail
 from tests.support.processes import MOZZART, Mozzart
@@ -21,20 +20,6 @@ from tests.support.proxy import Proxy
 
 SYNC = "/api/mailbox/sync/"
 MakeProxy = Callable[[int], Proxy]
-
-
-def live(mozzart: Mozzart) -> dict[str, dict[str, Any]]:
-    """Of each account with one mailbox that the syncer tells of."""
-    found = mozzart.http("GET", "/api/mailbox/states/").json["mailboxes"]
-    return {one["account"]: one["live"] for one in found if one["live"]}
-
-
-def wait_idling(mozzart: Mozzart, *names: str) -> None:
-    def idle() -> bool:
-        found = live(mozzart)
-        return found.keys() == set(names) and all(one["connection"] == "idling" for one in found.values())
-
-    wait_until(idle, lambda: f"{names} idle: {live(mozzart)}\n{mozzart.log_text()[-3000:]}", within=30)
 
 
 def stored(mozzart: Mozzart) -> dict[str, int]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.support.dovecot import Dovecot
-from tests.support.programs import free_port
+from tests.support.processes import Mozzart
+from tests.support.programs import free_port, wait_until
 from tests.support.scripted_imap import ScriptedImap, Session
 
 CAPABILITIES: Final = "IMAP4rev1 IDLE AUTH=PLAIN SASL-IR"
@@ -44,6 +45,20 @@ def write_accounts(path: Path, tables: Iterable[dict[str, Any]]) -> Path:
     path.write_text("\n".join(lines))
     path.chmod(0o600)
     return path
+
+
+def live(mozzart: Mozzart) -> dict[str, dict[str, Any]]:
+    """Of each account with one mailbox that the syncer tells of."""
+    found = mozzart.http("GET", "/api/mailbox/states/").json["mailboxes"]
+    return {one["account"]: one["live"] for one in found if one["live"]}
+
+
+def wait_idling(mozzart: Mozzart, *names: str) -> None:
+    def idle() -> bool:
+        found = live(mozzart)
+        return found.keys() == set(names) and all(one["connection"] == "idling" for one in found.values())
+
+    wait_until(idle, lambda: f"{names} idle: {live(mozzart)}\n{mozzart.log_text()[-3000:]}", within=30)
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,17 @@ def need_axe() -> str:
     return SCRIPT.read_text()
 
 
-def grave_faults(page: Page) -> list[str]:
-    """What is serious or critical, each with the rule and the first elements."""
+def grave_faults(page: Page, *, colours_alone: bool = False) -> list[str]:
+    """What is serious or critical, each with the rule and the first elements. `colours_alone`: by the rules that look
+    at colours; to the others a page in another scheme is the same page."""
     # Evaluated, not added as a script: our content security policy allows none but our own files.
     if page.evaluate("typeof axe") == "undefined":
         page.evaluate(need_axe())
     found: list[dict[str, Any]] = page.evaluate(
-        """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations"""
+        """async (tags) => (await axe.run(document, {
+            resultTypes: ["violations"], ...(tags ? { runOnly: tags } : {})
+        })).violations""",
+        ["cat.color"] if colours_alone else None,
     )
     return [
         f"{one['id']} ({one['impact']}): {one['help']}: "

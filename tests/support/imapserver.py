@@ -74,7 +74,7 @@ class ImapServer:
 
     def create(self, mailbox: str) -> None:
         with self.connect() as connection:
-            _ok(connection.create(quoted(mailbox)))
+            make_mailbox(connection, mailbox)
 
     def delete(self, mailbox: str) -> None:
         with self.connect() as connection:
@@ -137,6 +137,13 @@ def unquoted(name: str) -> str:
 
     plain = re.sub(r"\\(.)", r"\1", name[1:-1])
     return re.sub(r"&([A-Za-z0-9+,]*)-", decode, plain)
+
+
+def make_mailbox(connection: imaplib.IMAP4, name: str) -> None:
+    """CREATE one of a name that is new. Dovecot says ALREADYEXISTS, too, where a LIST of somebody else has seen it
+    while it was made."""
+    kind, data = connection.create(quoted(name))
+    assert kind == "OK" or b"[ALREADYEXISTS]" in data[0], (name, data)
 
 
 def _ok(answer: tuple[str, list[Any]]) -> list[Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.dovecot import Dovecot, append, quoted
+from tests.support.imapserver import make_mailbox
 from tests.support.mail import Mail
 
 
@@ -45,7 +46,7 @@ class Mailboxes:
         self._forget(gone, mailbox)
 
     def create(self, mailbox: str) -> None:
-        self._ok("create", quoted(mailbox))
+        make_mailbox(self._connected(), mailbox)
         self.uids[mailbox] = []
 
     def rename(self, old: str, new: str) -> None:

@@ -85,7 +85,7 @@ class Proxy:
                 continue
             with self._lock:
                 self._connections.append(_Connection(client, server, self._flowing))
-                self.most_open = max(self.most_open, sum(one.open for one in self._connections))
+                self.most_open = max(self.most_open, sum(one.held for one in self._connections))
 
 
 class _Connection:
@@ -112,6 +112,18 @@ class _Connection:
                     sink.sendall(data)
         if not self.silent:
             self.close()
+
+    @property
+    def held(self) -> bool:
+        """Open, and the client has not left it: a thread may take a while until it notices."""
+        if not self.open:
+            return False
+        try:
+            return self._ends[0].recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def close(self) -> None:
         self.open = False
