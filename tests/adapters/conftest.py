@@ -14,23 +14,38 @@ from mailcore.store import Store
 from tests.support.consumers import Ear, listening
 from tests.support.nats import NatsServer
 from tests.support.pipeline import mirror  # noqa: F401  # a fixture
-from tests.support.stores import KEY
+from tests.support.postgres import Postgres
+from tests.support.stores import KEY, begin_with_tables, make_tables
+
+
+@pytest.fixture(scope="session")
+def postgres_with_tables(postgres: Postgres) -> str:
+    """The name of an empty database that has its tables, to be copied."""
+    url = postgres.create_database()
+    make_tables(url)
+    return url.rpartition("/")[2]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a fresh, empty database of each kind."""
+    """The URL of a fresh database of each kind: with its tables for a test of `store`, otherwise empty."""
+    with_tables = "store" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/data/mozzart.db"
-    url: str = request.getfixturevalue("postgres_url")
-    return url
+        path = tmp_path / "data" / "mozzart.db"
+        if with_tables:
+            begin_with_tables(path)
+        return f"sqlite+aiosqlite:///{path}"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    if with_tables:
+        return postgres.create_database(like=request.getfixturevalue("postgres_with_tables"))
+    return postgres.create_database()
 
 
 @pytest_asyncio.fixture
 async def store(store_url: str) -> AsyncIterator[Store]:
     """A store with its tables, on each kind of database."""
     opened = await Store.open(store_url)
-    await opened.upgrade()
+    await opened.check()
     yield opened
     await opened.close()
 

@@ -44,6 +44,7 @@ from syncer.main import _serve
 from syncer.sources import Sources
 from tests.support.hostile_imap import HostileImap
 from tests.support.nats import NatsServer
+from tests.support.stores import begin_with_tables
 
 Row = dict[str, Any]
 INTERVAL: Final = 1.0  # seconds between two sweeps
@@ -311,6 +312,7 @@ def mirror(nats_server: NatsServer, tmp_path: Path) -> Iterator[Mirror]:
 
 
 async def _upgrade(settings: Settings) -> None:
+    begin_with_tables(Path(settings.database_url.partition(":///")[2]))
     store = await Store.open(settings.database_url)
     await store.upgrade()
     await store.close()

@@ -70,8 +70,8 @@ class Postgres:
         command = [find_program("pg_isready", "postgresql-client"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
 
-    def create_database(self) -> str:
-        """The `postgresql+asyncpg://` URL of a new, empty database."""
+    def create_database(self, like: str = "template1") -> str:
+        """The `postgresql+asyncpg://` URL of a new database, empty or a copy of that one."""
         name = f"mozzart_{os.getpid()}_{next(_numbers)}"
         self._run(
             find_program("createdb", "postgresql-client"),
@@ -81,6 +81,8 @@ class Postgres:
             str(self.port),
             "-U",
             "mozzart",
+            "--template",
+            like,
             name,
         )
         return f"postgresql+asyncpg://mozzart@127.0.0.1:{self.port}/{name}"
