@@ -9,6 +9,7 @@ from datetime import UTC, date, timedelta, tzinfo
 from typing import Final
 from urllib.parse import urlencode
 
+from api.admin.zone import key
 from mailcore.store import MessageFilter
 from mailcore.store.query import midnight
 
@@ -77,7 +78,7 @@ class Form:
         return f"{to}?{query}" if query else to
 
     def api(self, path: str, **also: str) -> str:
-        """The same messages by the api (`GET /api/messages/`), the days of which are those of UTC."""
+        """The same messages by the api (`GET /api/messages/`), which is told whose days they are."""
         query = {name: self.given[name] for name in _WORDS if self.given[name]}
         for name, day in zip(_DAYS, self._limits(), strict=True):
             if day:
@@ -85,6 +86,8 @@ class Form:
         for name, (parameter, _, _) in _CHOICES.items():
             if self.given[name]:
                 query[parameter] = "true" if self.given[name] == "yes" else "false"
+        if query:
+            query["zone"] = key(self.zone)
         return f"{path}?{urlencode(query | also)}"
 
     def _limits(self) -> tuple[date | None, date | None]:

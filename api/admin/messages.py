@@ -20,7 +20,7 @@ from api.dependencies import DEPENDENCIES
 from api.guard import security_headers
 from api.http.download import to_save
 from api.http.page import page
-from api.http.paging import cursor_of, encode_cursor
+from api.http.paging import COUNTED, COUNTED_OF_ALL, cursor_of, encode_cursor
 from api.http.problem import Problem
 from mailcore.errors import StoreError
 from mailcore.events.identity import Identity
@@ -33,9 +33,6 @@ routes = web.RouteTableDef()
 
 LIST: Final = "/admin/messages/"
 _ON_A_PAGE: Final = 50
-# Counted so far, so that a list of millions is as quick as one of few: all of them are counted in an index alone.
-_COUNTED: Final = 10_000
-_COUNTED_OF_ALL: Final = 200_000
 _NEWS: Final = "100"
 _LARGEST_ID: Final = 2**63 - 1
 # Bytes of a page, together well below 1 MB with what else is on it.
@@ -54,7 +51,7 @@ async def messages(request: web.Request) -> web.StreamResponse:
     """Newest first, a page at a time: the one behind `cursor`, or before `newer`."""
     store = request.app[DEPENDENCIES].store
     form = Form.of(request.query, zone.of(request))
-    wanted, most = form.wanted, _COUNTED if form.on else _COUNTED_OF_ALL
+    wanted, most = form.wanted, COUNTED if form.on else COUNTED_OF_ALL
     at, newer = request.query.get("cursor", ""), request.query.get("newer", "")
     try:
         if newer:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from api.http.zone import zone as found
+
 COOKIE: Final = "zone"
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
-_LONGEST: Final = 60
 
 
 def of(request: web.Request) -> tzinfo:
@@ -20,12 +19,7 @@ def of(request: web.Request) -> tzinfo:
 
 def named(name: str) -> tzinfo:
     """The zone of that name in the time zone database, UTC where there is none."""
-    if len(name) > _LONGEST or not _NAME.fullmatch(name):
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown, no file of zones, a directory (`America`)
-        return UTC
+    return found(name) or UTC
 
 
 def key(zone: tzinfo) -> str:

@@ -15,6 +15,10 @@ from mailcore.store import Cursor
 
 T = TypeVar("T")
 
+# Messages are counted so far, so that a list of millions is as quick as one of few: what is filtered costs a look each,
+# all of them are counted in an index alone.
+COUNTED: Final = 10_000
+COUNTED_OF_ALL: Final = 200_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FORM: Final = struct.Struct(">qq")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Literal
 
 from aiohttp import web
@@ -11,12 +11,14 @@ from pydantic import AwareDatetime, Field
 
 from api.dependencies import DEPENDENCIES
 from api.http.existing import existing
-from api.http.paging import cursor_of, encode_cursor
+from api.http.paging import COUNTED, COUNTED_OF_ALL, cursor_of, encode_cursor
 from api.http.problem import Problem
+from api.http.zone import zone as named
 from api.schema.operation import operation
 from api.schema.values import Answer, Day, Flag, PageSize, Query, RowId, Text, Timestamp
 from mailcore.errors import StoreError
 from mailcore.store import AttachmentDetail, MessageDetail, MessageFilter, MessageSummary
+from mailcore.store.query import midnight
 
 routes = web.RouteTableDef()
 
@@ -26,18 +28,18 @@ class MessagesQuery(Query):
     mailbox: Text | None = Field(None, description="Only messages of this mailbox.")
     sender: Text = Field("", alias="from", description="Words of the sender's name or address.")
     since: Timestamp | Day | None = Field(
-        None, union_mode="left_to_right", description="Received then or later; a date begins at midnight UTC."
+        None, union_mode="left_to_right", description="Received then or later; a date begins at midnight in `zone`."
     )
     until: Timestamp | Day | None = Field(
-        None, union_mode="left_to_right", description="Received before; a date begins at midnight UTC."
+        None, union_mode="left_to_right", description="Received before; a date begins at midnight in `zone`."
     )
     has_attachments: Flag | None = Field(None, description="Only messages with attachments, or without.")
     q: Text = Field(
         "",
         description='Words in subject, sender, recipients and text; all must be found. `"side by side"`, `begin*`, '
         "`-without`; case and accents do not matter. Among them `from:`, `to:`, `subject:`, `has:attachment`, "
-        "`is:unread`, `is:flagged`, `is:answered`, `before:`, `after:` (2026-01-31, 2026-01 or 2026, UTC), `in:` (a "
-        "mailbox), `account:`, each also after a `-`. Nothing is an error: what is none of these is words.",
+        "`is:unread`, `is:flagged`, `is:answered`, `before:`, `after:` (2026-01-31, 2026-01 or 2026, in `zone`), `in:` "
+        "(a mailbox), `account:`, each also after a `-`. Nothing is an error: what is none of these is words.",
     )
     expunged: Flag | None = Field(None, description="Only messages that the server no longer has, or still has.")
     seen: Flag | None = Field(None, description="Only messages that are read (`\\Seen`), or unread.")
@@ -47,10 +49,11 @@ class MessagesQuery(Query):
     subject: Text = Field("", description="Words of the subject.")
     message_id: Text = Field("", description="Only messages with this Message-ID, with or without its angle brackets.")
     stored_since: Timestamp | Day | None = Field(
-        None, union_mode="left_to_right", description="Stored then or later; a date begins at midnight UTC."
+        None, union_mode="left_to_right", description="Stored then or later; a date begins at midnight in `zone`."
     )
     order: Literal["asc", "desc"] = Field("desc", description="By the time of receipt: oldest or newest first.")
-    total: Flag = Field(False, description="Count all that match, too.")
+    zone: Text = Field("UTC", description="The time zone of days, by its name in the time zone database.")
+    total: Flag = Field(False, description="Count what matches, too.")
     snippet: Flag = Field(False, description="With a line of each text.")
     limit: PageSize = Field(50, description="The most messages of a page.")
     cursor: Text = Field("", description="`next` of the page before; the filters stay the same.")
@@ -94,11 +97,13 @@ class Listed(Summary):
 
 
 class Messages(Answer):
-    """`next` is the cursor of the next page, null on the last. `total` counts all that match, null unless asked for."""
+    """`next` is the cursor of the next page, null on the last. `total` counts what matches, null unless asked for: up
+    to 10,000, and where nothing is filtered up to 200,000; `total_exact` is false where there are more."""
 
     messages: list[Listed]
     next: str | None
     total: int | None
+    total_exact: bool | None
 
 
 class HeaderField(Answer):
@@ -166,12 +171,15 @@ class Message(Summary):
     problems={503: "The database does not answer."},
 )
 async def messages(request: web.Request, query: MessagesQuery) -> Messages:
+    zone = named(query.zone)
+    if zone is None:
+        raise Problem(400, "Parameter 'zone': no time zone has this name; write one like Europe/Berlin.")
     wanted = MessageFilter(
         account=query.account,
         mailbox=query.mailbox,
         sender=query.sender,
-        since=_timestamp("since", query.since),
-        until=_timestamp("until", query.until),
+        since=_timestamp("since", query.since, zone),
+        until=_timestamp("until", query.until, zone),
         has_attachments=query.has_attachments,
         query=query.q,
         expunged=query.expunged,
@@ -181,20 +189,23 @@ async def messages(request: web.Request, query: MessagesQuery) -> Messages:
         message_id=query.message_id,
         recipients=query.to,
         subject=query.subject,
-        stored_since=_timestamp("stored_since", query.stored_since),
+        stored_since=_timestamp("stored_since", query.stored_since, zone),
+        zone=zone,
     )
     store, cursor = request.app[DEPENDENCIES].store, cursor_of(query.cursor)
     try:
         page = await store.list_messages(
             wanted, cursor, query.limit, oldest_first=query.order == "asc", snippets=query.snippet
         )
-        total = await store.total(wanted) if query.total else None
+        most = COUNTED_OF_ALL if wanted == MessageFilter(zone=zone) else COUNTED
+        total = await store.total(wanted, most + 1) if query.total else None
     except StoreError as error:
         raise Problem(503, f"The database does not answer: {error}") from None
     return Messages(
         messages=[Listed(**_facts(each) | {"attachment_names": list(each.attachment_names)}) for each in page.messages],
         next=encode_cursor(page.next) if page.next else None,
-        total=total,
+        total=None if total is None else min(total, most),
+        total_exact=None if total is None else total <= most,
     )
 
 
@@ -254,11 +265,11 @@ def _attachment(part: AttachmentDetail) -> Attachment:
     return Attachment(**facts, url=f"/api/attachments/{part.id}/")
 
 
-def _timestamp(name: str, value: datetime | date | None) -> datetime | None:
+def _timestamp(name: str, value: datetime | date | None, zone: tzinfo) -> datetime | None:
     if value is None:
         return None
     if not isinstance(value, datetime):
-        return datetime.combine(value, time(), UTC)
+        return midnight(value, zone)
     try:
         return value.astimezone(UTC)
     except OverflowError:

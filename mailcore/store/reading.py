@@ -1,9 +1,8 @@
 """Statements that read messages for people and programs. A page costs three, however long it is,
-and up to six where PostgreSQL is asked first how many there may be."""
+and more where PostgreSQL is asked first how many there may be: one or two for each place of which words are wanted."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -11,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     FromClause,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    not_,
     null,
     select,
     tuple_,
@@ -41,7 +42,7 @@ from mailcore.store.page import (
     StoredAt,
 )
 from mailcore.store.query import Search, Term, understand
-from mailcore.store.schema import UtcDateTime, attachments, mailboxes, messages
+from mailcore.store.schema import UtcDateTime, attachments, has_flag, mailboxes, messages
 from mailcore.store.snippet import LOOKED_AT, SEARCHED, snippet
 
 _summary: Final = (
@@ -126,7 +127,7 @@ def page(
 
 def total(connection: Connection, wanted: MessageFilter, most: int | None) -> int:
     # Without a column of a row or of its mailbox: what an index tells alone is read from there.
-    matching = _matching(connection, wanted, (literal_column("1").label("one"),), messages)
+    matching = _matching(connection, wanted, (literal_column("1").label("one"),), messages, in_order=False)
     if matching is None:
         return 0
     some = matching.query.limit(most).subquery()
@@ -154,9 +155,14 @@ class _Matching:
 
 
 def _matching(
-    connection: Connection, wanted: MessageFilter, columns: Sequence[Any], rows: FromClause = _with_mailbox
+    connection: Connection,
+    wanted: MessageFilter,
+    columns: Sequence[Any],
+    rows: FromClause = _with_mailbox,
+    *,
+    in_order: bool = True,
 ) -> _Matching | None:
-    """None when it is known already that there is none."""
+    """None when it is known already that there is none. `in_order`: the first ones in their order are wanted."""
     asked = understand(wanted)
     boxes = [] if asked.impossible else _mailbox_ids(connection, asked)
     if boxes == []:
@@ -166,20 +172,19 @@ def _matching(
         many = boxes if boxes is not None and len(boxes) > 1 else None
         if asked.terms or many or wanted.has_attachments is not None:
             return _Matching(_by_index(wanted, asked.terms, boxes, columns, rows), by_index=True)
-        query = _by_row(wanted, boxes, columns, rows)
+        query = _by_row(wanted, boxes, columns, rows, connection.dialect.name)
         if wanted.stored_since is not None and _few_since(connection, wanted.stored_since):
             # SQLite takes the index that has the order for the best one, and walks all that was received.
             query = query.where(func.likelihood(messages.c.stored_at >= wanted.stored_since, literal_column("0.0001")))
         return _Matching(query, by_index=False)
-    query = _by_row(wanted, boxes, columns, rows)
+    query = _by_row(wanted, boxes, columns, rows, connection.dialect.name)
     if wanted.has_attachments is not None:
         query = query.where(messages.c.has_attachments.is_(wanted.has_attachments))
     if asked.terms:
         # PostgreSQL guesses how many have it: for a rare word it would walk all messages, for a frequent one sort them.
-        ids = search.few_on_postgres(connection, asked.terms)
-        if ids is None:
-            search.walk_on_postgres(connection)
-        query = query.where(search.matches_on_postgres(asked.terms, ids))
+        few = search.few_on_postgres(connection, asked.terms)
+        search.read_on_postgres(connection, walking=few is None and in_order, counting=not in_order)
+        query = query.where(search.matches_on_postgres(asked.terms, few))
     return _Matching(query, by_index=False)
 
 
@@ -222,10 +227,12 @@ def _by_index(
         # The index knows seconds: what lies in the last one is told apart by the row.
         end = search.rowid(wanted.until, (1 << search.ID_BITS) - 1)
         query = query.where(index.c.rowid <= end, messages.c.received_at < wanted.until)
-    return _shown(query, wanted)
+    return _shown(query, wanted, "sqlite")
 
 
-def _by_row(wanted: MessageFilter, boxes: list[int] | None, columns: Sequence[Any], rows: FromClause) -> Select[Any]:
+def _by_row(
+    wanted: MessageFilter, boxes: list[int] | None, columns: Sequence[Any], rows: FromClause, dialect: str
+) -> Select[Any]:
     query = select(*columns).select_from(rows)
     if boxes is not None:
         query = query.where(messages.c.mailbox_id.in_(boxes))
@@ -233,10 +240,10 @@ def _by_row(wanted: MessageFilter, boxes: list[int] | None, columns: Sequence[An
         query = query.where(messages.c.received_at >= wanted.since)
     if wanted.until is not None:
         query = query.where(messages.c.received_at < wanted.until)
-    return _shown(query, wanted)
+    return _shown(query, wanted, dialect)
 
 
-def _shown(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
+def _shown(query: Select[Any], wanted: MessageFilter, dialect: str) -> Select[Any]:
     """What holds something yet, and of that what is present or gone, as wanted."""
     if wanted.message_id:
         query = query.where(messages.c.message_id.in_((wanted.message_id, f"<{wanted.message_id}>")))
@@ -247,7 +254,8 @@ def _shown(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
         query = query.where(gone.is_not(None) if wanted.expunged else gone.is_(None))
     for name, set_ in ((SEEN, wanted.seen), (FLAGGED, wanted.flagged), (ANSWERED, wanted.answered)):
         if set_ is not None:
-            query = query.where(has_flag(name) if set_ else ~has_flag(name))
+            has_it = literal_column(has_flag(name, dialect), Boolean)
+            query = query.where(has_it if set_ else not_(has_it))
     # Last, as SQLite looks at conditions in this order: to find a column at the end of a row it reads a long header.
     return query.where(_kept)
 
@@ -271,11 +279,6 @@ def _attachment_names(connection: Connection, message_ids: Sequence[int]) -> def
     for message_id, name in connection.execute(query.order_by(parts.c.message_id, parts.c.place)):
         names[message_id].append(name)
     return names
-
-
-def has_flag(name: str) -> ColumnElement[bool]:
-    """Whether a message has the system flag `name`. In the JSON text of either database it stands as a string."""
-    return cast(messages.c.flags, Text).contains(json.dumps(name), autoescape=True)
 
 
 def summaries(connection: Connection, message_ids: Sequence[int]) -> dict[int, MessageSummary]:

@@ -173,10 +173,29 @@ async def test_filters_and_search_are_parameters(api: Api, store: Store, mailbox
     assert await api.uids("?to=carl") == await api.uids("?message_id=a%40example.org") == [2]
     assert await api.uids("?subject=gru%C3%9Fe") == [3, 2, 1]
     assert await api.uids("?stored_since=2024-05-07") == []
+    for day, kept in (("since=2024-05-06", [3, 2]), ("q=after:2024-05-06", [3, 2]), ("stored_since=2024-05-06", [])):
+        assert await api.uids(f"?{day}") == [3, 2, 1]
+        assert await api.uids(f"?{day}&zone=Etc/GMT%2B12") == kept, "the day begins there at noon"
     assert await api.uids("?order=asc") == [1, 2, 3]
     first = await api.get("/api/messages/?order=asc&limit=2&total=true&snippet=true&subject=gru%C3%9Fe")
-    assert (first["total"], [one["snippet"] for one in first["messages"]]) == (3, ["", "Fotos vom Umbau"])
+    assert (first["total"], first["total_exact"], [one["snippet"] for one in first["messages"]]) == (
+        3,
+        True,
+        ["", "Fotos vom Umbau"],
+    )
     assert await api.uids(f"?order=asc&limit=2&cursor={first['next']}&subject=gru%C3%9Fe") == [3]
+
+
+@pytest.mark.asyncio
+async def test_a_count_ends_where_it_would_take_long(
+    api: Api, store: Store, mailbox_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.insert_messages([message_row(mailbox_id, uid) for uid in range(1, 8)])
+    for most, told in ((7, (7, True)), (6, (6, False))):
+        monkeypatch.setattr("api.routes.messages.COUNTED", most)
+        found = await api.get("/api/messages/?subject=gru%C3%9Fe&total=true&limit=1")
+        assert (found["total"], found["total_exact"]) == told
+    assert (await api.get("/api/messages/?total=true&limit=1"))["total"] == 7
 
 
 @pytest.mark.asyncio
@@ -202,6 +221,7 @@ async def test_filters_and_search_are_parameters(api: Api, store: Store, mailbox
         "q=%00",
         "mailbox=a&mailbox=b",
         "form=anna",
+        "zone=Nowhere/City",
     ],
 )
 async def test_a_wrong_parameter_is_named(api: Api, query: str) -> None:

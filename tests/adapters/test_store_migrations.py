@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from mailcore.errors import SettingsError, StoreError
+from mailcore.imap.flag import ANSWERED, FLAGGED, SEEN
 from mailcore.store import MessageFilter, Store, migration, search, threads
 from mailcore.store.engine import make_engine, parse_url
-from mailcore.store.schema import metadata
+from mailcore.store.schema import has_flag, messages, metadata
 from tests.support.stores import KEY, message_row, query
 
 _UPGRADE = """
@@ -73,8 +74,8 @@ async def test_upgrading_twice_changes_nothing(store: Store) -> None:
     assert len(await store.mailbox_states()) == 1
 
 
-# What SQLAlchemy cannot say of an index on an expression, as that of threads is one, is not what is asked here.
-@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index mailbox_app_mailmessage_t")
+# What SQLAlchemy cannot say of an index on an expression, as those of threads and subjects are, is not what is asked.
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index mailbox_app_mailmessage_")
 @pytest.mark.asyncio
 async def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store, store_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
@@ -82,8 +83,10 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store, 
         options: dict[str, Any] = {
             "compare_type": True,
             "compare_server_default": connection.dialect.name != "sqlite",
-            # Search and threads have what is each database's own affair: the code could not declare it for both.
-            "include_name": lambda name, _, __: not str(name).startswith((search.NAME, threads.INDEX)),
+            # Search, subjects and threads have what is each database's own affair: no code declares it.
+            "include_name": lambda name, _, __: (
+                not str(name).startswith((search.NAME, search.SUBJECT_INDEX, threads.INDEX))
+            ),
         }
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
@@ -245,3 +248,42 @@ async def test_text_is_folded_to_the_same_words_as_before_and_compressed_quicker
     assert found == [("lz4" if has_lz4[0] else "pglz",)]
     await engine.close()
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("flag", "without", "index"), [(FLAGGED, False, "flagged"), (SEEN, True, "unread"), (ANSWERED, False, "answered")]
+)
+@pytest.mark.asyncio
+async def test_what_is_asked_of_flags_is_what_their_indexes_hold(
+    store: Store, store_url: str, flag: str, without: bool, index: str
+) -> None:
+    dialect = "sqlite" if "sqlite" in store_url else "postgresql"
+    wanted = f"{'NOT ' if without else ''}{has_flag(flag, dialect)}"
+    plan = await explained(store_url, f"SELECT id FROM {messages.name} WHERE {wanted} ORDER BY received_at, id LIMIT 5")
+    assert f"{messages.name}_{index}_idx" in plan
+
+
+@pytest.mark.asyncio
+async def test_what_is_asked_of_subjects_is_what_their_index_holds(store: Store, store_url: str) -> None:
+    if "sqlite" in store_url:
+        return  # its index of all words has a column of them
+    wanted = select(messages.c.id).where(search.SUBJECT.bool_op("@@")(func.to_tsquery("word")))
+    plan = await explained(store_url, str(wanted.compile(compile_kwargs={"literal_binds": True})))
+    assert search.SUBJECT_INDEX in plan
+
+
+async def explained(url: str, statement: str) -> str:
+    """How a database with some rows would do it that likes indexes."""
+
+    def explain(connection: Connection) -> str:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_sort = off")
+        how = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+        return " ".join(str(row) for row in connection.exec_driver_sql(f"{how} {statement}"))
+
+    engine = make_engine(parse_url(url))
+    try:
+        return await engine.run(explain, writes=False)
+    finally:
+        await engine.close()

@@ -45,6 +45,7 @@ def test_days_are_those_of_the_zone() -> None:
         2026, 6, 30, 22, tzinfo=UTC
     )
     assert Form.of({"since": "0001-01-01"}, ZoneInfo("Europe/Berlin")).wanted.since
+    assert dict(parse_qsl(urlsplit(form.api("/api/messages/")).query))["zone"] == "Europe/Berlin"
 
 
 @pytest.mark.parametrize(
