@@ -233,7 +233,7 @@ Index(
 
 
 def has_flag(name: str, dialect: str) -> str:
-    """SQL: whether a message has the system flag. Letter by letter as in migration 0022: else no query uses these."""
+    """SQL: whether a message has the system flag. Letter by letter as in migration 0023: else no query uses these."""
     return f"(instr(flags, '{json.dumps(name)}') > 0)" if dialect == "sqlite" else f"(flags ? '{name}')"
 
 

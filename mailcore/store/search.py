@@ -8,7 +8,7 @@ SQLite: a contentless FTS5 table. Its rowid is made of the time of receipt and t
 newest first without sorting, and stops when a page is full. Its column `facets` has the mailbox and whether there are
 attachments, so that a narrow filter on a frequent word walks no rows. It has indexes of the beginnings of words, up to
 four letters: a shorter beginning would else be looked for in all words.
-PostgreSQL: a table of tsvectors with GIN indexes, and one of the subjects alone (migration 0022). Where one part of
+PostgreSQL: a table of tsvectors with GIN indexes, and one of the subjects alone (migration 0023). Where one part of
 what is wanted is rare, all that have it are taken from its index and sorted; else messages are walked in their order.
 """
 
@@ -78,7 +78,7 @@ _FEW: Final = 6_000
 # Fewer of these, as most subjects are told at a glance not to have a word.
 _FEW_OF_SUBJECT: Final = 1_500
 SUBJECT_INDEX: Final = "mailbox_app_mailmessage_subject_idx"
-# As in migration 0022, letter by letter.
+# As in migration 0023, letter by letter.
 SUBJECT: Final[ColumnElement[Any]] = literal_column(
     "to_tsvector('simple'::regconfig, mailbox_app_fold(\"left\"(mailbox_app_mailmessage.subject, 10000)))", TSVECTOR
 )
