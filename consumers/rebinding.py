@@ -42,7 +42,7 @@ class Rebinding:
         for delivery, event in requests:
             row = locations[event.identity].stored
             if row is None:
-                # The database was replaced since the syncer looked: nothing can be rebound. The syncer's audit finds
+                # The database was replaced since the syncer looked: nothing can be rebound. The syncer finds
                 # the message neither in flight nor stored, and fetches it anew.
                 log.warning("nothing-to-rebind", identity=str(event.identity), origin=str(_origin(event)))
                 delivery.ack()

@@ -25,10 +25,10 @@ from syncer import metrics as own_metrics
 from syncer import streams
 from syncer.accounts import Accounts
 from syncer.attempt import keep_trying
-from syncer.audit import watch
 from syncer.control import Control
 from syncer.credit import Credit
 from syncer.imap import trace
+from syncer.in_flight import watch
 from syncer.mailbox import Shared
 from syncer.progress import Progress, tell
 from syncer.server import Servers

@@ -32,7 +32,7 @@ from cli.backup.progress import Steps
 from mailcore.descent import open_file
 from mailcore.settings import Settings
 from mailcore.store import snapshot
-from mailcore.store.audit import StoredFile
+from mailcore.store.attachments import StoredFile
 from mailcore.store.engine import parse_url
 
 _POSTGRES: Final = (

@@ -15,7 +15,7 @@ from mailcore.descent import InTheWay, open_file
 from mailcore.difference import Category
 from mailcore.mime.path import ROOT
 from mailcore.store import Store
-from mailcore.store.audit import StoredFile
+from mailcore.store.attachments import StoredFile
 
 _PAGE: Final = 500
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from mailcore.errors import Retry, StoreError
-from mailcore.store.audit import StoredFile
+from mailcore.store.attachments import StoredFile
 
 # At each step the caller is told; SQLite's own tool takes as many.
 _PAGES_A_STEP: Final = 1000

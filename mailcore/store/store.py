@@ -20,8 +20,8 @@ from mailcore.fault import told
 from mailcore.store import (
     accounts,
     api_tokens,
+    attachments,
     audit,
-    audit_entries,
     budgets,
     deletion,
     lookup,
@@ -224,13 +224,13 @@ class Store:
 
     async def add_audit_entry(self, entry: Entry, since: datetime) -> None:
         """Those from before `since` go, some at a time."""
-        await self._write("keeping what was done", audit_entries.add, entry, since)
+        await self._write("keeping what was done", audit.add, entry, since)
 
     async def audit_entries(
         self, limit: int, before: int | None = None, action: str = "", who: str = ""
     ) -> list[Entry]:
         """The newest first: those with a smaller id than `before`, of this action and this person or token alone."""
-        return await self._read("reading what was done", audit_entries.newest, limit, before, action, who)
+        return await self._read("reading what was done", audit.newest, limit, before, action, who)
 
     async def digests(self, mailbox_id: int, after: tuple[int, int], limit: int) -> list[StoredDigest]:
         """What the next `limit` messages behind that UIDVALIDITY and UID hold, in their order; also those that were
@@ -262,7 +262,7 @@ class Store:
 
     async def count_files(self) -> int:
         """Attachments that have a row."""
-        return await self._read("counting attachments", audit.count)
+        return await self._read("counting attachments", attachments.count)
 
     async def equal_messages(self, mailbox_id: int) -> list[StoredOrigin]:
         """Those of a mailbox, not expunged, that share their SHA-256 with another one of it."""
@@ -272,9 +272,9 @@ class Store:
         """Messages that are stored and not expunged, of one mailbox or of all."""
         return await self._read("counting messages", messages.count, mailbox_id)
 
-    async def files(self, after: int = 0, limit: int = 1000) -> list[audit.StoredFile]:
+    async def files(self, after: int = 0, limit: int = 1000) -> list[attachments.StoredFile]:
         """What is stored as files: the rows of the next `limit` attachments behind the id `after`, by id."""
-        return await self._read("loading attachments", audit.files, after, limit)
+        return await self._read("loading attachments", attachments.files, after, limit)
 
     async def begin_verify(self, **columns: Unpack[VerifyColumns]) -> int:
         """A report of a run that begins; its id. For `mozzart verify` alone (I6), as `save_verify`."""

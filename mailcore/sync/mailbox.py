@@ -510,7 +510,7 @@ class Mailbox:
         """What has been in flight since before then, and whatever is in these streams."""
         return {uid: one for uid, one in self.uids.in_flight.items() if one.since < before or one.stream in anew}
 
-    def audited(
+    def looked_up(
         self, overdue: Mapping[int, InFlight], stored: Set[int], now: float, streams: Mapping[str, Standing]
     ) -> UidSet:
         """`stored` are those of `overdue` that the database holds, read after the standing of the `streams`. Returns

@@ -113,7 +113,7 @@ def durable_nats(power_cut: PowerCut) -> Iterator[NatsServer]:
 async def test_a_power_cut_takes_of_what_is_in_flight_the_backfill_alone_which_is_published_again(
     power_cut: PowerCut, durable_nats: NatsServer, dovecot: Dovecot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.audit.EVERY", 0.2)
+    monkeypatch.setattr("syncer.in_flight.EVERY", 0.2)
     for number in range(20):
         dovecot.append(make_mail(number).raw)
     settings = settings_for(dovecot, durable_nats, tmp_path)
@@ -123,7 +123,7 @@ async def test_a_power_cut_takes_of_what_is_in_flight_the_backfill_alone_which_i
         for number in range(20, 23):
             dovecot.append(make_mail(number).raw)
         await until(lambda: len(seen.messages) == 23, "pushed")
-        await trio.sleep(0.5)  # the audit has seen the streams
+        await trio.sleep(0.5)  # the look at what is in flight has seen the streams
 
         durable_nats.kill()
         power_cut.cut()

@@ -362,12 +362,12 @@ async def test_a_refused_account_is_told_and_not_hammered(
 async def test_events_lost_with_their_stream_are_published_again(
     settings: Settings, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.audit.EVERY", 0.2)
+    monkeypatch.setattr("syncer.in_flight.EVERY", 0.2)
     for number in range(3):
         dovecot.append(make_mail(number).raw)
     async with syncing(settings) as seen:
         await until(lambda: len(seen.messages) == 3, "published")
-        await trio.sleep(0.5)  # the audit has seen the stream
+        await trio.sleep(0.5)  # the look at what is in flight has seen the stream
         await aio(seen.bus.request, "$JS.API.STREAM.DELETE.MAIL_BACKFILL", b"", 5.0)
         await until(lambda: len(seen.messages) == 6, "published again", within=30)
 

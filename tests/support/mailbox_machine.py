@@ -385,7 +385,7 @@ class World(RuleBasedStateMachine):
         self._note_ended()
 
     @rule(trouble=st.sampled_from(("", "", "deleted", "power cut")), kept=st.integers(0, 5))
-    def audit(self, trouble: str, kept: int) -> None:
+    def look_up(self, trouble: str, kept: int) -> None:
         if trouble == "deleted":
             self.stream.clear()
         elif trouble == "power cut":  # the sequences of what it took are given a second time
@@ -396,7 +396,7 @@ class World(RuleBasedStateMachine):
         stored = (self.database - self.marked) & overdue.keys()
         first = min((seq for seq, _ in self.stream.values()), default=self.seq + 1)
         standing = Standing(first - 1, first, self.seq, anew=bool(trouble))
-        lost = self.machine.audited(overdue, stored, self.now, {STREAM: standing})
+        lost = self.machine.looked_up(overdue, stored, self.now, {STREAM: standing})
         assert trouble or not set(lost) & self.stream.keys(), "what is in the stream was taken for lost"
         for uid in stored:
             self._absolve(uid)
@@ -538,7 +538,7 @@ class World(RuleBasedStateMachine):
         self.older_mail_waits(0.0)
         for _ in range(30):
             self._work()
-            self.audit("", 0)
+            self.look_up("", 0)
             self.time_passes(1000.0)
             self.tick()
             self._sweep_honestly()

@@ -16,7 +16,7 @@ from cli.verify.report import Report, schema, told
 from mailcore.difference import Category
 from mailcore.events.control import RefusedMessage
 from mailcore.events.identity import MailboxKey
-from mailcore.store.audit import StoredFile
+from mailcore.store.attachments import StoredFile
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 NOW = datetime(2026, 11, 28, 2, 0, tzinfo=UTC)

@@ -65,7 +65,7 @@ class EndsARunThatHasNotSwept(Mailbox):
 
 
 class TakesWhatIsInTheStreamForLost(Mailbox):
-    def audited(self, overdue: Mapping[int, InFlight], stored: object, now: float, streams: object) -> UidSet:  # type: ignore[override]
+    def looked_up(self, overdue: Mapping[int, InFlight], stored: object, now: float, streams: object) -> UidSet:  # type: ignore[override]
         return UidSet(uid for uid in overdue if uid in self.uids.in_flight)
 
 

@@ -33,9 +33,9 @@ async def watch(mailboxes: Callable[[], Iterable[MailboxTasks]], shared: Shared)
         await trio.sleep(EVERY)
         await _tell_what_stalls(list(mailboxes()), shared)
         try:
-            await _audit_all(list(mailboxes()), shared)
+            await _look_all(list(mailboxes()), shared)
         except MozzartError as error:  # NATS or the database is away; the next round asks again
-            log.debug("in flight not audited", error=str(error))
+            log.debug("in flight not looked up", error=str(error))
 
 
 async def _tell_what_stalls(mailboxes: Sequence[MailboxTasks], shared: Shared) -> None:
@@ -65,7 +65,7 @@ def began_again(before: StreamPosition | None, acked: int, now: StreamPosition) 
     return before.created != now.created or now.last_seq < max(before.last_seq, acked)
 
 
-async def _audit_all(mailboxes: Sequence[MailboxTasks], shared: Shared) -> None:
+async def _look_all(mailboxes: Sequence[MailboxTasks], shared: Shared) -> None:
     acked = dict.fromkeys(MESSAGE_STREAMS, 0)
     for mailbox in mailboxes:
         for entry in mailbox.machine.uids.in_flight.values():
@@ -82,7 +82,7 @@ async def _audit_all(mailboxes: Sequence[MailboxTasks], shared: Shared) -> None:
         # In this order: what is acknowledged below this floor was committed before, so the database read shows it.
         streams = {stream: await _standing(shared.bus, stream, stream in anew) for stream in MESSAGE_STREAMS}
         for mailbox in mailboxes:
-            await _audit(mailbox, shared, before, streams)
+            await _look(mailbox, shared, before, streams)
 
 
 async def _standing(bus: Bus, stream: str, anew: bool) -> Standing:
@@ -91,7 +91,7 @@ async def _standing(bus: Bus, stream: str, anew: bool) -> Standing:
     return Standing(floor, position.first_seq, position.last_seq, anew)
 
 
-async def _audit(mailbox: MailboxTasks, shared: Shared, before: float, streams: Mapping[str, Standing]) -> None:
+async def _look(mailbox: MailboxTasks, shared: Shared, before: float, streams: Mapping[str, Standing]) -> None:
     machine, uidvalidity = mailbox.machine, mailbox.machine.uidvalidity
     old = machine.overdue(before, [stream for stream, standing in streams.items() if standing.anew])
     if not old:
@@ -99,7 +99,7 @@ async def _audit(mailbox: MailboxTasks, shared: Shared, before: float, streams: 
     stored = await aio(shared.store.stored_among, machine.row_id, uidvalidity, list(old))
     if machine.uidvalidity != uidvalidity:
         return
-    lost = machine.audited(old, stored, time.monotonic(), streams)
+    lost = machine.looked_up(old, stored, time.monotonic(), streams)
     if lost:
         dead = await aio(_dead, shared.bus, mailbox)
         for uid in [uid for uid in lost if uid in dead]:

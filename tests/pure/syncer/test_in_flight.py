@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailcore.bus import StreamPosition
 from mailcore.sync.statuses import Standing
-from syncer.audit import began_again
+from syncer.in_flight import began_again
 
 
 def at(last: int, created: str = "then") -> StreamPosition:
