@@ -103,7 +103,7 @@ async def test_what_people_and_programs_do_is_kept_with_who_and_from_where(api: 
     async with api._client.post(f"{api._base}/api/accounts/", data=json.dumps(new), headers=bearer) as got:
         assert got.status == 201, await got.text()
     for verb in ("pause", "resume", "remove"):
-        assert await api.post(f"/admin/accounts/anna/{verb}/", sure="yes") == 303
+        assert await api.post(f"/admin/accounts/anna/{verb}/", sure="yes", mail="keep") == 303
     robot = next(one for one in await store.api_tokens() if one.name == "robot")
     assert await api.post(f"/admin/tokens/{robot.key}/revoke/") == 303
     assert await api.post("/admin/logout/") == 303

@@ -446,6 +446,12 @@ class CrashingStore(Store):
 class CrashingBus(Bus):
     wire: Tripwire
 
+    async def publish_batch(self, events: Sequence[ThinEvent]) -> bool:
+        self.wire.pass_("before the event")
+        told = await super().publish_batch(events)
+        self.wire.pass_("between event and ack")
+        return told
+
     def pipeline(self, ended: Callable[[T, PubAck | BusError], None]) -> Pipeline[T]:
         def acknowledged(tag: T, outcome: PubAck | BusError) -> None:
             self.wire.pass_("between event and ack")
