@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 CLEAR_EVERY: Final = 1.0
 LOOK_EVERY: Final = 60  # of these
+AFTER_A_FAULT: Final = 60.0  # seconds
 LATE: Final = timedelta(seconds=60)  # what is younger may be on its way, by another consumer, too
 
 
@@ -43,17 +44,22 @@ class Telling:
         rounds = LOOK_EVERY  # what an earlier process left is told soon after the start
         try:
             while True:
-                await self._clear()
-                if rounds >= LOOK_EVERY:
-                    rounds = 0
-                    await self._look()
+                pause = CLEAR_EVERY
+                try:
+                    await self._clear()
+                    if rounds >= LOOK_EVERY:
+                        rounds = 0
+                        await self._look()
+                except Stopping:
+                    return
+                except Exception as error:  # noqa: BLE001  # it is told
+                    # A bug in here keeps no mail from being stored: the process goes on.
+                    pause = AFTER_A_FAULT
+                    log.error("not-told-again", error=str(told(error, "telling again")), again_in_s=pause)
                 rounds += 1
-                await self._retrying.sleep(CLEAR_EVERY)
+                await self._retrying.sleep(pause)
         except Stopping:
             return
-        except Exception as error:  # noqa: BLE001  # it is told
-            # A bug in here keeps no mail from being stored: the process goes on.
-            log.error("not-told-again", error=str(told(error, "telling again")), again_in="the next start")
 
     async def close(self) -> None:
         """What was told in the last second; else it is told twice."""

@@ -169,7 +169,7 @@ class _Fetching:
                 self.budget.begin(size)
             try:
                 await send.send(job)
-            except BaseException:
+            except BaseException:  # cancelled, too: nobody has taken the job, and its bytes are not under way
                 self._ended(job)
                 raise
 

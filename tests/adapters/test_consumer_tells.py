@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from consumers import telling
 from mailcore.bus import Bus
 from mailcore.events.message import FoundBy, Kind
 from mailcore.media import Media
@@ -60,6 +62,36 @@ async def test_what_may_still_be_on_its_way_and_what_was_imported_is_not_told(
         await ear.count(1)
     assert [told.uid for told in ear.stored] == [1]
     assert await query(store_url, UNTOLD) == [(row_id,)]
+
+
+@pytest.mark.asyncio
+async def test_a_bug_in_taking_marks_away_is_told_and_they_go_later(
+    bus: Bus,
+    ear: Ear,
+    store: Store,
+    store_url: str,
+    media: Media,
+    mailbox_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nothing_untold() -> bool:
+        return await query(store_url, UNTOLD) == []
+
+    mark_told, calls = store.mark_told, list[int]()
+
+    async def broken_once(row_ids: Sequence[int]) -> None:
+        calls.extend(row_ids)
+        if len(calls) == 1:
+            raise RuntimeError("a bug")
+        await mark_told(row_ids)
+
+    monkeypatch.setattr(store, "mark_told", broken_once)
+    monkeypatch.setattr(telling, "AFTER_A_FAULT", 0.1)
+    async with consuming(bus, store, media):
+        await bus.publish(event(1))
+        await ear.count(1)
+        await until(nothing_untold, "the mark is taken away at the next try")
+    assert len(calls) == 2
 
 
 @pytest.mark.asyncio
